@@ -1,0 +1,106 @@
+/**
+ * What went wrong, as a closed list that callers can switch on.
+ *
+ * | code | meaning | retryable |
+ * |---|---|---|
+ * | `INVALID_OPTION` | an option of a constructor or factory is missing, unknown or out of range | no |
+ * | `INVALID_ARGUMENT` | an argument of a call is out of range: an id, a user id, a duration | no |
+ * | `UNAVAILABLE` | the backend cannot be reached, or refused work for the moment | yes |
+ * | `TIMEOUT` | the backend did not answer in time; the outcome of a write is unknown | yes |
+ * | `ABORTED` | the caller's `AbortSignal` fired; the outcome of a write already sent is unknown | no |
+ * | `BACKEND` | the backend answered with an error that a retry does not cure: permissions, a missing table, a read-only replica, a key of the wrong type | no |
+ * | `CORRUPT` | a stored record cannot be read | no |
+ * | `ENCODE` | data cannot be turned into a payload: a BigInt, a cycle, not an object | no |
+ * | `DECODE` | a payload cannot be turned into data | no |
+ * | `PAYLOAD_TOO_LARGE` | the encoded session is larger than the backend or the manager accepts | no |
+ * | `CONFLICT` | another writer was faster, and the policy or the number of attempts ends here | yes |
+ * | `LIMIT_REACHED` | the user has as many sessions as the limit allows, and its policy is to reject | no |
+ * | `NOT_SUPPORTED` | the backend cannot offer this operation; its capabilities say so | no |
+ * | `CLOSED` | the store or manager has been closed | no |
+ */
+export type SessionErrorCode =
+  | "INVALID_OPTION"
+  | "INVALID_ARGUMENT"
+  | "UNAVAILABLE"
+  | "TIMEOUT"
+  | "ABORTED"
+  | "BACKEND"
+  | "CORRUPT"
+  | "ENCODE"
+  | "DECODE"
+  | "PAYLOAD_TOO_LARGE"
+  | "CONFLICT"
+  | "LIMIT_REACHED"
+  | "NOT_SUPPORTED"
+  | "CLOSED";
+
+/** What a {@link SessionError} carries beside code and message. */
+export interface SessionErrorDetails {
+  /** The error underneath, usually the driver's. */
+  readonly cause?: unknown;
+  /** True when a write was sent and nobody knows whether it was applied. Default: true for `TIMEOUT`, else false. */
+  readonly outcomeUnknown?: boolean;
+}
+
+const brand = Symbol.for("sojourn.SessionError");
+const retryableCodes: ReadonlySet<SessionErrorCode> = new Set(["UNAVAILABLE", "TIMEOUT", "CONFLICT"]);
+
+/** The one error class of every Sojourn package. Recognise it by {@link isSessionError}, decide by `code`. */
+export class SessionError extends Error {
+  override readonly name = "SessionError";
+  readonly code: SessionErrorCode;
+  /** Whether the same call may succeed a moment later. A repeated write needs `outcomeUnknown` considered first. */
+  readonly retryable: boolean;
+  /** True when a write was sent and nobody knows whether it was applied. */
+  readonly outcomeUnknown: boolean;
+
+  constructor(code: SessionErrorCode, message: string, details: SessionErrorDetails = {}) {
+    super(message, "cause" in details ? { cause: details.cause } : undefined);
+    this.code = code;
+    this.retryable = retryableCodes.has(code);
+    this.outcomeUnknown = details.outcomeUnknown ?? code === "TIMEOUT";
+    Object.defineProperty(this, brand, { value: true });
+  }
+}
+
+/**
+ * Whether `error` is a {@link SessionError}, and one of `code` if that is given.
+ *
+ * Goes by a brand, not by `instanceof`: an application may hold an ESM and a CommonJS copy of this package.
+ */
+export function isSessionError(error: unknown, code?: SessionErrorCode): error is SessionError {
+  if (typeof error !== "object" || error === null || !(brand in error)) return false;
+  return code === undefined || ("code" in error && error.code === code);
+}
+
+/** An option that cannot be used: names the package, the option, what it must be and what it was. */
+export function invalidOption(
+  packageName: string,
+  option: string,
+  expectation: string,
+  received: unknown,
+): SessionError {
+  const message = `${packageName}: option "${option}" must be ${expectation}, received ${describe(received)}`;
+  return new SessionError("INVALID_OPTION", message);
+}
+
+/** Refuses options that `known` does not list, so that a misspelt one is not silently ignored. */
+export function refuseUnknownOptions(packageName: string, options: object, known: readonly string[]): void {
+  for (const option of Object.keys(options)) {
+    if (known.includes(option)) continue;
+    const message = `${packageName}: unknown option "${option}"; the options are ${known.join(", ")}`;
+    throw new SessionError("INVALID_OPTION", message);
+  }
+}
+
+/** A received value, short enough for a message. Strings are shown: never pass one that may be a token or a secret. */
+export function describe(value: unknown): string {
+  if (typeof value === "string")
+    return value.length > 80 ? `a string of ${value.length} characters` : JSON.stringify(value);
+  if (typeof value === "function") return "a function";
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value)) return "an array";
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof name === "string" && name !== "Object" ? `an instance of ${name}` : "an object";
+}

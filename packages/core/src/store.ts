@@ -1,0 +1,283 @@
+/**
+ * The contract between Sojourn and a backend.
+ *
+ * A store keeps opaque payloads under opaque ids, atomically, and ends them on time. It knows nothing of tokens,
+ * cookies, codecs or events. Deadlines travel as durations and the store adds them to its own clock, so that a wrong
+ * clock in an application node neither ends a session nor prolongs it. The promises are numbered in `docs/contract.md`
+ * and proven for each store by the cases of `@sojourn/testkit`.
+ */
+
+import type { SessionError } from "./errors.js";
+
+/** A live session as stored. Every time is epoch milliseconds by the store's clock: compare them with each other only. */
+export interface SessionRecord {
+  /** The storage id: 1 to 512 bytes of UTF-8, compared byte for byte. */
+  readonly id: string;
+  /** The user that the session belongs to, or `undefined` while it is anonymous. */
+  readonly userId: string | undefined;
+  /** The encoded session, opaque to the store, returned byte for byte. */
+  readonly payload: string;
+  /** 1 at creation, one more with each write of payload or user. `touch` and a `rename` without a change leave it. */
+  readonly version: number;
+  readonly createdAt: number;
+  /** When the session was last created, updated with `idleMs`, renamed with `idleMs`, or touched. */
+  readonly lastActiveAt: number;
+  /** When the session ends if nothing happens: never later than `endsAt`. */
+  readonly expiresAt: number;
+  /** When the session ends in any case: the absolute deadline, set at creation and never moved. */
+  readonly endsAt: number;
+  /** The store's clock when it answered. */
+  readonly now: number;
+}
+
+/** A session to be created. */
+export interface NewSession {
+  /** 1 to 512 bytes of well-formed UTF-8 without NUL. */
+  readonly id: string;
+  /** 1 to 512 bytes of well-formed UTF-8 without NUL. Omit for an anonymous session. */
+  readonly userId?: string | undefined;
+  /** Any well-formed string, the empty one included. */
+  readonly payload: string;
+  /** Milliseconds from now until the session ends unused: a positive integer. Capped by `absoluteMs`. */
+  readonly idleMs: number;
+  /** Milliseconds from now until the session ends in any case: a positive integer. */
+  readonly absoluteMs: number;
+}
+
+/** A write to a stored session. An empty one changes nothing, and is answered as if it did. */
+export interface SessionChange {
+  /** The new payload; omitted, the stored one stays. */
+  readonly payload?: string;
+  /** The new user. Omitted, the stored one stays; `null` makes the session anonymous (as in JSON Merge Patch, RFC 7396). */
+  readonly userId?: string | null;
+  /**
+   * Counts as activity: the session now ends `idleMs` from now, capped by `endsAt`, also when that is earlier than before.
+   * Omitted, the deadline stays.
+   */
+  readonly idleMs?: number;
+}
+
+/** How many sessions one user may have, decided inside the atomic step by which the user gains one. */
+export interface SessionLimit {
+  /** A positive integer. */
+  readonly max: number;
+  /** `reject` refuses the new session; `evictOldest` ends the oldest others by `createdAt`, never the one being gained. */
+  readonly whenReached: "reject" | "evictOldest";
+}
+
+export interface CreateOptions {
+  /** Omit for no limit. Ignored for an anonymous session. */
+  readonly limit?: SessionLimit | undefined;
+}
+
+export interface UpdateOptions {
+  /** Write only if the stored version is this one. Omit to write whatever it is. */
+  readonly expectedVersion?: number | undefined;
+  /** Applies when the change moves the session to a user who does not have it yet. Omit for no limit. */
+  readonly limit?: SessionLimit | undefined;
+}
+
+export interface RenameOptions extends UpdateOptions {}
+
+export interface TouchOptions {
+  /** Milliseconds from now until the session ends unused: a positive integer. Capped by `endsAt`. */
+  readonly idleMs: number;
+  /** Allows the deadline to move nearer. Default: it only moves away, also under a concurrent longer touch. */
+  readonly shorten?: boolean | undefined;
+}
+
+export interface DestroyByUserOptions {
+  /** The id of one session to keep. */
+  readonly except?: string | undefined;
+}
+
+export interface ReadManyOptions {
+  /** Told of each record that could not be read (`CORRUPT`). It is left out, left alone, and the reading goes on. */
+  readonly onCorrupt?: ((error: SessionError) => void) | undefined;
+}
+
+export interface ScanOptions extends ReadManyOptions {
+  /** How many records are held at a time: a positive integer. Default 500. */
+  readonly batchSize?: number | undefined;
+}
+
+export interface SweepOptions {
+  /** The most sessions that this call removes: a positive integer. */
+  readonly limit: number;
+}
+
+/** A session that has ended, with what an audit log wants to know of it. */
+export interface EndedSession {
+  readonly id: string;
+  readonly userId: string | undefined;
+}
+
+export type CreateResult =
+  /** `evicted`: the ids of the user's sessions that made room, oldest first. */
+  | { readonly status: "created"; readonly record: SessionRecord; readonly evicted: readonly string[] }
+  /** A live session has this id; it is untouched. */
+  | { readonly status: "duplicate" }
+  | { readonly status: "limitReached" };
+
+export type UpdateResult =
+  /** `record` is the session as this write left it. */
+  | { readonly status: "updated"; readonly record: SessionRecord; readonly evicted: readonly string[] }
+  /** `current` was read after the write that won. */
+  | { readonly status: "conflict"; readonly current: SessionRecord }
+  | { readonly status: "missing" }
+  | { readonly status: "limitReached" };
+
+export type RenameResult =
+  | { readonly status: "renamed"; readonly record: SessionRecord; readonly evicted: readonly string[] }
+  | { readonly status: "conflict"; readonly current: SessionRecord }
+  | { readonly status: "missing" }
+  /** A live session has the new id, or the new id is the old one; both are untouched. */
+  | { readonly status: "duplicate" }
+  | { readonly status: "limitReached" };
+
+export interface SessionCounts {
+  /** Live sessions. */
+  readonly sessions: number;
+  /** Live sessions that have a user. */
+  readonly sessionsWithUser: number;
+  /** Distinct users who have a live session. */
+  readonly users: number;
+}
+
+/** What a backend can and cannot do, as data: the conformance kit derives from it which cases are mandatory. */
+export interface StoreCapabilities {
+  /** A session ends not before its deadline and at most twice this many milliseconds after it. */
+  readonly expiryPrecisionMs: number;
+  /** `native`: the backend removes what has expired. `sweep`: somebody has to call {@link SessionStore.sweep}. */
+  readonly expiry: "native" | "sweep";
+  /** Whose clock judges deadlines: the backend's, or that of this process. */
+  readonly clock: "server" | "process";
+  /** False: `scan` rejects `NOT_SUPPORTED`. */
+  readonly scan: boolean;
+  /** False: `count` rejects `NOT_SUPPORTED`. */
+  readonly count: boolean;
+  /** `atomic`: record and index change in one step. `eventual`: lists verify records, and a crash in between is healed. */
+  readonly userIndex: "atomic" | "eventual";
+  /** `atomic`: never more than the limit alive. `settled`: never more once all calls have settled. */
+  readonly limit: "atomic" | "settled";
+  /** `enumerate`: `clear` removes each record. `generation`: it makes them unreachable and they expire by themselves. */
+  readonly clear: "enumerate" | "generation";
+  /** The largest payload in bytes of UTF-8; a larger one is `PAYLOAD_TOO_LARGE` before anything is sent. */
+  readonly maxPayloadBytes: number;
+}
+
+/**
+ * What a backend must do, and only that.
+ *
+ * Errors, for every method that talks to a backend: `UNAVAILABLE`, `TIMEOUT` (both within the store's timeout, also when
+ * the backend is down), `BACKEND`, `CLOSED`, and `INVALID_ARGUMENT` before anything is sent. An expired session is missing
+ * in every method, before any sweep has removed it.
+ */
+export interface SessionStore {
+  readonly capabilities: StoreCapabilities;
+
+  /**
+   * Creates a session, together with its place in the user index and the session limit, in one step.
+   *
+   * The only method that creates. A lifetime that passes on the way to the backend answers `created`, stores nothing and
+   * evicts nobody. An id whose session has expired is free.
+   *
+   * @throws SessionError `PAYLOAD_TOO_LARGE`
+   */
+  create(session: NewSession, options?: CreateOptions): Promise<CreateResult>;
+
+  /**
+   * Reads a live session.
+   *
+   * @returns the record, or `undefined` when it is missing or expired
+   * @throws SessionError `CORRUPT` when there is a record that cannot be read; it is left as it is
+   */
+  get(id: string): Promise<SessionRecord | undefined>;
+
+  /**
+   * Writes to a live session.
+   *
+   * One atomic step: it never creates, so a session destroyed meanwhile stays destroyed; expiry is judged after any wait
+   * for a lock. Of two updates that expect one version exactly one is `updated`. A touch in between is no conflict.
+   * `limitReached` changes nothing.
+   *
+   * @throws SessionError `PAYLOAD_TOO_LARGE`
+   */
+  update(id: string, change: SessionChange, options?: UpdateOptions): Promise<UpdateResult>;
+
+  /**
+   * Moves the idle deadline of a live session, wherever the backend keeps it, and nothing else.
+   *
+   * @returns false when the session is missing or expired
+   */
+  touch(id: string, options: TouchOptions): Promise<boolean>;
+
+  /**
+   * Gives a live session a new id, optionally with a change of payload, user and deadline in the same step.
+   *
+   * The new id is readable before the old one is gone; afterwards the old id is dead. While it runs, `get` still reads the
+   * old id, `update` and `touch` of it may already answer missing. Of two renames of one session one wins, the other
+   * answers `missing`. `createdAt` and `endsAt` stay.
+   *
+   * @throws SessionError `PAYLOAD_TOO_LARGE`
+   */
+  rename(id: string, newId: string, change?: SessionChange, options?: RenameOptions): Promise<RenameResult>;
+
+  /**
+   * Ends a session.
+   *
+   * @returns the session that this call ended, or `undefined` when there was no live one
+   */
+  destroy(id: string): Promise<EndedSession | undefined>;
+
+  /** The live sessions of a user, oldest first by `createdAt`, then by id. */
+  listByUser(userId: string, options?: ReadManyOptions): Promise<SessionRecord[]>;
+
+  /**
+   * Ends the sessions of a user ("log out everywhere").
+   *
+   * Ends each one that existed when the call began, under whatever id a concurrent rename gave it. One that is being
+   * created meanwhile is ended too (its `create` may still answer `created`) or is listed afterwards.
+   *
+   * @returns the ids of the live sessions ended
+   */
+  destroyByUser(userId: string, options?: DestroyByUserOptions): Promise<string[]>;
+
+  /**
+   * Removes expired sessions that the backend does not remove by itself.
+   *
+   * @returns the sessions removed, at most `limit`; as many as `limit` means that there may be more. Always empty where
+   * the backend expires by itself
+   */
+  sweep(options: SweepOptions): Promise<EndedSession[]>;
+
+  /**
+   * Walks all live sessions of this namespace, in no particular order, in bounded memory.
+   *
+   * A session that lives throughout the walk is seen; one may be seen twice where the backend's own cursor does so.
+   *
+   * @throws SessionError `NOT_SUPPORTED`
+   */
+  scan(options?: ScanOptions): AsyncIterable<SessionRecord>;
+
+  /**
+   * Counts live sessions and users of this namespace. May cost time in proportion to their number: not for each request.
+   *
+   * @throws SessionError `NOT_SUPPORTED`
+   */
+  count(): Promise<SessionCounts>;
+
+  /** Ends all sessions of this namespace and of no other, in bounded batches. Not atomic: one created meanwhile may stay. */
+  clear(): Promise<void>;
+
+  /**
+   * Calls `listener` for each live session that the store itself ended for lack of room. Absent where a store never does
+   * that, or cannot tell.
+   *
+   * @returns a function that ends the subscription
+   */
+  onEvicted?(listener: (session: EndedSession) => void): () => void;
+
+  /** Ends timers, and whatever connection the store itself opened. Idempotent; every other method then rejects `CLOSED`. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,28 @@
+import { SessionError } from "./errors.js";
+
+/** Stores give a round trip this long, in milliseconds, unless their option says otherwise. */
+export const defaultTimeoutMs = 2_000;
+
+/**
+ * Settles as `promise` does, or rejects `TIMEOUT` after `timeoutMs`.
+ *
+ * A late outcome of `promise` is ignored, and never an unhandled rejection.
+ */
+export function withTimeout<T>(promise: Promise<T>, timeoutMs: number, operation: string): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const message = `${operation} was not answered within ${timeoutMs} ms; whether a write was applied is unknown`;
+      reject(new SessionError("TIMEOUT", message));
+    }, timeoutMs);
+    promise.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error as Error);
+      },
+    );
+  });
+}

@@ -1,0 +1,44 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+/** Tests run against the sources: a change shows at once, and coverage counts it. */
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: "@sojourn/test-fixtures", replacement: source("./test-fixtures/src/index.ts") },
+      { find: /^@sojourn\/(.+)$/, replacement: `${source("./packages")}/$1/src/index.ts` },
+    ],
+  },
+  test: {
+    reporters: ["default", "./scripts/line-reporter.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: { name: "unit", include: ["packages/{core,memory,testkit,express-session}/test/**/*.test.ts"] },
+      },
+      {
+        extends: true,
+        test: {
+          name: "servers",
+          include: [
+            "packages/{redis,memcached,mongodb,postgres,mysql}/test/**/*.test.ts",
+            "test-fixtures/test/**/*.test.ts",
+          ],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "workspace",
+          include: ["tests/**/*.test.ts", "examples/*/test/**/*.test.ts"],
+          testTimeout: 240_000,
+        },
+      },
+    ],
+  },
+});
