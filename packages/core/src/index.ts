@@ -1,4 +1,8 @@
+export type { CallOptions } from "./abort.js";
 export { type Clock, systemClock } from "./clock.js";
+export { type CodecContext, jsonCodec, type SessionCodec } from "./codec.js";
+export type { SessionMetadata } from "./content.js";
+export { type Duration, durationMs } from "./duration.js";
 export {
   describe,
   invalidOption,
@@ -8,6 +12,28 @@ export {
   type SessionErrorCode,
   type SessionErrorDetails,
 } from "./errors.js";
+export type { ConflictReason, DestroyReason, SessionEvents, SessionListener } from "./events.js";
+export type { DeepReadonly } from "./freeze.js";
+export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";
+export type { ConflictPolicy, SessionManagerOptions, SweepSchedule } from "./options.js";
+export {
+  type SaveOptions,
+  type SaveStatus,
+  Session,
+  type SessionData,
+  type SessionInfo,
+  type UpdateFunction,
+  type WriteOptions,
+} from "./session.js";
+export {
+  type CreateInput,
+  type DestroyByUserInput,
+  type GetOptions,
+  type RenameInput,
+  SessionsById,
+  type TouchInput,
+} from "./sessions-by-id.js";
+export type { OperationStatistics, SessionStatistics } from "./statistics.js";
 export type {
   CreateOptions,
   CreateResult,
@@ -29,7 +55,9 @@ export type {
   UpdateOptions,
   UpdateResult,
 } from "./store.js";
+export { Sweeper, type SweeperOptions } from "./sweeper.js";
 export { defaultTimeoutMs, withTimeout } from "./timeout.js";
+export { isToken, tokenToId } from "./tokens.js";
 export {
   assertChange,
   assertId,

@@ -1,0 +1,58 @@
+import { parse } from "secure-json-parse";
+import { SessionError } from "./errors.js";
+
+/** Which session a payload belongs to, for codecs that bind one to the other. */
+export interface CodecContext {
+  readonly id: string;
+  readonly userId: string | undefined;
+}
+
+/**
+ * Turns the content of a session into a payload and back.
+ *
+ * What `decode` returns must equal, as JSON, what `encode` was given. Both may be asynchronous. An error thrown by either
+ * reaches the caller as `ENCODE` or `DECODE`; the stored session is left as it is.
+ */
+export interface SessionCodec {
+  encode(content: unknown, context: CodecContext): string | Promise<string>;
+  decode(payload: string, context: CodecContext): unknown;
+}
+
+/**
+ * JSON, the default.
+ *
+ * What JSON cannot hold follows its rules: a `Date` comes back as a string, `undefined` is left out, `NaN` becomes `null`.
+ * `__proto__` keys, and `constructor` keys that hold a `prototype`, are left out when reading, so that no later copy can
+ * carry them into an object's prototype.
+ */
+export const jsonCodec: SessionCodec = {
+  encode: (content) => JSON.stringify(content),
+  decode: (payload) => parse(payload, { protoAction: "remove", constructorAction: "remove" }) as unknown,
+};
+
+/** Runs `codec.encode`; every failure becomes `ENCODE`. */
+export async function encodeContent(codec: SessionCodec, content: object, context: CodecContext): Promise<string> {
+  try {
+    const payload = await codec.encode(content, context);
+    if (typeof payload === "string" && payload.isWellFormed()) return payload;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : "the codec failed";
+    throw new SessionError("ENCODE", `@sojourn/core: session data cannot be encoded: ${reason}`, { cause });
+  }
+  throw new SessionError(
+    "ENCODE",
+    "@sojourn/core: session data cannot be encoded: the codec must return a well-formed string",
+  );
+}
+
+/** Runs `codec.decode`; every failure becomes `DECODE`. */
+export async function decodeContent(codec: SessionCodec, payload: string, context: CodecContext): Promise<unknown> {
+  try {
+    return await codec.decode(payload, context);
+  } catch (cause) {
+    // The parser's message may quote the payload: it stays in `cause`.
+    throw new SessionError("DECODE", `@sojourn/core: the payload of session ${context.id} cannot be decoded`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,184 @@
+import type { CallOptions } from "./abort.js";
+import { isSessionError, SessionError } from "./errors.js";
+import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
+import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
+import type { Session, SessionData, UpdateFunction, WriteOptions } from "./session.js";
+import {
+  type CreateInput,
+  type GetOptions,
+  type RenameInput,
+  SessionsById,
+  type TouchInput,
+} from "./sessions-by-id.js";
+import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
+import { StoreCalls } from "./store-calls.js";
+import { Sweeper } from "./sweeper.js";
+import { generateToken, isToken, tokenToId } from "./tokens.js";
+
+/** A session together with the secret that its client presents. The token is shown once and never stored. */
+export interface TokenSession<Data extends object> {
+  readonly token: string;
+  readonly session: Session<Data>;
+}
+
+export interface DestroyOthersInput extends CallOptions {
+  /** The token of one session to keep, usually the caller's own. Omit to end all. */
+  readonly except?: string | undefined;
+}
+
+/**
+ * Sessions by the token that the client holds: the programmatic interface of Sojourn.
+ *
+ * A missing, expired or malformed token is no error: the answer is `undefined` or `false`, and a malformed one never
+ * reaches the store. Every method rejects what the store rejects (`UNAVAILABLE`, `TIMEOUT`, `BACKEND`, `CORRUPT`), and
+ * `ABORTED` or `CLOSED`.
+ *
+ * @typeParam Data - what the sessions hold: an object of JSON values
+ */
+export class SessionManager<Data extends object = SessionData> {
+  /** The same sessions under their storage ids: for admin pages and for bridges to frameworks that make their own tokens. */
+  readonly byId: SessionsById<Data>;
+
+  readonly #options: ResolvedManagerOptions;
+  readonly #events = new EventHub();
+  readonly #statistics = new StatisticsCollector();
+  readonly #calls: StoreCalls;
+  readonly #sweeper: Sweeper | undefined;
+  readonly #unsubscribe: (() => void) | undefined;
+
+  /** @throws SessionError `INVALID_OPTION` */
+  constructor(options: SessionManagerOptions) {
+    this.#options = resolveManagerOptions(options);
+    const { store, timeoutMs, sweep } = this.#options;
+    this.#calls = new StoreCalls(store, timeoutMs, this.#events, this.#statistics);
+    this.byId = new SessionsById<Data>(this.#options, this.#calls, this.#events, this.#statistics);
+    this.#unsubscribe = store.onEvicted?.((session) =>
+      this.#events.emit("destroyed", { ...session, reason: "capacity" }),
+    );
+    if (sweep !== false && store.capabilities.expiry === "sweep") {
+      this.#sweeper = new Sweeper({
+        ...sweep,
+        store,
+        onSwept: (sessions) => {
+          for (const session of sessions) this.#events.emit("expired", session);
+        },
+        onError: (cause) => this.#reportSweep(cause),
+      }).start();
+    }
+  }
+
+  /**
+   * Creates a session and the token for its client.
+   *
+   * @throws SessionError `LIMIT_REACHED` under the policy `reject`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_ARGUMENT`,
+   * `INVALID_OPTION` for a timeout; nothing is stored then
+   */
+  async create(input: CreateInput<Data>): Promise<TokenSession<Data>> {
+    const token = generateToken();
+    const session = await this.byId.create(tokenToId(token), input);
+    if (session !== undefined) return { token, session };
+    // Not by chance: 256 random bits have repeated.
+    throw new SessionError("BACKEND", "@sojourn/core: the store holds a session under a new token's id");
+  }
+
+  /** Reads a session, which counts as activity unless `touch` is false. @throws SessionError `DECODE` */
+  async get(token: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
+    if (isToken(token)) return this.byId.get(tokenToId(token), options);
+    this.#statistics.misses++;
+    return undefined;
+  }
+
+  /**
+   * Reads a session and changes its data, over again as long as other writers are faster: no update is lost.
+   *
+   * @returns the session as written, or `undefined` when there is none
+   * @throws SessionError as {@link Session.update}
+   */
+  async update(
+    token: string,
+    change: UpdateFunction<Data>,
+    options: WriteOptions = {},
+  ): Promise<Session<Data> | undefined> {
+    const session = await this.get(token, { touch: false, signal: options.signal });
+    return (await session?.update(change, options)) ? session : undefined;
+  }
+
+  /** Counts as activity without reading. */
+  async touch(token: string, options: TouchInput = {}): Promise<boolean> {
+    return isToken(token) && this.byId.touch(tokenToId(token), options);
+  }
+
+  /**
+   * Gives a session a new token, after a login or a change of privilege, optionally with user and data in the same step.
+   * The absolute deadline stays; the old token is dead.
+   *
+   * @returns `undefined` when there is no such session, or another call has just regenerated it
+   * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then keeps its token
+   */
+  async regenerate(token: string, input: RenameInput<Data> = {}): Promise<TokenSession<Data> | undefined> {
+    if (!isToken(token)) return undefined;
+    const fresh = generateToken();
+    const session = await this.byId.rename(tokenToId(token), tokenToId(fresh), input);
+    return session && { token: fresh, session };
+  }
+
+  /** Ends a session ("log out"). @returns false when there was no live one */
+  async destroy(token: string, options: CallOptions = {}): Promise<boolean> {
+    return isToken(token) && this.byId.destroy(tokenToId(token), options);
+  }
+
+  /** Ends a session by its id, as an "active sessions" page does. Check first that it is the user's own. */
+  destroyById(id: string, options: CallOptions = {}): Promise<boolean> {
+    return this.byId.destroy(id, options);
+  }
+
+  /** The live sessions of a user, oldest first. One that cannot be read is left out and becomes an `error` event. */
+  listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
+    return this.byId.listByUser(userId, options);
+  }
+
+  /**
+   * Ends the sessions of a user ("log out everywhere", or everywhere else).
+   *
+   * @returns the ids of the live sessions ended
+   * @throws SessionError `INVALID_ARGUMENT` when `except` is not a token: ending all by a slip would not be undone
+   */
+  async destroyByUser(userId: string, { except, signal }: DestroyOthersInput = {}): Promise<string[]> {
+    if (except !== undefined && !isToken(except)) {
+      throw new SessionError("INVALID_ARGUMENT", '@sojourn/core: argument "except" must be a session token');
+    }
+    return this.byId.destroyByUser(userId, { except: except && tokenToId(except), signal });
+  }
+
+  /**
+   * Subscribes to an event. Listeners run synchronously, in order; one that throws or rejects becomes an `error` event.
+   *
+   * @returns a function that ends the subscription
+   */
+  on<Name extends keyof SessionEvents>(name: Name, listener: SessionListener<Name>): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** What this manager has seen, and what its store holds. Counting may cost the store time: not for each request. */
+  async stats(options: CallOptions = {}): Promise<SessionStatistics> {
+    const { count } = this.#options.store.capabilities;
+    const stored = count ? await this.#calls.run("count", {}, (store) => store.count(), options) : undefined;
+    return this.#statistics.snapshot(stored, this.#events.counts);
+  }
+
+  /** Ends the sweeping and closes the store. Idempotent; every other method then rejects `CLOSED`. */
+  async close(): Promise<void> {
+    this.#calls.close();
+    this.#unsubscribe?.();
+    await this.#sweeper?.stop();
+    await this.#options.store.close();
+  }
+
+  #reportSweep(cause: unknown): void {
+    const error =
+      cause instanceof SessionError
+        ? cause
+        : new SessionError("BACKEND", "@sojourn/core: sweep failed in the store", { cause });
+    this.#events.emit("error", { error, operation: "sweep" });
+  }
+}

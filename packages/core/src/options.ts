@@ -1,0 +1,154 @@
+import { jsonCodec, type SessionCodec } from "./codec.js";
+import { type Duration, durationMs } from "./duration.js";
+import { invalidOption, refuseUnknownOptions } from "./errors.js";
+import type { SessionLimit, SessionStore } from "./store.js";
+import { defaultTimeoutMs } from "./timeout.js";
+
+/**
+ * What happens when a session that was loaded is saved after somebody else has written to it:
+ *
+ * - `merge`: what this writer changed, added or deleted is applied to what is stored now, by whole top-level keys;
+ * - `fail`: the save rejects `CONFLICT`;
+ * - `overwrite`: this writer's data replaces what is stored.
+ *
+ * Under all three a destroyed session stays destroyed, and a session that has changed hands is left alone.
+ */
+export type ConflictPolicy = "merge" | "fail" | "overwrite";
+
+export interface SweepSchedule {
+  /** Mean time between two sweeps. Default `"1m"`. */
+  readonly interval?: Duration | undefined;
+  /** The most sessions removed by one call of the store. Default 1000. */
+  readonly batchSize?: number | undefined;
+}
+
+export interface SessionManagerOptions {
+  /** Where sessions are kept. The manager closes it when it is closed. */
+  readonly store: SessionStore;
+  /** A session unused this long ends. At most `absoluteTimeout`. Default `"30m"`. */
+  readonly idleTimeout?: Duration | undefined;
+  /** A session older than this ends, however busy. Default `"12h"`. */
+  readonly absoluteTimeout?: Duration | undefined;
+  /**
+   * A read moves the stored deadline only when it moves it by at least this much, which spares writes; a session may end
+   * that much early, never late. 0 writes at each read. Less than `idleTimeout`. Default: a sixtieth of the session's
+   * idle timeout.
+   */
+  readonly touchAfter?: Duration | undefined;
+  /** Default `"merge"`. */
+  readonly onConflict?: ConflictPolicy | undefined;
+  /** How many sessions one user may have. Default: no limit. */
+  readonly sessionLimit?: SessionLimit | undefined;
+  /** The largest payload in bytes of UTF-8. Default 1 MiB, or what the store holds if that is less. */
+  readonly maxPayloadBytes?: number | undefined;
+  /** How sessions become payloads. Default {@link jsonCodec}. */
+  readonly codec?: SessionCodec | undefined;
+  /** How long one store operation may take, in milliseconds. Default 2000. */
+  readonly timeoutMs?: number | undefined;
+  /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
+  readonly sweep?: SweepSchedule | false | undefined;
+}
+
+export interface ResolvedManagerOptions {
+  readonly store: SessionStore;
+  readonly idleMs: number;
+  readonly absoluteMs: number;
+  readonly touchAfterMs: number | undefined;
+  readonly onConflict: ConflictPolicy;
+  readonly sessionLimit: SessionLimit | undefined;
+  readonly maxPayloadBytes: number;
+  readonly codec: SessionCodec;
+  readonly timeoutMs: number;
+  readonly sweep: SweepSchedule | false;
+}
+
+const packageName = "@sojourn/core";
+const known = [
+  "store",
+  "idleTimeout",
+  "absoluteTimeout",
+  "touchAfter",
+  "onConflict",
+  "sessionLimit",
+  "maxPayloadBytes",
+  "codec",
+  "timeoutMs",
+  "sweep",
+];
+
+/** @throws SessionError `INVALID_OPTION` */
+export function resolveManagerOptions(options: SessionManagerOptions): ResolvedManagerOptions {
+  if (typeof options !== "object" || options === null)
+    throw invalidOption(packageName, "options", "an object", options);
+  refuseUnknownOptions(packageName, options, known);
+  const { store, codec = jsonCodec, onConflict = "merge", sweep = {}, timeoutMs = defaultTimeoutMs } = options;
+  if (typeof store?.get !== "function" || typeof store.capabilities !== "object") {
+    throw invalidOption(packageName, "store", "a SessionStore", store);
+  }
+  const { idleMs, absoluteMs } = resolveTimeouts(options, { idleMs: 30 * 60_000, absoluteMs: 12 * 3_600_000 });
+  if (!["merge", "fail", "overwrite"].includes(onConflict)) {
+    throw invalidOption(packageName, "onConflict", '"merge", "fail" or "overwrite"', onConflict);
+  }
+  if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
+    throw invalidOption(packageName, "codec", "an object with encode and decode", codec);
+  }
+  if (sweep !== false && (typeof sweep !== "object" || sweep === null)) {
+    throw invalidOption(packageName, "sweep", "an object or false", sweep);
+  }
+  const largest = store.capabilities.maxPayloadBytes;
+  const { maxPayloadBytes = Math.min(2 ** 20, largest) } = options;
+  requirePositiveInteger(maxPayloadBytes, "maxPayloadBytes");
+  requirePositiveInteger(timeoutMs, "timeoutMs");
+  return {
+    store,
+    idleMs,
+    absoluteMs,
+    touchAfterMs: resolveTouchAfter(options.touchAfter, idleMs),
+    onConflict,
+    sessionLimit: resolveLimit(options.sessionLimit),
+    maxPayloadBytes: Math.min(maxPayloadBytes, largest),
+    codec,
+    timeoutMs,
+    sweep,
+  };
+}
+
+/** The two timeouts of a manager or of one session, checked against each other. */
+export function resolveTimeouts(
+  { idleTimeout, absoluteTimeout }: Pick<SessionManagerOptions, "idleTimeout" | "absoluteTimeout">,
+  defaults: { readonly idleMs: number; readonly absoluteMs: number },
+): { idleMs: number; absoluteMs: number } {
+  const idleMs = idleTimeout === undefined ? defaults.idleMs : durationMs(idleTimeout, "idleTimeout");
+  const absoluteMs =
+    absoluteTimeout === undefined ? defaults.absoluteMs : durationMs(absoluteTimeout, "absoluteTimeout");
+  if (idleMs > absoluteMs) {
+    const expectation = `at most the absolute timeout of ${absoluteMs} ms`;
+    throw invalidOption(packageName, "idleTimeout", expectation, idleTimeout ?? defaults.idleMs);
+  }
+  return { idleMs, absoluteMs };
+}
+
+function resolveTouchAfter(touchAfter: Duration | undefined, idleMs: number): number | undefined {
+  if (touchAfter === undefined) return undefined;
+  const ms = durationMs(touchAfter, "touchAfter", 0);
+  if (ms >= idleMs)
+    throw invalidOption(packageName, "touchAfter", `less than the idle timeout of ${idleMs} ms`, touchAfter);
+  return ms;
+}
+
+function resolveLimit(limit: SessionLimit | undefined): SessionLimit | undefined {
+  if (limit === undefined) return undefined;
+  if (typeof limit !== "object" || limit === null) throw invalidOption(packageName, "sessionLimit", "an object", limit);
+  refuseUnknownOptions(packageName, limit, ["max", "whenReached"]);
+  requirePositiveInteger(limit.max, "sessionLimit.max");
+  if (limit.whenReached !== "reject" && limit.whenReached !== "evictOldest") {
+    throw invalidOption(packageName, "sessionLimit.whenReached", '"reject" or "evictOldest"', limit.whenReached);
+  }
+  return { max: limit.max, whenReached: limit.whenReached };
+}
+
+function requirePositiveInteger(value: unknown, option: string): void {
+  if (!Number.isSafeInteger(value) || (value as number) < 1) {
+    throw invalidOption(packageName, option, "a positive integer", value);
+  }
+}

@@ -1,0 +1,147 @@
+import type { CallOptions } from "./abort.js";
+import type { SessionMetadata, SessionState } from "./content.js";
+import type { DeepReadonly } from "./freeze.js";
+import type { ConflictPolicy } from "./options.js";
+
+/** The data of a session when nothing narrower is known: a JSON object. */
+export type SessionData = Record<string, unknown>;
+
+/** Makes the new data of a session from the current one. May be called again when another writer was faster. */
+export type UpdateFunction<Data extends object> = (
+  data: DeepReadonly<Data>,
+) => DeepReadonly<Data> | Promise<DeepReadonly<Data>>;
+
+export interface WriteOptions extends CallOptions {
+  /** The new user; `null` makes the session anonymous. Default: the user stays. Prefer `regenerate` for a login. */
+  readonly userId?: string | null | undefined;
+  /** Milliseconds from now until the session ends unused; may bring the deadline nearer. Default: the session's idle timeout. */
+  readonly idleMs?: number | undefined;
+}
+
+export interface SaveOptions extends WriteOptions {
+  /** Default: the manager's `onConflict`. */
+  readonly onConflict?: ConflictPolicy | undefined;
+}
+
+/**
+ * What became of a save: `saved`; `unchanged` when there was nothing to write, so the session was only touched; `ended`
+ * or `changedUser` when it was dropped because the session was over, or belonged to another user by then.
+ */
+export type SaveStatus = "saved" | "unchanged" | "ended" | "changedUser";
+
+/** What a {@link Session} asks of the manager that made it. */
+export interface SessionWriter {
+  update(id: string, state: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome>;
+  save(id: string, state: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome>;
+  destroy(id: string, options: CallOptions): Promise<boolean>;
+}
+
+export interface WriteOutcome {
+  readonly status: SaveStatus;
+  /** The session as the write left it; the one given where nothing was written. */
+  readonly state: SessionState;
+}
+
+/**
+ * A session as it was loaded, and as this handle has written it since.
+ *
+ * `data` is deeply frozen; it changes only through {@link update} and {@link save}. Times are epoch milliseconds by the
+ * store's clock.
+ */
+export class Session<Data extends object = SessionData> {
+  #state: SessionState;
+  readonly #writer: SessionWriter;
+
+  /** @internal Sessions come from a manager. */
+  constructor(state: SessionState, writer: SessionWriter) {
+    this.#state = state;
+    this.#writer = writer;
+  }
+
+  /** The storage id: not a credential, safe to show and to revoke by. */
+  get id(): string {
+    return this.#state.id;
+  }
+  get userId(): string | undefined {
+    return this.#state.userId;
+  }
+  get data(): DeepReadonly<Data> {
+    // The type parameter is the caller's word for what its payloads hold.
+    return this.#state.content.data as DeepReadonly<Data>;
+  }
+  get metadata(): SessionMetadata {
+    return this.#state.content.metadata;
+  }
+  get createdAt(): number {
+    return this.#state.createdAt;
+  }
+  /** The last activity that was written down: up to `touchAfter` older than the last read. */
+  get lastActiveAt(): number {
+    return this.#state.lastActiveAt;
+  }
+  /** When the session ends if nothing happens. */
+  get expiresAt(): number {
+    return this.#state.expiresAt;
+  }
+  /** When the session ends in any case. */
+  get endsAt(): number {
+    return this.#state.endsAt;
+  }
+  get version(): number {
+    return this.#state.version;
+  }
+
+  /**
+   * Reads, applies `change`, and writes if nobody else has written meanwhile; otherwise again with the fresh data. No
+   * update is lost. Returning the very object received writes nothing.
+   *
+   * @returns false when the session has ended, or belongs to another user than when this handle was loaded
+   * @throws SessionError `CONFLICT` after a hundred attempts, `ENCODE`, `PAYLOAD_TOO_LARGE`, `LIMIT_REACHED`, and what
+   * the store throws; the stored session is then unchanged
+   */
+  async update(change: UpdateFunction<Data>, options: WriteOptions = {}): Promise<boolean> {
+    // The writer hands `change` this session's own data.
+    const { status, state } = await this.#writer.update(
+      this.id,
+      this.#state,
+      change as UpdateFunction<object>,
+      options,
+    );
+    this.#state = state;
+    return status === "saved" || status === "unchanged";
+  }
+
+  /**
+   * Saves data that was changed outside, as frameworks do at the end of a request: by three-way merge of what this handle
+   * loaded, what `data` holds, and what is stored now.
+   *
+   * @throws SessionError as {@link update}; `CONFLICT` at once under the policy `fail`
+   */
+  async save(data: Data | DeepReadonly<Data>, options: SaveOptions = {}): Promise<SaveStatus> {
+    const { status, state } = await this.#writer.save(this.id, this.#state, data, options);
+    this.#state = state;
+    return status;
+  }
+
+  /** Ends the session. @returns false when it had ended already */
+  destroy(options: CallOptions = {}): Promise<boolean> {
+    return this.#writer.destroy(this.id, options);
+  }
+
+  /** What an "active sessions" page may show: everything but the data. */
+  toJSON(): SessionInfo {
+    const { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, metadata } = this;
+    return { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, metadata };
+  }
+}
+
+/** A session without its data. */
+export interface SessionInfo {
+  readonly id: string;
+  readonly userId: string | undefined;
+  readonly createdAt: number;
+  readonly lastActiveAt: number;
+  readonly expiresAt: number;
+  readonly endsAt: number;
+  readonly metadata: SessionMetadata;
+}

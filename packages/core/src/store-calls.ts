@@ -1,0 +1,66 @@
+import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
+import { isSessionError, SessionError, type SessionErrorCode } from "./errors.js";
+import type { EventHub } from "./events.js";
+import { KeyedQueue } from "./keyed-queue.js";
+import type { StatisticsCollector } from "./statistics.js";
+import type { SessionStore } from "./store.js";
+import { withTimeout } from "./timeout.js";
+
+/** What a call is about, for the `error` event. */
+interface Subject {
+  readonly id?: string | undefined;
+  readonly userId?: string | undefined;
+}
+
+type StoreCall<T> = (store: SessionStore) => Promise<T>;
+
+/** The caller's own doing: answered to the caller alone. */
+const callerErrors: ReadonlySet<SessionErrorCode> = new Set(["ABORTED", "CLOSED", "INVALID_ARGUMENT", "NOT_SUPPORTED"]);
+
+/** The one way from a manager to its store: every call is timed, can be aborted, is counted, and fails as a `SessionError`. */
+export class StoreCalls {
+  readonly #store: SessionStore;
+  readonly #timeoutMs: number;
+  readonly #events: EventHub;
+  readonly #statistics: StatisticsCollector;
+  readonly #queue = new KeyedQueue();
+  #closed = false;
+
+  constructor(store: SessionStore, timeoutMs: number, events: EventHub, statistics: StatisticsCollector) {
+    this.#store = store;
+    this.#timeoutMs = timeoutMs;
+    this.#events = events;
+    this.#statistics = statistics;
+  }
+
+  async run<T>(operation: string, subject: Subject, call: StoreCall<T>, { signal }: CallOptions = {}): Promise<T> {
+    if (this.#closed) throw new SessionError("CLOSED", `@sojourn/core: ${operation} on a closed session manager`);
+    throwIfAborted(signal, operation);
+    const startedAt = performance.now();
+    let failed = true;
+    try {
+      const answer = withTimeout(call(this.#store), this.#timeoutMs, `@sojourn/core: ${operation}`);
+      const result = await withAbort(answer, signal, operation);
+      failed = false;
+      return result;
+    } catch (cause) {
+      const error = isSessionError(cause)
+        ? cause
+        : new SessionError("BACKEND", `@sojourn/core: ${operation} failed in the store`, { cause });
+      if (!callerErrors.has(error.code)) this.#events.emit("error", { error, operation, ...subject });
+      throw error;
+    } finally {
+      this.#statistics.recordOperation(operation, performance.now() - startedAt, failed);
+    }
+  }
+
+  /** As {@link run}, after the writes of this session that this process began before. */
+  runInOrder<T>(operation: string, id: string, call: StoreCall<T>, options: CallOptions = {}): Promise<T> {
+    const turn = this.#queue.run(id, () => this.run(operation, { id }, call, options));
+    return withAbort(turn, options.signal, operation);
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+}
