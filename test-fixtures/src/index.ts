@@ -1,0 +1,10 @@
+export { findBinary, postgresDirectories, unprivilegedUser } from "./machine.js";
+export { type RedisServerOptions, resolveRedis, startRedis } from "./redis.js";
+export {
+  type BackendOptions,
+  type ContainerOptions,
+  type ResolvedServer,
+  requireBinary,
+  resolveServer,
+} from "./resolve.js";
+export { type ServerOptions, type ServerPlace, startServer, type TestServer } from "./server.js";
