@@ -1,1 +1,166 @@
-// Installs the server packages that the tests need and the machine lacks. Filled by the backends' issues.
+// Installs the servers that the tests need and the machine lacks, where it may; elsewhere says what is missing. Does
+// nothing, and says nothing, when all is there. The tests themselves fail with a message when a server is missing.
+import { spawnSync } from "node:child_process";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import path from "node:path";
+
+/**
+ * @typedef {object} Requirement
+ * @property {string} name
+ * @property {string} variable - names what to use instead, and then nothing is installed
+ * @property {() => boolean} isPresent
+ * @property {string} [aptPackage] - what Debian and Ubuntu call it
+ * @property {() => void} [install] - for what apt does not have; throws when it fails
+ * @property {string} help - what to do by hand
+ */
+
+/** @type {Requirement[]} */
+const requirements = [
+  {
+    name: "Redis",
+    variable: "SOJOURN_TEST_REDIS_URL",
+    isPresent: () => hasBinary(["redis-server", "valkey-server"]),
+    aptPackage: "redis-server",
+    help: "install redis-server or valkey-server",
+  },
+  {
+    name: "memcached",
+    variable: "SOJOURN_TEST_MEMCACHED_URL",
+    isPresent: () => hasBinary(["memcached"]),
+    aptPackage: "memcached",
+    help: "install memcached",
+  },
+  {
+    name: "PostgreSQL",
+    variable: "SOJOURN_TEST_POSTGRES_URL",
+    isPresent: () => hasBinary(["postgres"], debianPostgresDirectories()),
+    aptPackage: "postgresql",
+    help: "install the PostgreSQL server, so that `postgres` and `initdb` are on the PATH",
+  },
+  {
+    name: "MariaDB",
+    variable: "SOJOURN_TEST_MYSQL_URL",
+    isPresent: () => hasBinary(["mariadbd"]),
+    aptPackage: "mariadb-server",
+    help: "install mariadb-server",
+  },
+  {
+    name: "Chromium",
+    variable: "SOJOURN_TEST_CHROMIUM",
+    isPresent: () => hasBinary(["chromium", "chromium-browser", "google-chrome"]),
+    aptPackage: "chromium",
+    help: "install chromium",
+  },
+];
+
+const missing = requirements.filter(({ variable, isPresent }) => !process.env[variable] && !isPresent());
+const mayUseApt = process.getuid?.() === 0 && existsSync("/etc/debian_version") && hasBinary(["apt-get"]);
+
+const packages = missing.flatMap(({ aptPackage }) => (aptPackage && mayUseApt ? [aptPackage] : []));
+if (packages.length > 0) installPackages(packages);
+for (const { name, install, isPresent } of missing) {
+  if (!install || isPresent()) continue;
+  say(`installing ${name}`);
+  try {
+    install();
+  } catch (error) {
+    say(`${name}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+for (const { name, variable, isPresent, help } of missing) {
+  if (!isPresent()) say(`${name} is missing: ${help}, or set ${variable}. Its tests will fail.`);
+}
+
+/** @param {string[]} packages */
+function installPackages(packages) {
+  const restore = keepServicesStopped();
+  try {
+    say("apt-get update");
+    if (!aptGet(["update"])) return;
+    say(`apt-get install ${packages.join(" ")}`);
+    aptGet(["install", "-y", "--no-install-recommends", ...packages]);
+  } finally {
+    restore();
+  }
+}
+
+/**
+ * Runs apt-get, again for a while when another process holds its lock.
+ *
+ * @param {string[]} args
+ */
+function aptGet(args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  for (let attempt = 1; ; attempt++) {
+    const { status, stderr } = spawnSync("apt-get", ["-o", "DPkg::Lock::Timeout=60", "-qq", ...args], {
+      env,
+      encoding: "utf8",
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    if (status === 0) return true;
+    if (attempt === 6 || !/could not get lock|unable to acquire/i.test(stderr)) {
+      say(`apt-get ${args[0]} failed: ${stderr.trim().split("\n").at(-1)}`);
+      return false;
+    }
+    say("apt-get is locked by another process, waiting");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);
+  }
+}
+
+/**
+ * Debian starts a service as soon as its package is installed, unless this file says no. The tests start servers of
+ * their own.
+ *
+ * @returns {() => void} restores what was there
+ */
+function keepServicesStopped() {
+  const file = "/usr/sbin/policy-rc.d";
+  const ours = "#!/bin/sh\n# sojourn: no services while packages for the tests are installed\nexit 101\n";
+  const found = existsSync(file) ? readFileSync(file) : undefined;
+  const before = found?.toString() === ours ? undefined : found;
+  writeFileSync(file, ours);
+  chmodSync(file, 0o755);
+  const restore = () => (before === undefined ? rmSync(file, { force: true }) : writeFileSync(file, before));
+  // spawnSync holds the signal back until apt-get has ended.
+  process.once("SIGINT", () => {
+    restore();
+    process.exit(130);
+  });
+  return restore;
+}
+
+/** @param {string[]} names @param {string[]} [directories] */
+function hasBinary(names, directories = []) {
+  const usual = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
+  const all = [...directories, ...(process.env.PATH ?? "").split(path.delimiter), ...usual];
+  return names.some((name) => all.some((directory) => isExecutable(path.join(directory, name))));
+}
+
+function debianPostgresDirectories() {
+  const root = "/usr/lib/postgresql";
+  return existsSync(root) ? readdirSync(root).map((version) => path.join(root, version, "bin")) : [];
+}
+
+/** @param {string} file */
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} line */
+function say(line) {
+  console.log(`provision: ${line}`);
+}
