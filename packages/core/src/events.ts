@@ -47,7 +47,7 @@ export type SessionListener<Name extends keyof SessionEvents> = (event: SessionE
 /** Delivers events in the order of subscription. A listener that throws or rejects becomes an `error` event, never a failed call. */
 export class EventHub {
   /** How often each event was emitted. */
-  readonly counts = new Map<string, number>();
+  readonly counts: Map<string, number> = new Map();
   readonly #listeners = new Map<string, Set<(event: never) => unknown>>();
 
   on<Name extends keyof SessionEvents>(name: Name, listener: SessionListener<Name>): () => void {

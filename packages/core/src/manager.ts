@@ -175,10 +175,9 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   #reportSweep(cause: unknown): void {
-    const error =
-      cause instanceof SessionError
-        ? cause
-        : new SessionError("BACKEND", "@sojourn/core: sweep failed in the store", { cause });
+    const error = isSessionError(cause)
+      ? cause
+      : new SessionError("BACKEND", "@sojourn/core: sweep failed in the store", { cause });
     this.#events.emit("error", { error, operation: "sweep" });
   }
 }
