@@ -1,0 +1,49 @@
+import type { NewSession, SessionStore, StoreCapabilities } from "@sojourn/core";
+import type { ConformanceHarness } from "./harness.js";
+
+/** One thing that a store promises, as a test that knows nothing but the contract. */
+export interface ConformanceCase {
+  /** Stable: `"update/after-destroy-stays-missing"`. */
+  readonly id: string;
+  /** The number of the promise in `docs/contract.md`. */
+  readonly promise: number;
+  /** What holds, as a sentence. */
+  readonly title: string;
+  /** Disturbs what others see (an outage, a patched clock) and therefore runs alone. */
+  readonly exclusive?: boolean;
+  /** Why this backend cannot be asked, or `undefined` when it must. Absent: every backend must. */
+  needs?(harness: ConformanceHarness, capabilities: StoreCapabilities): string | undefined;
+  /** Rejects with an `AssertionError` when the store breaks the promise. */
+  run(context: CaseContext): Promise<void>;
+}
+
+/** What a case works with: a namespace of its own, stores on it, and time. */
+export interface CaseContext {
+  readonly harness: ConformanceHarness;
+  readonly namespace: string;
+  /** A store on `namespace`. */
+  readonly store: SessionStore;
+  readonly capabilities: StoreCapabilities;
+  /** How often a race is repeated. */
+  readonly rounds: number;
+  /** `count` scaled to how thorough this run is, at least 1. */
+  scaled(count: number): number;
+  /** Another store, on the same namespace unless another is given. Closed after the case. */
+  open(namespace?: string): Promise<SessionStore>;
+  /** A namespace that nobody has used. */
+  freshNamespace(): string;
+  /** Lets at least `ms` pass by the store's clock. */
+  pass(ms: number): Promise<void>;
+  /** Lets so much time pass that a session with `ms` left must be gone, as precisely as this backend promises. */
+  outlive(ms: number): Promise<void>;
+}
+
+export const second = 1_000;
+export const minute: number = 60 * second;
+export const hour: number = 60 * minute;
+export const day: number = 24 * hour;
+
+/** A session that outlives every case by far, unless `overrides` says otherwise. */
+export function session(id: string, overrides: Omit<Partial<NewSession>, "id"> = {}): NewSession {
+  return { id, payload: `payload of ${id}`, idleMs: hour, absoluteMs: day, ...overrides };
+}

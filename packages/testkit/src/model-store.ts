@@ -1,0 +1,289 @@
+import {
+  assertChange,
+  assertId,
+  assertNewSession,
+  assertScan,
+  assertSweep,
+  assertTouch,
+  type CreateOptions,
+  type CreateResult,
+  type DestroyByUserOptions,
+  type EndedSession,
+  type NewSession,
+  type ReadManyOptions,
+  type RenameOptions,
+  type RenameResult,
+  type ScanOptions,
+  type SessionChange,
+  type SessionCounts,
+  SessionError,
+  type SessionLimit,
+  type SessionRecord,
+  type SessionStore,
+  type StoreCapabilities,
+  type SweepOptions,
+  type TouchOptions,
+  type UpdateOptions,
+  type UpdateResult,
+} from "@sojourn/core";
+
+/** A session as the model keeps it: the record without the moment of reading. */
+export interface ModelSession {
+  readonly id: string;
+  readonly userId: string | undefined;
+  /** `undefined` stands for a record that cannot be read. */
+  readonly payload: string | undefined;
+  readonly version: number;
+  readonly createdAt: number;
+  readonly lastActiveAt: number;
+  readonly expiresAt: number;
+  readonly endsAt: number;
+}
+
+/** The backend of a {@link ModelStore}: stores that are given the same one share their sessions. */
+export class ModelBackend {
+  readonly sessions: Map<string, ModelSession> = new Map();
+  readonly now: () => number;
+
+  constructor(now: () => number = Date.now) {
+    this.now = now;
+  }
+}
+
+const capabilities: StoreCapabilities = {
+  expiryPrecisionMs: 1,
+  expiry: "sweep",
+  clock: "process",
+  scan: true,
+  count: true,
+  userIndex: "atomic",
+  limit: "atomic",
+  clear: "enumerate",
+  maxPayloadBytes: 4 * 1_024 * 1_024,
+};
+
+/**
+ * The contract in its plainest form: one map, no index, each operation one synchronous step.
+ *
+ * The oracle that races and schedules are checked against. Everything is found by walking all sessions, so it is not
+ * meant for use.
+ */
+export class ModelStore implements SessionStore {
+  readonly capabilities: StoreCapabilities;
+  protected readonly backend: ModelBackend;
+  #closed = false;
+
+  constructor(backend: ModelBackend = new ModelBackend(), declared: Partial<StoreCapabilities> = {}) {
+    this.backend = backend;
+    this.capabilities = { ...capabilities, ...declared };
+  }
+
+  async create(session: NewSession, options: CreateOptions = {}): Promise<CreateResult> {
+    this.assertOpen();
+    assertNewSession(session, options, this.capabilities);
+    if (this.live(session.id) !== undefined) return { status: "duplicate" };
+    const evicted = this.makeRoom(session.userId, options.limit);
+    if (evicted === undefined) return { status: "limitReached" };
+    const now = this.backend.now();
+    const endsAt = now + session.absoluteMs;
+    const created: ModelSession = {
+      id: session.id,
+      userId: session.userId,
+      payload: session.payload,
+      version: 1,
+      createdAt: now,
+      lastActiveAt: now,
+      expiresAt: Math.min(now + session.idleMs, endsAt),
+      endsAt,
+    };
+    return { status: "created", record: this.write(created), evicted };
+  }
+
+  async get(id: string): Promise<SessionRecord | undefined> {
+    this.assertOpen();
+    assertId(id);
+    const session = this.live(id);
+    return session === undefined ? undefined : this.read(session);
+  }
+
+  async update(id: string, change: SessionChange, options: UpdateOptions = {}): Promise<UpdateResult> {
+    this.assertOpen();
+    assertId(id);
+    assertChange(change, options, this.capabilities);
+    const session = this.live(id);
+    if (session === undefined) return { status: "missing" };
+    if (options.expectedVersion !== undefined && options.expectedVersion !== session.version) {
+      return { status: "conflict", current: this.read(session) };
+    }
+    const evicted = this.makeRoomFor(session, change, options.limit);
+    if (evicted === undefined) return { status: "limitReached" };
+    return { status: "updated", record: this.write(this.changed(session, change)), evicted };
+  }
+
+  async touch(id: string, options: TouchOptions): Promise<boolean> {
+    this.assertOpen();
+    assertTouch(id, options);
+    const session = this.live(id);
+    if (session === undefined) return false;
+    const now = this.backend.now();
+    const deadline = Math.min(now + options.idleMs, session.endsAt);
+    const expiresAt = options.shorten === true ? deadline : Math.max(deadline, session.expiresAt);
+    this.backend.sessions.set(id, { ...session, lastActiveAt: now, expiresAt });
+    return true;
+  }
+
+  async rename(
+    id: string,
+    newId: string,
+    change: SessionChange = {},
+    options: RenameOptions = {},
+  ): Promise<RenameResult> {
+    this.assertOpen();
+    assertId(id);
+    assertId(newId, "newId");
+    assertChange(change, options, this.capabilities);
+    const session = this.live(id);
+    if (session === undefined) return { status: "missing" };
+    if (options.expectedVersion !== undefined && options.expectedVersion !== session.version) {
+      return { status: "conflict", current: this.read(session) };
+    }
+    if (this.live(newId) !== undefined) return { status: "duplicate" };
+    const evicted = this.makeRoomFor(session, change, options.limit);
+    if (evicted === undefined) return { status: "limitReached" };
+    this.backend.sessions.delete(id);
+    return { status: "renamed", record: this.write({ ...this.changed(session, change), id: newId }), evicted };
+  }
+
+  async destroy(id: string): Promise<EndedSession | undefined> {
+    this.assertOpen();
+    assertId(id);
+    const session = this.live(id);
+    if (session === undefined) return undefined;
+    this.backend.sessions.delete(id);
+    return { id, userId: session.userId };
+  }
+
+  async listByUser(userId: string, { onCorrupt }: ReadManyOptions = {}): Promise<SessionRecord[]> {
+    this.assertOpen();
+    assertId(userId, "userId");
+    return this.readAll(this.liveOf(userId), onCorrupt);
+  }
+
+  async destroyByUser(userId: string, { except }: DestroyByUserOptions = {}): Promise<string[]> {
+    this.assertOpen();
+    assertId(userId, "userId");
+    if (except !== undefined) assertId(except, "except");
+    const ended = this.liveOf(userId).filter(({ id }) => id !== except);
+    for (const { id } of ended) this.backend.sessions.delete(id);
+    return ended.map(({ id }) => id);
+  }
+
+  async sweep(options: SweepOptions): Promise<EndedSession[]> {
+    this.assertOpen();
+    assertSweep(options);
+    if (this.capabilities.expiry === "native") return [];
+    const expired = [...this.backend.sessions.values()]
+      .filter((session) => !this.isLive(session))
+      .slice(0, options.limit);
+    for (const { id } of expired) this.backend.sessions.delete(id);
+    return expired.map(({ id, userId }) => ({ id, userId }));
+  }
+
+  async *scan(options: ScanOptions = {}): AsyncIterable<SessionRecord> {
+    this.assertOpen();
+    assertScan(options);
+    for (const { id } of [...this.backend.sessions.values()]) {
+      const session = this.live(id);
+      if (session !== undefined) yield* this.readAll([session], options.onCorrupt);
+    }
+  }
+
+  async count(): Promise<SessionCounts> {
+    this.assertOpen();
+    const live = [...this.backend.sessions.values()].filter((session) => this.isLive(session));
+    const users = live.map(({ userId }) => userId).filter((userId) => userId !== undefined);
+    return { sessions: live.length, sessionsWithUser: users.length, users: new Set(users).size };
+  }
+
+  async clear(): Promise<void> {
+    this.assertOpen();
+    this.backend.sessions.clear();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  protected assertOpen(): void {
+    if (this.#closed) throw new SessionError("CLOSED", "@sojourn/testkit: the model store has been closed");
+  }
+
+  protected isLive(session: ModelSession): boolean {
+    return this.backend.now() < session.expiresAt;
+  }
+
+  protected live(id: string): ModelSession | undefined {
+    const session = this.backend.sessions.get(id);
+    return session !== undefined && this.isLive(session) ? session : undefined;
+  }
+
+  /** Oldest first. */
+  protected liveOf(userId: string): ModelSession[] {
+    return [...this.backend.sessions.values()]
+      .filter((session) => session.userId === userId && this.isLive(session))
+      .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  }
+
+  /** Makes room for one more session of the user. Returns the ids that had to go, or `undefined` when that is not allowed. */
+  protected makeRoom(userId: string | undefined, limit: SessionLimit | undefined): string[] | undefined {
+    if (userId === undefined || limit === undefined) return [];
+    const theirs = this.liveOf(userId).map(({ id }) => id);
+    const surplus = theirs.length + 1 - limit.max;
+    if (surplus <= 0) return [];
+    if (limit.whenReached === "reject") return undefined;
+    const evicted = theirs.slice(0, surplus);
+    for (const id of evicted) this.backend.sessions.delete(id);
+    return evicted;
+  }
+
+  /** The same for a stored session: only one that changes hands needs room. */
+  protected makeRoomFor(
+    session: ModelSession,
+    { userId }: SessionChange,
+    limit: SessionLimit | undefined,
+  ): string[] | undefined {
+    const changesHands = userId !== undefined && userId !== null && userId !== session.userId;
+    return changesHands ? this.makeRoom(userId, limit) : [];
+  }
+
+  protected changed(session: ModelSession, { payload, userId, idleMs }: SessionChange): ModelSession {
+    const now = this.backend.now();
+    return {
+      ...session,
+      payload: payload ?? session.payload,
+      userId: userId === undefined ? session.userId : (userId ?? undefined),
+      version: payload === undefined && userId === undefined ? session.version : session.version + 1,
+      lastActiveAt: idleMs === undefined ? session.lastActiveAt : now,
+      expiresAt: idleMs === undefined ? session.expiresAt : Math.min(now + idleMs, session.endsAt),
+    };
+  }
+
+  protected write(session: ModelSession): SessionRecord {
+    this.backend.sessions.set(session.id, session);
+    return this.read(session);
+  }
+
+  protected read(session: ModelSession): SessionRecord {
+    const { payload } = session;
+    if (payload === undefined) throw new SessionError("CORRUPT", "@sojourn/testkit: a record cannot be read");
+    return { ...session, payload, now: this.backend.now() };
+  }
+
+  protected readAll(sessions: readonly ModelSession[], onCorrupt: ReadManyOptions["onCorrupt"]): SessionRecord[] {
+    return sessions.flatMap((session) => {
+      if (session.payload !== undefined) return [this.read(session)];
+      onCorrupt?.(new SessionError("CORRUPT", "@sojourn/testkit: a record cannot be read"));
+      return [];
+    });
+  }
+}

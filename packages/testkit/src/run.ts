@@ -1,0 +1,65 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SessionStore } from "@sojourn/core";
+import type { CaseContext, ConformanceCase } from "./case.js";
+import type { ConformanceHarness } from "./harness.js";
+
+/** How thorough a run is. */
+export interface ConformanceOptions {
+  /** How often each race is repeated. Default 20. */
+  readonly rounds?: number | undefined;
+  /** Fraction of the full number of sessions in cases about numbers (10,000 expiries, 150,000 cleared). Default 0.02. */
+  readonly scale?: number | undefined;
+}
+
+/**
+ * Runs one case on a namespace of its own, and closes the stores that it opened.
+ *
+ * For runners that `describeConformance` does not fit.
+ *
+ * @returns why the case does not apply to this backend, or `undefined` when it ran and passed
+ */
+export async function runConformanceCase(
+  conformanceCase: ConformanceCase,
+  harness: ConformanceHarness,
+  { rounds = 20, scale = 0.02 }: ConformanceOptions = {},
+): Promise<string | undefined> {
+  const opened: SessionStore[] = [];
+  const namespace = freshNamespace();
+  const open = async (on = namespace): Promise<SessionStore> => {
+    const store = await harness.open(on);
+    opened.push(store);
+    return store;
+  };
+  const pass = async (ms: number): Promise<void> => {
+    if (harness.pass !== undefined) return harness.pass(ms);
+    // A timer may fire a millisecond early.
+    await sleep(ms + 1);
+  };
+  try {
+    const store = await open();
+    const { capabilities } = store;
+    const reason = conformanceCase.needs?.(harness, capabilities);
+    if (reason !== undefined) return reason;
+    const context: CaseContext = {
+      harness,
+      namespace,
+      store,
+      capabilities,
+      rounds,
+      scaled: (count) => Math.max(1, Math.round(count * scale)),
+      open,
+      freshNamespace,
+      pass,
+      outlive: (ms) => pass(ms + 2 * capabilities.expiryPrecisionMs),
+    };
+    await conformanceCase.run(context);
+    return undefined;
+  } finally {
+    await Promise.all(opened.map((store) => store.close()));
+  }
+}
+
+function freshNamespace(): string {
+  return `t${randomBytes(8).toString("hex")}`;
+}
