@@ -36,8 +36,7 @@ export async function encodeContent(codec: SessionCodec, content: object, contex
     const payload = await codec.encode(content, context);
     if (typeof payload === "string" && payload.isWellFormed()) return payload;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : "the codec failed";
-    throw new SessionError("ENCODE", `@sojourn/core: session data cannot be encoded: ${reason}`, { cause });
+    throw encodeError(cause);
   }
   throw new SessionError(
     "ENCODE",
@@ -55,4 +54,10 @@ export async function decodeContent(codec: SessionCodec, payload: string, contex
       cause,
     });
   }
+}
+
+/** The first line of the cause names what is in the way, as `JSON.stringify` words it, and no value. */
+export function encodeError(cause: unknown): SessionError {
+  const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : "the codec failed";
+  return new SessionError("ENCODE", `@sojourn/core: session data cannot be encoded: ${reason}`, { cause });
 }

@@ -1,3 +1,5 @@
+import { encodeError } from "./codec.js";
+
 /** What one writer did to the top-level keys of a session since it loaded it. */
 export interface KeyChanges {
   readonly set: ReadonlyMap<string, unknown>;
@@ -7,13 +9,15 @@ export interface KeyChanges {
 /**
  * Compares two versions of a session's data key by key, by their JSON: a `Date` equals its own string, and a key whose
  * value JSON leaves out counts as absent.
+ *
+ * @throws SessionError `ENCODE` for a value that JSON cannot hold
  */
 export function diffKeys(base: object, changed: object): KeyChanges {
   const set = new Map<string, unknown>();
   const deleted = new Set<string>();
   const before = new Map(Object.entries(base));
   for (const [key, value] of Object.entries(changed)) {
-    const json = JSON.stringify(value);
+    const json = toJson(value);
     if (json === undefined) continue;
     if (!before.has(key) || JSON.stringify(before.get(key)) !== json) set.set(key, value);
     before.delete(key);
@@ -35,4 +39,12 @@ export function isUnchanged({ set, deleted }: KeyChanges): boolean {
 export function applyKeys(stored: object, { set, deleted }: KeyChanges): object {
   const kept = Object.entries(stored).filter(([key]) => !deleted.has(key));
   return Object.fromEntries([...kept, ...set]);
+}
+
+function toJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    throw encodeError(cause);
+  }
 }

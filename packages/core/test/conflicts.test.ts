@@ -1,0 +1,144 @@
+import { describe, expect, test } from "vitest";
+import type { ConflictPolicy, Session, SessionEvents, SessionManager } from "../src/index.js";
+import { setUp } from "./support.js";
+
+/** One stored session, loaded twice: by a request that is slow, and by one that is faster. */
+async function loadTwice(
+  data: object,
+  userId?: string,
+  onConflict?: ConflictPolicy,
+): Promise<{ manager: SessionManager; token: string; slow: Session; fast: Session; conflicts: string[] }> {
+  const { manager } = setUp({ onConflict });
+  const { token } = await manager.create({ data: { ...data }, userId });
+  const conflicts: string[] = [];
+  manager.on("conflict", ({ reason }: SessionEvents["conflict"]) => conflicts.push(reason));
+  const [slow, fast] = [await manager.get(token), await manager.get(token)];
+  if (slow === undefined || fast === undefined) throw new Error("the session that was just created is gone");
+  return { manager, token, slow, fast, conflicts };
+}
+
+describe("save by merge", () => {
+  test("two requests that set different keys both keep theirs", async () => {
+    const { manager, token, slow, fast, conflicts } = await loadTwice({ a: 1 });
+    expect(await fast.save({ a: 1, fast: 1 })).toBe("saved");
+    expect(await slow.save({ a: 1, slow: 1 })).toBe("saved");
+    expect((await manager.get(token))?.data).toEqual({ a: 1, fast: 1, slow: 1 });
+    expect(slow.data).toEqual({ a: 1, fast: 1, slow: 1 });
+    expect(conflicts).toEqual(["retried"]);
+  });
+
+  test("what one deleted does not come back from the other", async () => {
+    const { manager, token, slow, fast } = await loadTwice({ a: 1, b: 1 });
+    await fast.save({ b: 1 });
+    await slow.save({ a: 1, b: 2 });
+    expect((await manager.get(token))?.data).toEqual({ b: 2 });
+  });
+
+  test("nothing to write becomes a touch, which no other writer notices", async () => {
+    const { manager, token, slow, fast } = await loadTwice({ a: 1 });
+    await fast.save({ a: 2 });
+    expect(await slow.save({ a: 1 })).toBe("unchanged");
+    expect(await manager.get(token)).toMatchObject({ data: { a: 2 }, version: 2 });
+  });
+
+  test("a second save goes by what the first one stored", async () => {
+    const { slow, conflicts } = await loadTwice({ a: 1 });
+    expect(await slow.save({ a: 1, b: 1 })).toBe("saved");
+    expect(await slow.save({ a: 1, b: 1, c: 1 })).toBe("saved");
+    expect(slow.data).toEqual({ a: 1, b: 1, c: 1 });
+    expect(conflicts).toEqual([]);
+  });
+
+  test("a touch in between is no conflict", async () => {
+    const { manager, token, slow, conflicts } = await loadTwice({ a: 1 });
+    await manager.touch(token);
+    await slow.save({ a: 2 });
+    expect(conflicts).toEqual([]);
+  });
+});
+
+describe.each<ConflictPolicy>(["merge", "fail", "overwrite"])("under the policy %s", (policy) => {
+  test.each([
+    ["changed", { a: 2 }],
+    ["did not change", { a: 1 }],
+  ])("a save that %s data does not revive a destroyed session", async (_name, data) => {
+    const { manager, token, slow } = await loadTwice({ a: 1 }, undefined, policy);
+    await manager.destroy(token);
+    expect(await slow.save(data)).toBe("ended");
+    expect(await manager.get(token)).toBeUndefined();
+  });
+
+  test("a save is dropped when the session has changed hands", async () => {
+    const { manager, token, slow, fast, conflicts } = await loadTwice({ cart: ["u1's"] }, "u1", policy);
+    await fast.save({}, { userId: "u2" });
+    expect(await slow.save({ cart: ["u1's", "more"] })).toBe("changedUser");
+    expect(await slow.update((data) => ({ ...data, late: true }))).toBe(false);
+    expect(await manager.get(token)).toMatchObject({ userId: "u2", data: {} });
+    expect(conflicts).toContain("changedUser");
+  });
+});
+
+test("policy overwrite: this writer's data replaces what is stored", async () => {
+  const { manager, token, slow, fast } = await loadTwice({ a: 1 }, "42", "overwrite");
+  await fast.save({ a: 1, fast: 1 });
+  expect(await slow.save({ a: 3 })).toBe("saved");
+  expect((await manager.get(token))?.data).toEqual({ a: 3 });
+});
+
+test("policy fail: the later save rejects CONFLICT and changes nothing", async () => {
+  const { manager, token, slow, fast, conflicts } = await loadTwice({ a: 1 }, "42", "fail");
+  await fast.save({ a: 1, fast: 1 });
+  await expect(slow.save({ a: 3 })).rejects.toMatchObject({ code: "CONFLICT", retryable: true });
+  expect((await manager.get(token))?.data).toEqual({ a: 1, fast: 1 });
+  expect(conflicts).toEqual(["refused"]);
+});
+
+describe("update", () => {
+  test("100 concurrent increments are all counted", async () => {
+    const { manager } = setUp();
+    const { token } = await manager.create({ data: { n: 0 } });
+    await Promise.all(Array.from({ length: 100 }, () => manager.update(token, ({ n }) => ({ n: Number(n) + 1 }))));
+    expect((await manager.get(token))?.data).toEqual({ n: 100 });
+  });
+
+  test("gives up with CONFLICT when a hundred other writers in a row are faster", async () => {
+    const { manager } = setUp();
+    const { token } = await manager.create({ data: { n: 0 } });
+    let calls = 0;
+    const hotSpot = manager.update(token, async ({ n }) => {
+      calls++;
+      await manager.update(token, (data) => ({ ...data, other: calls }));
+      return { n: Number(n) + 1 };
+    });
+    await expect(hotSpot).rejects.toMatchObject({ code: "CONFLICT" });
+    expect(calls).toBe(100);
+    expect((await manager.get(token))?.data).toEqual({ n: 0, other: 100 });
+  });
+
+  test("returning the data received writes nothing", async () => {
+    const { manager, calls } = setUp();
+    const { token } = await manager.create({ data: {} });
+    calls.length = 0;
+    expect(await manager.update(token, (data) => data)).toBeDefined();
+    expect(calls).toEqual(["get"]);
+  });
+
+  test("a function that throws changes nothing", async () => {
+    const { manager } = setUp();
+    const { token } = await manager.create({ data: { a: 1 } });
+    const failing = manager.update(token, () => {
+      throw new Error("mine");
+    });
+    await expect(failing).rejects.toThrow("mine");
+    expect(await manager.get(token)).toMatchObject({ data: { a: 1 }, version: 1 });
+  });
+
+  test("the user can change with it, and to nobody", async () => {
+    const { manager } = setUp();
+    const { token } = await manager.create({ data: {} });
+    expect((await manager.update(token, (data) => data, { userId: "42" }))?.userId).toBe("42");
+    expect(await manager.listByUser("42")).toHaveLength(1);
+    expect((await manager.update(token, (data) => data, { userId: null }))?.userId).toBeUndefined();
+    expect(await manager.listByUser("42")).toEqual([]);
+  });
+});

@@ -1,0 +1,164 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { ModelStore } from "@sojourn/testkit";
+import { describe, expect, test, vi } from "vitest";
+import { SessionManager } from "../src/index.js";
+import { gate, overriding, recording, setUp } from "./support.js";
+
+/** A manager over a store of which one method behaves otherwise. */
+function over(
+  method: string,
+  instead: (original: () => unknown) => unknown,
+  options: { timeoutMs?: number } = {},
+): { manager: SessionManager; calls: string[] } {
+  const calls: string[] = [];
+  const faulty = overriding(
+    new ModelStore(),
+    (name, original) =>
+      async (...args) =>
+        name === method ? instead(() => original(...args)) : original(...args),
+  );
+  return { manager: new SessionManager({ store: recording(faulty, calls), sweep: false, ...options }), calls };
+}
+
+const never = (): Promise<never> => new Promise(() => {});
+
+describe("a store that fails", () => {
+  test("with an error of its own kind rejects BACKEND with the cause, and tells the error event", async () => {
+    const cause = new Error("disk on fire");
+    const { manager } = over("get", () => Promise.reject(cause));
+    const errors = vi.fn();
+    manager.on("error", errors);
+    const { token, session } = await manager.create({ data: {} });
+    await expect(manager.get(token)).rejects.toMatchObject({ code: "BACKEND", cause });
+    expect(errors).toHaveBeenCalledOnce();
+    expect(errors.mock.calls[0]?.[0]).toMatchObject({ operation: "get", id: session.id });
+    expect((await manager.stats()).operations.get?.errors).toBe(1);
+  });
+
+  test("by not answering rejects TIMEOUT and says that the outcome of a write is unknown", async () => {
+    const { manager } = over("destroy", never, { timeoutMs: 20 });
+    const { token } = await manager.create({ data: {} });
+    await expect(manager.destroy(token)).rejects.toMatchObject({
+      code: "TIMEOUT",
+      retryable: true,
+      outcomeUnknown: true,
+    });
+    // A write that hangs does not hold up the next one of this session for ever.
+    expect(await manager.touch(token)).toBe(true);
+  });
+
+  test("while a list is read leaves out what cannot be decoded, and reports it", async () => {
+    const store = new ModelStore();
+    const manager = new SessionManager({ store, sweep: false });
+    const errors = vi.fn();
+    manager.on("error", errors);
+    await manager.create({ userId: "42", data: { ok: true } });
+    await store.create({ id: "foreign", userId: "42", payload: "not json", idleMs: 60_000, absoluteMs: 60_000 });
+    expect((await manager.listByUser("42")).map(({ data }) => data)).toEqual([{ ok: true }]);
+    expect(errors.mock.calls[0]?.[0]).toMatchObject({ id: "foreign", error: { code: "DECODE" } });
+    await expect(manager.byId.get("foreign")).rejects.toMatchObject({ code: "DECODE" });
+    expect(await store.get("foreign")).toBeDefined();
+  });
+});
+
+describe("an AbortSignal", () => {
+  test("that has fired keeps the call from being sent", async () => {
+    const { manager, calls } = setUp();
+    const { token } = await manager.create({ data: {} });
+    calls.length = 0;
+    const signal = AbortSignal.abort(new Error("gone"));
+    await expect(manager.destroy(token, { signal })).rejects.toMatchObject({ code: "ABORTED", outcomeUnknown: false });
+    await expect(manager.update(token, (data) => ({ ...data }), { signal })).rejects.toMatchObject({ code: "ABORTED" });
+    expect(calls).not.toContain("destroy");
+    expect(calls).not.toContain("update");
+    expect(await manager.get(token)).toBeDefined();
+  });
+
+  test("ends the waiting for an answer", async () => {
+    const { manager } = over("get", never);
+    const { token } = await manager.create({ data: {} });
+    const controller = new AbortController();
+    const read = manager.get(token, { signal: controller.signal });
+    controller.abort(new Error("client went away"));
+    await expect(read).rejects.toMatchObject({ code: "ABORTED", cause: controller.signal.reason });
+  });
+});
+
+describe("reads of one session", () => {
+  test("of one tick are one read", async () => {
+    const { manager, calls } = setUp();
+    const { token } = await manager.create({ data: { a: 1 } });
+    calls.length = 0;
+    const sessions = await Promise.all(Array.from({ length: 10 }, () => manager.get(token)));
+    expect(calls).toEqual(["get"]);
+    for (const session of sessions) expect(session?.data).toBe(sessions[0]?.data);
+    // Handles are not shared: one that writes leaves the others at what they loaded.
+    await sessions[0]?.update(() => ({ a: 2 }));
+    expect(sessions[1]?.data).toEqual({ a: 1 });
+  });
+
+  test("a read that starts after a destroy has resolved does not join an older one", async () => {
+    const answer = gate();
+    let reads = 0;
+    const { manager } = over("get", async (original) => {
+      const record = original();
+      if (++reads === 1) await answer.opened;
+      return record;
+    });
+    const { token } = await manager.create({ data: {} });
+    const before = manager.get(token);
+    await Promise.resolve();
+    await manager.destroy(token);
+    expect(await manager.get(token)).toBeUndefined();
+    answer.open();
+    expect(await before).toBeDefined();
+  });
+});
+
+test("a destroy does not overtake the save before it", async () => {
+  const slow = gate();
+  const { manager, calls } = over("update", async (original) => {
+    await slow.opened;
+    return original();
+  });
+  const { token, session } = await manager.create({ data: {} });
+  calls.length = 0;
+  const saved = session.save({ a: 1 });
+  // The save encodes first; the destroy must wait for it once it has been sent.
+  await vi.waitFor(() => expect(calls).toEqual(["update"]));
+  const destroyed = manager.destroy(token);
+  slow.open();
+  expect(await saved).toBe("saved");
+  expect(await destroyed).toBe(true);
+  expect(calls).toEqual(["update", "destroy"]);
+  expect(await manager.get(token)).toBeUndefined();
+});
+
+test("every method resolves in the async context of its caller", async () => {
+  const context = new AsyncLocalStorage<number>();
+  const { manager } = setUp();
+  const { token } = await manager.create({ data: { n: 0 } });
+  await Promise.all(
+    Array.from({ length: 20 }, (_, request) =>
+      context.run(request, async () => {
+        await manager.get(token);
+        expect(context.getStore()).toBe(request);
+        await manager.update(token, ({ n }) => ({ n: Number(n) + 1 }));
+        expect(context.getStore()).toBe(request);
+        await manager.touch(token);
+        expect(context.getStore()).toBe(request);
+      }),
+    ),
+  );
+});
+
+test("a session that ends between read and touch is not handed out", async () => {
+  const { manager, store, clock } = setUp();
+  const { token } = await manager.create({ data: {} });
+  clock.now += 20 * 60_000;
+  const racing = overriding(store, (method, original) => async (...args) => {
+    if (method === "touch") await manager.destroy(token);
+    return original(...args);
+  });
+  expect(await new SessionManager({ store: racing, sweep: false }).get(token)).toBeUndefined();
+});

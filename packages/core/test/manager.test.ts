@@ -1,0 +1,287 @@
+import { describe, expect, test, vi } from "vitest";
+import { isSessionError, type SessionEvents, type SessionManager } from "../src/index.js";
+import { hour, minute, setUp } from "./support.js";
+
+describe("a session's life", () => {
+  test("create, get, update, regenerate, destroy", async () => {
+    const { manager } = setUp();
+    const metadata = { ip: "192.0.2.1", userAgent: "test" };
+    const { token, session } = await manager.create({ userId: "42", data: { cart: ["a"] }, metadata });
+    expect(session).toMatchObject({ userId: "42", data: { cart: ["a"] }, metadata, version: 1 });
+    expect(session.id).not.toContain(token);
+
+    const loaded = await manager.get(token);
+    expect(loaded).toMatchObject({ id: session.id, data: { cart: ["a"] }, metadata });
+    expect(await loaded?.update((data) => ({ ...data, cart: ["a", "b"] }))).toBe(true);
+    expect(loaded).toMatchObject({ data: { cart: ["a", "b"] }, version: 2 });
+    expect((await manager.update(token, (data) => ({ ...data, n: 1 })))?.data).toEqual({ cart: ["a", "b"], n: 1 });
+
+    const fresh = await manager.regenerate(token);
+    expect(fresh?.token).not.toBe(token);
+    expect(fresh?.session).toMatchObject({ userId: "42", data: { cart: ["a", "b"], n: 1 }, endsAt: session.endsAt });
+    expect(await manager.get(token)).toBeUndefined();
+
+    expect(await manager.destroy(fresh?.token ?? "")).toBe(true);
+    expect(await manager.destroy(fresh?.token ?? "")).toBe(false);
+    expect(await manager.get(fresh?.token ?? "")).toBeUndefined();
+    expect(await manager.update(fresh?.token ?? "", (data) => data)).toBeUndefined();
+    expect(await manager.touch(fresh?.token ?? "")).toBe(false);
+    expect(await manager.regenerate(fresh?.token ?? "")).toBeUndefined();
+  });
+
+  test("data is deeply frozen, and what the caller passed is neither frozen nor shared", async () => {
+    const { manager } = setUp();
+    const data = { user: { roles: ["a"] } };
+    const { token, session } = await manager.create({ data });
+    data.user.roles.push("b");
+    expect(Object.isFrozen(data)).toBe(false);
+    const loaded = await manager.get(token);
+    expect(loaded?.data).toEqual({ user: { roles: ["a"] } });
+    for (const handle of [session, loaded]) {
+      const user = handle?.data.user as typeof data.user;
+      expect(() => user.roles.push("c")).toThrow(TypeError);
+    }
+  });
+
+  test("the JSON of a session is what a page may show: no data", async () => {
+    const { manager } = setUp();
+    const { token, session } = await manager.create({
+      userId: "42",
+      data: { secret: "s" },
+      metadata: { ip: "192.0.2.1" },
+    });
+    const json = JSON.stringify(session);
+    expect(json).not.toContain("secret");
+    expect(json).not.toContain(token);
+    expect(JSON.parse(json)).toMatchObject({ id: session.id, userId: "42", metadata: { ip: "192.0.2.1" } });
+  });
+
+  test("login is one step: new token, user and data together", async () => {
+    const { manager, calls } = setUp();
+    const { token } = await manager.create({ data: { cart: ["a"] } });
+    calls.length = 0;
+    const result = await manager.regenerate(token, { userId: "42", update: (data) => ({ ...data, loggedIn: true }) });
+    expect(calls).toEqual(["get", "rename"]);
+    expect(result?.session).toMatchObject({ userId: "42", data: { cart: ["a"], loggedIn: true } });
+    expect(await manager.listByUser("42")).toHaveLength(1);
+  });
+
+  test("of two racing regenerations one wins", async () => {
+    const { manager } = setUp();
+    const { token } = await manager.create({ data: {} });
+    const results = await Promise.all([manager.regenerate(token), manager.regenerate(token)]);
+    expect(results.filter((result) => result !== undefined)).toHaveLength(1);
+  });
+});
+
+describe("deadlines", () => {
+  const timeouts = { idleTimeout: "30m", absoluteTimeout: "2h" } as const;
+
+  test("a session ends when it is idle, and in any case at its absolute deadline", async () => {
+    const { manager, clock } = setUp(timeouts);
+    const idle = await manager.create({ data: {} });
+    clock.now += 30 * minute;
+    expect(await manager.get(idle.token)).toBeUndefined();
+
+    const busy = await manager.create({ data: {} });
+    for (let used = 0; used < 2 * hour - minute; used += minute) {
+      expect(await manager.get(busy.token)).toBeDefined();
+      clock.now += minute;
+    }
+    expect((await manager.get(busy.token))?.expiresAt).toBe(busy.session.endsAt);
+    clock.now += minute;
+    expect(await manager.get(busy.token)).toBeUndefined();
+  });
+
+  test("a read writes the activity down only when that moves the deadline by touchAfter", async () => {
+    const { manager, clock, calls } = setUp({ ...timeouts, touchAfter: "1m" });
+    const { token, session } = await manager.create({ data: {} });
+    calls.length = 0;
+    clock.now += minute - 1;
+    expect((await manager.get(token))?.expiresAt).toBe(session.expiresAt);
+    expect(calls).toEqual(["get"]);
+    clock.now += 1;
+    expect(await manager.get(token)).toMatchObject({ expiresAt: clock.now + 30 * minute, lastActiveAt: clock.now });
+    expect(calls).toEqual(["get", "get", "touch"]);
+  });
+
+  test("touchAfter defaults to a sixtieth of the idle timeout, and 0 is exact", async () => {
+    const byDefault = setUp(timeouts);
+    const { token } = await byDefault.manager.create({ data: {} });
+    byDefault.clock.now += 30_000;
+    await byDefault.manager.get(token);
+    expect(byDefault.calls).toEqual(["create", "get", "touch"]);
+
+    const exact = setUp({ ...timeouts, touchAfter: 0 });
+    const created = await exact.manager.create({ data: {} });
+    await exact.manager.get(created.token);
+    exact.clock.now += 1;
+    await exact.manager.get(created.token);
+    expect(exact.calls).toEqual(["create", "get", "get", "touch"]);
+  });
+
+  test("reading with touch false is no activity", async () => {
+    const { manager, clock, calls } = setUp(timeouts);
+    const { token } = await manager.create({ data: {} });
+    clock.now += 10 * minute;
+    await manager.get(token, { touch: false });
+    expect(calls).toEqual(["create", "get"]);
+  });
+
+  test("a session keeps its own timeouts through updates, reads and regeneration", async () => {
+    const { manager, clock } = setUp(timeouts);
+    const remembered = await manager.create({ data: {}, idleTimeout: "14d", absoluteTimeout: "90d" });
+    clock.now += 10 * 24 * hour;
+    let token = remembered.token;
+    expect((await manager.get(token))?.expiresAt).toBe(clock.now + 14 * 24 * hour);
+    expect((await manager.update(token, () => ({ n: 1 })))?.expiresAt).toBe(clock.now + 14 * 24 * hour);
+    token = (await manager.regenerate(token, { update: (data) => ({ ...data, m: 2 }) }))?.token ?? "";
+    clock.now += 13 * 24 * hour;
+    expect((await manager.get(token))?.data).toEqual({ n: 1, m: 2 });
+  });
+});
+
+describe("the sessions of a user", () => {
+  async function login(manager: SessionManager, userId: string, count: number): Promise<string[]> {
+    const tokens: string[] = [];
+    for (let n = 0; n < count; n++) tokens.push((await manager.create({ userId, data: { n } })).token);
+    return tokens;
+  }
+
+  test("are listed oldest first and ended by id, everywhere, or everywhere else", async () => {
+    const { manager, clock } = setUp();
+    const tokens: string[] = [];
+    for (let n = 0; n < 4; n++) {
+      tokens.push(...(await login(manager, "42", 1)));
+      clock.now += 1;
+    }
+    await login(manager, "other", 1);
+    const listed = await manager.listByUser("42");
+    expect(listed.map(({ createdAt }) => createdAt)).toEqual(listed.map(({ createdAt }) => createdAt).sort());
+    expect(await manager.destroyById(listed[0]?.id ?? "")).toBe(true);
+    expect(await manager.destroyByUser("42", { except: tokens[3] })).toEqual([listed[1]?.id, listed[2]?.id]);
+    expect(await manager.get(tokens[3] ?? "")).toBeDefined();
+    expect(await manager.destroyByUser("42")).toHaveLength(1);
+    expect(await manager.listByUser("42")).toEqual([]);
+    expect(await manager.listByUser("other")).toHaveLength(1);
+  });
+
+  test("an except that is no token ends nobody", async () => {
+    const { manager } = setUp();
+    await login(manager, "42", 2);
+    await expect(manager.destroyByUser("42", { except: "" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await manager.listByUser("42")).toHaveLength(2);
+  });
+
+  test("the limit rejects, or ends the oldest; a login by update or regenerate counts", async () => {
+    const rejecting = setUp({ sessionLimit: { max: 2, whenReached: "reject" } }).manager;
+    await login(rejecting, "42", 2);
+    const { token } = await rejecting.create({ data: {} });
+    await expect(rejecting.create({ userId: "42", data: {} })).rejects.toMatchObject({ code: "LIMIT_REACHED" });
+    await expect(rejecting.update(token, (data) => data, { userId: "42" })).rejects.toMatchObject({
+      code: "LIMIT_REACHED",
+    });
+    await expect(rejecting.regenerate(token, { userId: "42" })).rejects.toMatchObject({ code: "LIMIT_REACHED" });
+    expect((await rejecting.get(token))?.userId).toBeUndefined();
+
+    const { manager, clock } = setUp({ sessionLimit: { max: 2, whenReached: "evictOldest" } });
+    const ended: SessionEvents["destroyed"][] = [];
+    manager.on("destroyed", (event) => ended.push(event));
+    const anonymous = await manager.create({ data: {} });
+    const tokens: string[] = [];
+    for (let n = 0; n < 2; n++) {
+      clock.now += 1;
+      tokens.push(...(await login(manager, "42", 1)));
+    }
+    const oldest = (await manager.get(tokens[0] ?? ""))?.id;
+    expect(await manager.regenerate(anonymous.token, { userId: "42" })).toBeDefined();
+    expect(ended).toEqual([{ id: oldest, userId: "42", reason: "limit" }]);
+    expect(await manager.listByUser("42")).toHaveLength(2);
+  });
+});
+
+describe("events and statistics", () => {
+  test("each act is one event with id, user and reason", async () => {
+    const { manager, clock } = setUp();
+    const seen: unknown[] = [];
+    for (const name of ["created", "updated", "touched", "regenerated", "destroyed"] as const) {
+      manager.on(name, (event) => seen.push([name, event]));
+    }
+    const { token, session } = await manager.create({ userId: "42", data: {} });
+    await manager.update(token, () => ({ n: 1 }));
+    clock.now += 10 * minute;
+    await manager.get(token);
+    const fresh = await manager.regenerate(token);
+    const id = fresh?.session.id;
+    await manager.destroyByUser("42");
+    expect(seen).toEqual([
+      ["created", { id: session.id, userId: "42" }],
+      ["updated", { id: session.id, userId: "42" }],
+      ["touched", { id: session.id, userId: "42" }],
+      ["regenerated", { id, previousId: session.id, userId: "42" }],
+      ["destroyed", { id, userId: "42", reason: "destroyedByUser" }],
+    ]);
+  });
+
+  test("a listener that throws or rejects becomes an error event and breaks nothing", async () => {
+    const { manager } = setUp();
+    const errors = vi.fn();
+    manager.on("error", errors);
+    manager.on("error", () => {
+      throw new Error("a listener of error");
+    });
+    manager.on("created", () => {
+      throw new Error("at once");
+    });
+    manager.on("created", async () => {
+      throw new Error("later");
+    });
+    const after = vi.fn();
+    manager.on("created", after);
+    await manager.create({ data: {} });
+    await vi.waitFor(() => expect(errors).toHaveBeenCalledTimes(2));
+    expect(after).toHaveBeenCalledOnce();
+    expect(errors.mock.calls.map(([{ error }]) => String((error as Error).cause))).toEqual([
+      "Error: at once",
+      "Error: later",
+    ]);
+  });
+
+  test("an unsubscribed listener hears nothing", async () => {
+    const { manager } = setUp();
+    const listener = vi.fn();
+    manager.on("created", listener)();
+    await manager.create({ data: {} });
+    expect(listener).not.toHaveBeenCalled();
+  });
+
+  test("statistics count what happened and what is stored", async () => {
+    const { manager } = setUp();
+    await manager.create({ data: {} });
+    const { token } = await manager.create({ userId: "a", data: {} });
+    await manager.create({ userId: "a", data: {} });
+    await manager.create({ userId: "b", data: {} });
+    await manager.get(token);
+    await manager.get("x");
+    const stats = await manager.stats();
+    expect(stats).toMatchObject({
+      stored: { sessions: 4, sessionsWithUser: 3, users: 2 },
+      meanSessionsPerUser: 1.5,
+      hits: 1,
+      misses: 1,
+      events: { created: 4 },
+      operations: { create: { count: 4, errors: 0 }, get: { count: 1 } },
+    });
+    expect(stats.operations.create?.maxMs).toBeGreaterThan(0);
+  });
+
+  test("a closed manager rejects CLOSED, closing twice is no error", async () => {
+    const { manager, store } = setUp();
+    const { token } = await manager.create({ data: {} });
+    await manager.close();
+    await manager.close();
+    const error: unknown = await manager.get(token).catch((reason: unknown) => reason);
+    expect(isSessionError(error, "CLOSED")).toBe(true);
+    await expect(store.get("x")).rejects.toMatchObject({ code: "CLOSED" });
+  });
+});
