@@ -15,6 +15,8 @@ export function throwIfAborted(signal: AbortSignal | undefined, operation: strin
 export function withAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined, operation: string): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise<T>((resolve, reject) => {
+    // A signal that has fired already tells nobody again.
+    if (signal.aborted) reject(aborted(signal, operation, true));
     const onAbort = (): void => reject(aborted(signal, operation, true));
     signal.addEventListener("abort", onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));

@@ -21,6 +21,8 @@ export interface SessionContent {
 /** A record with its content decoded, deeply frozen, so that any number of readers may share it. */
 export interface SessionState extends Omit<SessionRecord, "payload"> {
   readonly content: SessionContent;
+  /** This process's monotonic clock (`performance.now()`) when the store answered. */
+  readonly readAt: number;
 }
 
 /** @throws SessionError `ENCODE` when data or metadata is not an object */
@@ -30,12 +32,13 @@ export function assertContent({ data, metadata }: SessionContent): void {
 }
 
 export async function decodeState(codec: SessionCodec, record: SessionRecord): Promise<SessionState> {
+  const readAt = performance.now();
   const { payload, ...rest } = record;
   const content = await decodeContent(codec, payload, record);
   if (!isContent(content)) {
     throw new SessionError("DECODE", `@sojourn/core: the payload of session ${record.id} is not a session's content`);
   }
-  return { ...rest, content: deepFreeze(content) };
+  return { ...rest, content: deepFreeze(content), readAt };
 }
 
 function isContent(value: unknown): value is SessionContent {

@@ -22,6 +22,7 @@ export {
   Session,
   type SessionData,
   type SessionInfo,
+  type TouchInput,
   type UpdateFunction,
   type WriteOptions,
 } from "./session.js";
@@ -31,7 +32,6 @@ export {
   type GetOptions,
   type RenameInput,
   SessionsById,
-  type TouchInput,
 } from "./sessions-by-id.js";
 export type { OperationStatistics, SessionStatistics } from "./statistics.js";
 export type {

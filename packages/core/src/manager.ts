@@ -2,14 +2,8 @@ import type { CallOptions } from "./abort.js";
 import { isSessionError, SessionError } from "./errors.js";
 import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
 import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
-import type { Session, SessionData, UpdateFunction, WriteOptions } from "./session.js";
-import {
-  type CreateInput,
-  type GetOptions,
-  type RenameInput,
-  SessionsById,
-  type TouchInput,
-} from "./sessions-by-id.js";
+import type { Session, SessionData, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
+import { type CreateInput, type GetOptions, type RenameInput, SessionsById } from "./sessions-by-id.js";
 import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
 import { StoreCalls } from "./store-calls.js";
 import { Sweeper } from "./sweeper.js";
@@ -103,9 +97,10 @@ export class SessionManager<Data extends object = SessionData> {
     return (await session?.update(change, options)) ? session : undefined;
   }
 
-  /** Counts as activity without reading. */
+  /** Counts as activity, as a read does. @returns false when there is no such session */
   async touch(token: string, options: TouchInput = {}): Promise<boolean> {
-    return isToken(token) && this.byId.touch(tokenToId(token), options);
+    const session = await this.get(token, { touch: false, signal: options.signal });
+    return session?.touch(options) ?? false;
   }
 
   /**

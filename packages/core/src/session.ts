@@ -24,15 +24,23 @@ export interface SaveOptions extends WriteOptions {
 }
 
 /**
- * What became of a save: `saved`; `unchanged` when there was nothing to write, so the session was only touched; `ended`
+ * What became of a save: `saved`; `unchanged` when there was nothing to write, so the session was only touched if that was due; `ended`
  * or `changedUser` when it was dropped because the session was over, or belonged to another user by then.
  */
 export type SaveStatus = "saved" | "unchanged" | "ended" | "changedUser";
 
+export interface TouchInput extends CallOptions {
+  /** Milliseconds from now until the session ends unused. Default: the session's own idle timeout. */
+  readonly idleMs?: number | undefined;
+  /** Allows the deadline to move nearer. Default false. */
+  readonly shorten?: boolean | undefined;
+}
+
 /** What a {@link Session} asks of the manager that made it. */
 export interface SessionWriter {
-  update(id: string, state: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome>;
-  save(id: string, state: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome>;
+  update(state: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome>;
+  save(state: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome>;
+  touch(state: SessionState, options: TouchInput): Promise<WriteOutcome>;
   destroy(id: string, options: CallOptions): Promise<boolean>;
 }
 
@@ -101,12 +109,7 @@ export class Session<Data extends object = SessionData> {
    */
   async update(change: UpdateFunction<Data>, options: WriteOptions = {}): Promise<boolean> {
     // The writer hands `change` this session's own data.
-    const { status, state } = await this.#writer.update(
-      this.id,
-      this.#state,
-      change as UpdateFunction<object>,
-      options,
-    );
+    const { status, state } = await this.#writer.update(this.#state, change as UpdateFunction<object>, options);
     this.#state = state;
     return status === "saved" || status === "unchanged";
   }
@@ -118,9 +121,20 @@ export class Session<Data extends object = SessionData> {
    * @throws SessionError as {@link update}; `CONFLICT` at once under the policy `fail`
    */
   async save(data: Data | DeepReadonly<Data>, options: SaveOptions = {}): Promise<SaveStatus> {
-    const { status, state } = await this.#writer.save(this.id, this.#state, data, options);
+    const { status, state } = await this.#writer.save(this.#state, data, options);
     this.#state = state;
     return status;
+  }
+
+  /**
+   * Counts as activity. Written only when it moves the deadline by at least the manager's `touchAfter`.
+   *
+   * @returns false when the session has ended
+   */
+  async touch(options: TouchInput = {}): Promise<boolean> {
+    const { status, state } = await this.#writer.touch(this.#state, options);
+    this.#state = state;
+    return status !== "ended";
   }
 
   /** Ends the session. @returns false when it had ended already */

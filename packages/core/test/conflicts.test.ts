@@ -59,12 +59,14 @@ describe("save by merge", () => {
 
 describe.each<ConflictPolicy>(["merge", "fail", "overwrite"])("under the policy %s", (policy) => {
   test.each([
-    ["changed", { a: 2 }],
-    ["did not change", { a: 1 }],
-  ])("a save that %s data does not revive a destroyed session", async (_name, data) => {
+    ["changed", { a: 2 }, "ended"],
+    // Nothing is sent, so nobody learns that the session has ended.
+    ["did not change", { a: 1 }, "unchanged"],
+  ])("a save that %s data does not revive a destroyed session", async (_name, data, status) => {
     const { manager, token, slow } = await loadTwice({ a: 1 }, undefined, policy);
     await manager.destroy(token);
-    expect(await slow.save(data)).toBe("ended");
+    expect(await slow.save(data)).toBe(status);
+    expect(await slow.touch({ idleMs: 60_000, shorten: true })).toBe(false);
     expect(await manager.get(token)).toBeUndefined();
   });
 

@@ -141,6 +141,33 @@ describe("deadlines", () => {
   });
 });
 
+describe("touch", () => {
+  test("follows the session's own idle timeout, and never shortens unless asked", async () => {
+    const { manager, clock } = setUp({ idleTimeout: "30m", absoluteTimeout: "90d" });
+    const { token, session } = await manager.create({ data: {}, idleTimeout: "14d" });
+    clock.now += 10 * hour;
+    expect(await manager.touch(token)).toBe(true);
+    const { expiresAt } = (await manager.get(token, { touch: false })) ?? session;
+    expect(expiresAt).toBe(session.expiresAt + 10 * hour);
+    expect(await manager.touch(token, { idleMs: minute })).toBe(true);
+    expect((await manager.get(token, { touch: false }))?.expiresAt).toBe(expiresAt);
+    expect(await manager.touch(token, { idleMs: minute, shorten: true })).toBe(true);
+    expect((await manager.get(token, { touch: false }))?.expiresAt).toBe(clock.now + minute);
+  });
+
+  test("of a handle is written only when it is due, and then not again", async () => {
+    const { manager, clock, calls } = setUp({ idleTimeout: "1h" });
+    const { token } = await manager.create({ data: {} });
+    clock.now += 10 * minute;
+    const session = await manager.get(token, { touch: false });
+    calls.length = 0;
+    expect(await session?.touch()).toBe(true);
+    expect(await session?.touch()).toBe(true);
+    expect(calls).toEqual(["touch"]);
+    expect(session?.expiresAt).toBe(clock.now + hour);
+  });
+});
+
 describe("the sessions of a user", () => {
   async function login(manager: SessionManager, userId: string, count: number): Promise<string[]> {
     const tokens: string[] = [];

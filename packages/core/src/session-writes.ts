@@ -1,0 +1,245 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { CallOptions } from "./abort.js";
+import { type CodecContext, encodeContent } from "./codec.js";
+import { assertContent, decodeState, type SessionContent, type SessionState } from "./content.js";
+import { SessionError } from "./errors.js";
+import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
+import { applyKeys, diffKeys, isUnchanged } from "./merge.js";
+import type { ConflictPolicy, ResolvedManagerOptions } from "./options.js";
+import type { SaveOptions, SessionWriter, TouchInput, UpdateFunction, WriteOptions, WriteOutcome } from "./session.js";
+import type { EndedSession, SessionChange, SessionLimit } from "./store.js";
+import type { StoreCalls } from "./store-calls.js";
+
+/** Each failed attempt means that another writer succeeded: a hundred in a row is a hot spot that needs another design. */
+const maxAttempts = 100;
+
+/** How loaded sessions are written back: against the version that was loaded, over again as long as others are faster. */
+export class SessionWrites implements SessionWriter {
+  readonly #options: ResolvedManagerOptions;
+  readonly #calls: StoreCalls;
+  readonly #events: EventHub;
+
+  constructor(options: ResolvedManagerOptions, calls: StoreCalls, events: EventHub) {
+    this.#options = options;
+    this.#calls = calls;
+    this.#events = events;
+  }
+
+  /** Writes the activity down when that moves the deadline by `touchAfter`, or nearer where that is allowed. */
+  async touch(base: SessionState, { idleMs, shorten, signal }: TouchInput = {}): Promise<WriteOutcome> {
+    const { id, userId, endsAt } = base;
+    const ownIdleMs = idleMs ?? this.idleMs(base);
+    // The store's clock at this moment: what it said when the session was read, and the time since.
+    const now = Math.floor(base.now + performance.now() - base.readAt);
+    const expiresAt = Math.min(now + ownIdleMs, endsAt);
+    const gain = expiresAt - base.expiresAt;
+    const touchAfterMs = this.#options.touchAfterMs ?? ownIdleMs / 60;
+    const isDue = gain > 0 ? gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
+    if (!isDue) return { status: "unchanged", state: base };
+    const touched = await this.#calls.runInOrder(
+      "touch",
+      id,
+      (store) => store.touch(id, { idleMs: ownIdleMs, shorten }),
+      { signal },
+    );
+    if (!touched) return { status: "ended", state: base };
+    this.#events.emit("touched", { id, userId });
+    return { status: "saved", state: { ...base, expiresAt, lastActiveAt: now } };
+  }
+
+  update(base: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome> {
+    return this.#write(base, options, "merge", ({ content }) => change(content.data));
+  }
+
+  async save(base: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome> {
+    const { userId, idleMs, signal, onConflict: policy = this.#options.onConflict } = options;
+    assertContent({ ...base.content, data });
+    const changes = diffKeys(base.content.data, data);
+    const movesUser = userId !== undefined && (userId ?? undefined) !== base.userId;
+    if (isUnchanged(changes) && !movesUser) {
+      // A lifetime that the caller names is meant, also when it is shorter than what is stored.
+      const touched = await this.touch(base, { idleMs, shorten: idleMs !== undefined, signal });
+      return touched.status === "saved" ? { ...touched, status: "unchanged" } : touched;
+    }
+    return this.#write(base, options, policy, (current) =>
+      current === base || policy === "overwrite" ? data : applyKeys(current.content.data, changes),
+    );
+  }
+
+  /** Writes what `compute` makes of the stored data. */
+  async #write(
+    base: SessionState,
+    { userId, idleMs = this.idleMs(base), signal }: WriteOptions,
+    policy: ConflictPolicy,
+    compute: (current: SessionState) => object | Promise<object>,
+  ): Promise<WriteOutcome> {
+    const { id } = base;
+    const limit = this.limitFor(userId);
+    let current = base;
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const data = await compute(current);
+      if (data === current.content.data && userId === undefined) return { status: "unchanged", state: current };
+      const payload = await this.encode({ ...current.content, data }, { id, userId: ownerAfter(current, userId) });
+      const change = { payload, idleMs, ...userChange(userId) };
+      const result = await this.#calls.runInOrder(
+        "update",
+        id,
+        (store) => store.update(id, change, { expectedVersion: current.version, limit }),
+        { signal },
+      );
+      switch (result.status) {
+        case "updated":
+          this.#events.emit("updated", { id, userId: result.record.userId });
+          this.emitDestroyed(result.evicted, result.record.userId, "limit");
+          return { status: "saved", state: await decodeState(this.#options.codec, result.record) };
+        case "missing":
+          this.#conflict(current, "ended");
+          return { status: "ended", state: base };
+        case "limitReached":
+          throw limitReached(limit);
+        case "conflict":
+          current = await decodeState(this.#options.codec, result.current);
+          if (hasChangedUser(base, current)) {
+            this.#conflict(current, "changedUser");
+            return { status: "changedUser", state: base };
+          }
+          if (policy === "fail") {
+            this.#conflict(current, "refused");
+            throw new SessionError(
+              "CONFLICT",
+              `@sojourn/core: session ${id} was written by somebody else since it was loaded`,
+            );
+          }
+          this.#conflict(current, "retried");
+          await backOff(attempt);
+      }
+    }
+    this.#conflict(current, "refused");
+    throw tooManyAttempts(id);
+  }
+
+  /**
+   * Gives a session a new id, with a change of user and data in the same step. Without `update` nothing is read.
+   *
+   * @returns the session under its new id, or `undefined` when there is none, or it changed hands while `update` ran
+   */
+  async rename(
+    id: string,
+    newId: string,
+    userId: string | null | undefined,
+    update: { readonly base: SessionState; readonly change: UpdateFunction<object> } | undefined,
+    options: CallOptions,
+  ): Promise<SessionState | undefined> {
+    const limit = this.limitFor(userId);
+    let current = update?.base;
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const change: SessionChange = {
+        ...userChange(userId),
+        ...(current && update && (await this.#contentChange(current, newId, userId, update.change))),
+      };
+      const result = await this.#calls.runInOrder(
+        "rename",
+        id,
+        (store) => store.rename(id, newId, change, { limit, expectedVersion: current?.version }),
+        options,
+      );
+      switch (result.status) {
+        case "renamed":
+          this.#events.emit("regenerated", { id: newId, previousId: id, userId: result.record.userId });
+          this.emitDestroyed(result.evicted, result.record.userId, "limit");
+          return decodeState(this.#options.codec, result.record);
+        case "missing":
+          return undefined;
+        case "limitReached":
+          throw limitReached(limit);
+        case "duplicate":
+          throw new SessionError("CONFLICT", "@sojourn/core: a live session has the new id");
+        case "conflict":
+          current = await decodeState(this.#options.codec, result.current);
+          if (update && hasChangedUser(update.base, current)) {
+            this.#conflict(current, "changedUser");
+            return undefined;
+          }
+          this.#conflict(current, "retried");
+          await backOff(attempt);
+      }
+    }
+    throw tooManyAttempts(id);
+  }
+
+  async destroy(id: string, options: CallOptions): Promise<boolean> {
+    const ended = await this.#calls.runInOrder("destroy", id, (store) => store.destroy(id), options);
+    if (ended !== undefined) this.#events.emit("destroyed", { ...ended, reason: "destroyed" });
+    return ended !== undefined;
+  }
+
+  /** Everything that can be wrong with a payload shows here, before anything is sent. */
+  async encode(content: SessionContent, context: CodecContext): Promise<string> {
+    assertContent(content);
+    const payload = await encodeContent(this.#options.codec, content, context);
+    const bytes = Buffer.byteLength(payload);
+    const { maxPayloadBytes } = this.#options;
+    if (bytes <= maxPayloadBytes) return payload;
+    const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
+    throw new SessionError("PAYLOAD_TOO_LARGE", message);
+  }
+
+  /** The session's own idle timeout. */
+  idleMs({ content }: SessionState): number {
+    return content.idleMs ?? this.#options.idleMs;
+  }
+
+  /** Only gaining a user is limited. */
+  limitFor(userId: string | null | undefined): SessionLimit | undefined {
+    return typeof userId === "string" ? this.#options.sessionLimit : undefined;
+  }
+
+  emitDestroyed(ids: readonly string[], userId: string | undefined, reason: DestroyReason): void {
+    for (const id of ids) this.#events.emit("destroyed", { id, userId, reason });
+  }
+
+  async #contentChange(
+    current: SessionState,
+    newId: string,
+    userId: string | null | undefined,
+    change: UpdateFunction<object>,
+  ): Promise<SessionChange> {
+    const data = await change(current.content.data);
+    const payload = await this.encode({ ...current.content, data }, { id: newId, userId: ownerAfter(current, userId) });
+    return { payload, idleMs: this.idleMs(current) };
+  }
+
+  #conflict({ id, userId }: EndedSession, reason: ConflictReason): void {
+    this.#events.emit("conflict", { id, userId, reason });
+  }
+}
+
+/** The limit that refused, as the error that callers see. */
+export function limitReached(limit: SessionLimit | undefined): SessionError {
+  return new SessionError("LIMIT_REACHED", `@sojourn/core: the user already has ${limit?.max} sessions, the limit`);
+}
+
+function userChange(userId: string | null | undefined): SessionChange {
+  return userId === undefined ? {} : { userId };
+}
+
+function ownerAfter(current: SessionState, userId: string | null | undefined): string | undefined {
+  return userId === undefined ? current.userId : (userId ?? undefined);
+}
+
+/** The user that was loaded was set, and is not the one stored: what this writer knows belongs to somebody else's session. */
+function hasChangedUser(base: SessionState, current: SessionState): boolean {
+  return base.userId !== undefined && base.userId !== current.userId;
+}
+
+/** The first attempts follow at once; later ones spread, so that many writers of one session do not keep step. */
+async function backOff(attempt: number): Promise<void> {
+  if (attempt > 3) await delay(Math.random() * Math.min(2 ** (attempt - 3), 50));
+}
+
+function tooManyAttempts(id: string): SessionError {
+  return new SessionError(
+    "CONFLICT",
+    `@sojourn/core: gave up writing session ${id} after ${maxAttempts} faster writers`,
+  );
+}
