@@ -1,0 +1,67 @@
+import { createHash } from "node:crypto";
+
+/** Longer names PostgreSQL cuts without a word, and two of them become one. */
+const maxNameBytes = 63;
+
+/** What one store has in the database: each name quoted, with its schema where that is possible. */
+export interface Names {
+  readonly schema: string;
+  readonly table: string;
+  readonly userIndex: string;
+  readonly sweepIndex: string;
+  readonly makeRoom: string;
+  readonly create: string;
+  readonly change: string;
+  readonly destroyByUser: string;
+  /** Differs for each table: prepared statements, locks and dollar quotes of two stores never meet. */
+  readonly fingerprint: string;
+}
+
+/** Functions carry the version of their schema, so that nodes of two releases can work on one table during a deployment. */
+const version = "v1";
+
+export function namesOf(schema: string, table: string): Names {
+  const qualified = (name: string): string => `${quoteName(schema)}.${quoteName(name)}`;
+  return {
+    schema: quoteName(schema),
+    table: qualified(table),
+    userIndex: quoteName(derive(table, "user_idx")),
+    sweepIndex: quoteName(derive(table, "sweep_idx")),
+    makeRoom: qualified(derive(table, `make_room_${version}`)),
+    create: qualified(derive(table, `create_${version}`)),
+    change: qualified(derive(table, `change_${version}`)),
+    destroyByUser: qualified(derive(table, `destroy_by_user_${version}`)),
+    fingerprint: fingerprint(qualified(table)),
+  };
+}
+
+/** Whether PostgreSQL can use the text as a name, as it is. */
+export function isName(value: unknown): value is string {
+  if (typeof value !== "string" || value === "" || value.includes("\0") || !value.isWellFormed()) return false;
+  return Buffer.byteLength(value) <= maxNameBytes;
+}
+
+/** A string literal that means the same whatever `standard_conforming_strings` says. */
+export function quoteText(text: string): string {
+  const quoted = `'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
+  return text.includes("\\") ? ` E${quoted}` : quoted;
+}
+
+/** Sixteen hexadecimal digits that stand for the text. */
+export function fingerprint(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A name for something that belongs to the table; where it would be too long, a hash stands for what is cut. */
+function derive(table: string, suffix: string): string {
+  const name = `${table}_${suffix}`;
+  if (Buffer.byteLength(name) <= maxNameBytes) return name;
+  const tail = `_${fingerprint(table)}_${suffix}`;
+  let head = table;
+  while (Buffer.byteLength(head + tail) > maxNameBytes) head = [...head].slice(0, -1).join("");
+  return head + tail;
+}

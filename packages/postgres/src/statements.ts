@@ -1,0 +1,144 @@
+import { fingerprint, type Names } from "./names.js";
+import { clock, deadline, insertSession, sweepAt } from "./schema.js";
+
+/** One SQL text and the name under which a connection prepares it. */
+export interface Statement {
+  /** What it does, for messages. */
+  readonly operation: string;
+  readonly text: string;
+  /** Holds a hash of the text: another table, another release, another name. */
+  readonly name: string;
+}
+
+/** Every statement of a store, each one round trip. */
+export type Statements = Readonly<
+  Record<
+    | "get"
+    | "create"
+    | "createLimited"
+    | "change"
+    | "touch"
+    | "destroy"
+    | "listByUser"
+    | "destroyByUser"
+    | "sweep"
+    | "scan"
+    | "count"
+    | "clear",
+    Statement
+  >
+>;
+
+/** Whether the schema is complete: the function that its script creates last is there, and the table still is. */
+export const schemaExists: Statement = statement(
+  "ensureSchema",
+  "SELECT to_regclass($1::text) IS NOT NULL AND to_regproc($2::text) IS NOT NULL",
+);
+
+export function statementsOf(names: Names): Statements {
+  const { table, fingerprint: lockKey } = names;
+  const oneClock = `clock AS MATERIALIZED (SELECT ${clock} AS now)`;
+  const now = "(SELECT now FROM clock)";
+  const record = recordColumns("s", now);
+  return {
+    get: statement(
+      "get",
+      `WITH ${oneClock} SELECT ${record} FROM ${table} s WHERE s.id = ANY ($1::text[]) AND s.expires_at > ${now}`,
+    ),
+    create: statement(
+      "create",
+      `WITH ${oneClock}
+${insertSession(names, {
+  id: "$1::text",
+  user: "$2::text",
+  payload: "$3::bytea",
+  idle: "$4::float8",
+  absolute: "$5::float8",
+  now,
+})}
+RETURNING ${recordColumns("s", now, "NULL")}`,
+    ),
+    createLimited: statement(
+      "create",
+      `SELECT r.status, to_json(r.evicted), ${recordColumns("(r.session)", "r.clock", "NULL")}
+FROM ${names.create}($1::text, $2::text, $3::bytea, $4::float8, $5::float8, $6::bigint, $7::boolean) r`,
+    ),
+    change: statement(
+      "change",
+      `SELECT r.status, to_json(r.evicted), ${recordColumns("(r.session)", "r.clock")}
+FROM ${names.change}($1::text, $2::text, $3::bigint, $4::bytea, $5::boolean, $6::text, $7::float8, $8::bigint,
+  $9::boolean) r`,
+    ),
+    // The row is locked first and the clock read after that: whoever held the lock may have outlasted the deadline.
+    touch: statement(
+      "touch",
+      `WITH locked AS MATERIALIZED (SELECT s.id FROM ${table} s WHERE s.id = $1::text FOR NO KEY UPDATE),
+clock AS MATERIALIZED (SELECT l.id, ${clock} AS now FROM locked l)
+UPDATE ${table} s SET
+  last_active_at = greatest(s.last_active_at, c.now),
+  expires_at = ${touchedDeadline},
+  sweep_at = ${sweepAt(touchedDeadline, "$2::float8")}
+FROM clock c WHERE s.id = c.id AND s.expires_at > c.now RETURNING 1`,
+    ),
+    destroy: statement(
+      "destroy",
+      `DELETE FROM ${table} s WHERE s.id = $1::text AND s.expires_at > clock_timestamp()
+RETURNING s.user_id, s.expires_at > clock_timestamp()`,
+    ),
+    listByUser: statement(
+      "listByUser",
+      `WITH ${oneClock} SELECT ${record} FROM ${table} s
+WHERE s.user_id = $1::text AND s.expires_at > ${now} ORDER BY s.created_at, s.id`,
+    ),
+    destroyByUser: statement("destroyByUser", `SELECT * FROM ${names.destroyByUser}($1::text, $2::text)`),
+    // One node sweeps at a time: the others would walk over the same rows. The lock is tried once for the statement.
+    sweep: statement(
+      "sweep",
+      `WITH ended AS MATERIALIZED (
+  SELECT s.id, s.user_id, s.sweep_at FROM ${table} s
+  WHERE (SELECT pg_try_advisory_xact_lock(hashtextextended('sojourn sweep ${lockKey}', 0)))
+    AND s.sweep_at >= to_timestamp($2::float8 / 1000) AND s.sweep_at <= (SELECT ${clock}) AND s.expires_at <= ${clock}
+  ORDER BY s.sweep_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED
+), gone AS (DELETE FROM ${table} s USING ended e WHERE s.id = e.id)
+SELECT e.id, e.user_id, ${epochMs("e.sweep_at")} FROM ended e`,
+    ),
+    scan: statement(
+      "scan",
+      `WITH ${oneClock} SELECT ${record} FROM ${table} s
+WHERE s.id > $1::text AND s.expires_at > ${now} ORDER BY s.id LIMIT $2::bigint`,
+    ),
+    count: statement(
+      "count",
+      `SELECT coalesce(sum(u.sessions), 0), coalesce(sum(u.sessions) FILTER (WHERE u.user_id IS NOT NULL), 0),
+  count(u.user_id)
+FROM (SELECT s.user_id, count(*) AS sessions FROM ${table} s WHERE s.expires_at > (SELECT ${clock}) GROUP BY s.user_id) u`,
+    ),
+    clear: statement(
+      "clear",
+      `WITH ${oneClock}, batch AS MATERIALIZED (
+  SELECT s.id FROM ${table} s
+  WHERE s.id > $1::text AND s.created_at <= coalesce(to_timestamp($2::float8 / 1000), ${now})
+  ORDER BY s.id LIMIT $3::bigint FOR UPDATE
+), gone AS (DELETE FROM ${table} s USING batch b WHERE s.id = b.id)
+SELECT count(*), max(b.id), ${epochMs(now)} FROM batch b`,
+    ),
+  };
+}
+
+const reached = deadline("c.now", "$2::float8");
+const touchedDeadline = `CASE WHEN $3::boolean THEN ${reached} ELSE greatest(s.expires_at, ${reached}) END`;
+
+/** What `readRecord` reads, in its order. */
+function recordColumns(row: string, now: string, payload = `encode(${row}.payload, 'hex')`): string {
+  const times = ["created_at", "last_active_at", "expires_at", "ends_at"].map((column) => epochMs(`${row}.${column}`));
+  return [`${row}.id`, `${row}.user_id`, payload, `${row}.version`, ...times, epochMs(now)].join(", ");
+}
+
+/** Rounded: before PostgreSQL 14, extract answers a float, which has 12.3 as 12.299999. */
+function epochMs(time: string): string {
+  return `round(extract(epoch from ${time}) * 1000)::bigint`;
+}
+
+function statement(operation: string, text: string): Statement {
+  return { operation, text, name: `sojourn_${operation}_${fingerprint(text)}` };
+}

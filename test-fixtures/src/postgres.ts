@@ -1,0 +1,91 @@
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import pg from "pg";
+import { postgresDirectories, unprivilegedUser } from "./machine.js";
+import { type BackendOptions, type ResolvedServer, requireBinary, resolveServer } from "./resolve.js";
+import { startServer, type TestServer } from "./server.js";
+
+const backend: BackendOptions = {
+  name: "PostgreSQL",
+  variable: "SOJOURN_TEST_POSTGRES_URL",
+  binaries: ["postgres"],
+  directories: postgresDirectories(),
+  start: (binary) => startPostgresBinary(binary),
+  container: {
+    image: "postgres:17-alpine",
+    port: 5432,
+    env: { POSTGRES_HOST_AUTH_METHOD: "trust" },
+    command: ["postgres", "-c", "fsync=off", "-c", "max_connections=200"],
+    url: (host, port) => `postgres://postgres@${host}:${port}/postgres`,
+  },
+  help: "install PostgreSQL (apt-get install postgresql)",
+};
+
+export interface PostgresServerOptions {
+  /** Settings of the server, such as `{ timezone: "America/Los_Angeles" }`. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Asks every user for this password, by SCRAM. Default: everybody is trusted. */
+  readonly password?: string;
+}
+
+/** A PostgreSQL server: found or started. Its URL is that of a superuser. */
+export function resolvePostgres(): Promise<ResolvedServer> {
+  return resolveServer(backend);
+}
+
+/** A PostgreSQL server of our own that can be killed, paused and restarted. */
+export function startPostgres(options: PostgresServerOptions = {}): Promise<TestServer> {
+  return startPostgresBinary(requireBinary(backend), options);
+}
+
+function startPostgresBinary(
+  binary: string,
+  { settings = {}, password }: PostgresServerOptions = {},
+): Promise<TestServer> {
+  const user = unprivilegedUser("postgres");
+  const url = ({ port }: { port: number }): string =>
+    `postgres://postgres${password === undefined ? "" : `:${encodeURIComponent(password)}`}@127.0.0.1:${port}/postgres`;
+  const all = { fsync: "off", full_page_writes: "off", synchronous_commit: "off", max_connections: "200", ...settings };
+  return startServer({
+    name: "postgres",
+    command: binary,
+    user,
+    prepare: ({ dir }) => initDatabase(join(dirname(binary), "initdb"), dir, password, user),
+    args: ({ port, dir }) => [
+      ...["-D", join(dir, "data"), "-p", String(port), "-k", dir, "-c", "listen_addresses=127.0.0.1"],
+      ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+    ],
+    url,
+    ready: (place) => isReady(url(place), place.dir),
+    // Smart shutdown, SIGTERM, waits for clients.
+    stopSignal: "SIGINT",
+  });
+}
+
+async function initDatabase(
+  initdb: string,
+  dir: string,
+  password: string | undefined,
+  user: { uid: number; gid: number } | undefined,
+): Promise<void> {
+  const args = ["-D", join(dir, "data"), "-U", "postgres", "--no-sync", "--encoding=UTF8", "--locale=C"];
+  const file = join(dir, "password");
+  if (password !== undefined) await writeFile(file, `${password}\n`);
+  const authentication = password === undefined ? ["-A", "trust"] : ["-A", "scram-sha-256", `--pwfile=${file}`];
+  await promisify(execFile)(initdb, [...args, ...authentication], { ...user, cwd: dir });
+}
+
+/** Another test's server may have taken the port: this one says where its files are. */
+async function isReady(connectionString: string, dir: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 2_000 });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ data_directory: string }>("SHOW data_directory");
+    return rows[0]?.data_directory === join(dir, "data");
+  } finally {
+    await client.end();
+  }
+}
