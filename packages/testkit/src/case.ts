@@ -1,12 +1,12 @@
-import type { NewSession, SessionStore, StoreCapabilities } from "@sojourn/core";
+import type { NewSession, SessionRecord, SessionStore, StoreCapabilities } from "@sojourn/core";
 import type { ConformanceHarness } from "./harness.js";
 
 /** One thing that a store promises, as a test that knows nothing but the contract. */
 export interface ConformanceCase {
   /** Stable: `"update/after-destroy-stays-missing"`. */
   readonly id: string;
-  /** The number of the promise in `docs/contract.md`. */
-  readonly promise: number;
+  /** The number of the promise in `docs/contract.md`. Absent: it goes without saying. */
+  readonly promise?: number;
   /** What holds, as a sentence. */
   readonly title: string;
   /** Disturbs what others see (an outage, a patched clock) and therefore runs alone. */
@@ -46,4 +46,24 @@ export const day: number = 24 * hour;
 /** A session that outlives every case by far, unless `overrides` says otherwise. */
 export function session(id: string, overrides: Omit<Partial<NewSession>, "id"> = {}): NewSession {
   return { id, payload: `payload of ${id}`, idleMs: hour, absoluteMs: day, ...overrides };
+}
+
+/** Sweeps until nothing is left to sweep. */
+export async function sweepAll(store: SessionStore): Promise<void> {
+  let swept: readonly unknown[];
+  do swept = await store.sweep({ limit: 1_000 });
+  while (swept.length > 0);
+}
+
+export function idsOf(records: readonly SessionRecord[]): string[] {
+  return records.map(({ id }) => id);
+}
+
+/** Runs `work` for 0 to `count` - 1, some at a time, as an application under load would. */
+export async function inParallel(count: number, work: (n: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: Math.min(32, count) }, worker));
 }

@@ -38,7 +38,8 @@ export function describeConformance(
   const together = harness.pass === undefined && concurrency > 1;
   const register = (conformanceCase: ConformanceCase): void => {
     const { id, promise, title } = conformanceCase;
-    test(`${id}: ${title} (promise ${promise})`, { timeout: timeoutMs }, async (context) => {
+    const name = promise === undefined ? `${id}: ${title}` : `${id}: ${title} (promise ${promise})`;
+    test(name, { timeout: timeoutMs }, async (context) => {
       const reason = await runConformanceCase(conformanceCase, harness, options);
       if (reason !== undefined) context.skip(reason);
     });

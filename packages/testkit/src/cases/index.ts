@@ -1,5 +1,37 @@
 import type { ConformanceCase } from "../case.js";
+import { callCases } from "./calls.js";
+import { clockCases } from "./clock.js";
+import { expiryCases, nativeExpiryCases } from "./expiry.js";
 import { lifecycleCases } from "./lifecycle.js";
+import { closeCases, setupCases } from "./lifetime.js";
+import { limitCases } from "./limits.js";
+import { outageCases } from "./outage.js";
+import { corruptionCases, payloadCases } from "./payloads.js";
+import { renameCases } from "./rename.js";
+import { namespaceCases, textCases, twinCases } from "./text.js";
+import { touchCases } from "./touch.js";
+import { destroyByUserCases, indexCases } from "./users.js";
+import { writeCases } from "./writes.js";
 
 /** Every case, in the order of the promises. */
-export const conformanceCases: readonly ConformanceCase[] = [...lifecycleCases];
+export const conformanceCases: readonly ConformanceCase[] = [
+  ...lifecycleCases,
+  ...writeCases,
+  ...expiryCases,
+  ...nativeExpiryCases,
+  ...touchCases,
+  ...indexCases,
+  ...destroyByUserCases,
+  ...textCases,
+  ...namespaceCases,
+  ...payloadCases,
+  ...outageCases,
+  ...corruptionCases,
+  ...setupCases,
+  ...closeCases,
+  ...limitCases,
+  ...clockCases,
+  ...twinCases,
+  ...renameCases,
+  ...callCases,
+];

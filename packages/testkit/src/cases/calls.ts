@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { SessionStore } from "@sojourn/core";
+import { type ConformanceCase, hour, session } from "../case.js";
+import type { CountedOperation } from "../harness.js";
+import { everyMethod } from "./every-method.js";
+
+/** What holds of every call. */
+export const callCases: readonly ConformanceCase[] = [
+  {
+    id: "calls/arguments-are-not-changed",
+    title: "frozen arguments are fine: no method changes what it was given",
+    async run({ store, capabilities }) {
+      const limit = Object.freeze({ max: 1, whenReached: "evictOldest" } as const);
+      await store.create(Object.freeze(session("a", { userId: "u" })), Object.freeze({ limit }));
+      await store.create(Object.freeze(session("b", { userId: "u" })), Object.freeze({ limit }));
+      const options = Object.freeze({ limit, expectedVersion: 1 });
+      await store.update("b", Object.freeze({ payload: "p", userId: "v", idleMs: hour }), options);
+      await store.touch("b", Object.freeze({ idleMs: 2 * hour, shorten: true }));
+      const again = Object.freeze({ limit, expectedVersion: 2 });
+      const renamed = await store.rename("b", "c", Object.freeze({ userId: null, payload: "q" }), again);
+      assert.equal(renamed.status, "renamed");
+      await store.listByUser("u", Object.freeze({}));
+      await store.destroyByUser("u", Object.freeze({ except: "a" }));
+      await store.sweep(Object.freeze({ limit: 10 }));
+      if (capabilities.scan) for await (const _ of store.scan(Object.freeze({ batchSize: 2 })));
+    },
+  },
+  {
+    id: "calls/results-are-copies",
+    title: "changing what a store answered changes nothing that is stored",
+    async run({ store }) {
+      const created = await store.create(session("a", { userId: "u" }));
+      assert.equal(created.status, "created");
+      for (const answered of [created.record, await store.get("a"), ...(await store.listByUser("u"))]) {
+        // A record may be frozen; what counts is what the next reader finds.
+        Reflect.set(answered ?? {}, "payload", "changed by a caller");
+        Reflect.set(answered ?? {}, "userId", "v");
+      }
+      const read = await store.get("a");
+      assert.equal(read?.payload, "payload of a");
+      assert.equal(read?.userId, "u");
+    },
+  },
+  {
+    id: "calls/async-context",
+    title: "each call resumes in the async context of its caller, whatever socket or queue answered",
+    async run({ store, capabilities }) {
+      const context = new AsyncLocalStorage<string>();
+      await store.create(session("a", { userId: "u" }));
+      // Side by side, so that answers of one socket arrive for callers of different contexts.
+      await Promise.all(
+        everyMethod(capabilities).map(([name, call]) =>
+          context.run(name, async () => {
+            await call(store);
+            assert.equal(context.getStore(), name, `${name} resumed in the context of another caller`);
+          }),
+        ),
+      );
+      await context.run("scan", async () => {
+        if (!capabilities.scan) return;
+        await store.create(session("d"));
+        for await (const _ of store.scan()) assert.equal(context.getStore(), "scan");
+      });
+    },
+  },
+  {
+    id: "calls/round-trips",
+    exclusive: true,
+    title: "no operation waits on the network more often than promised",
+    needs: ({ roundTrips }) => (roundTrips === undefined ? "the harness counts no round trips" : undefined),
+    async run({ store, harness }) {
+      const { roundTrips } = harness;
+      assert.ok(roundTrips !== undefined);
+      for (const [name, promised] of Object.entries(roundTrips.promised) as [CountedOperation, number][]) {
+        const operation = await counted[name](store);
+        const cost = await roundTrips.count(operation);
+        assert.ok(cost <= promised, `${name} costs ${cost} round trips, ${promised} are promised`);
+      }
+    },
+  },
+];
+
+/** Prepares each counted operation, having run it once before so that scripts and statements are known to the server. */
+const counted: Readonly<Record<CountedOperation, (store: SessionStore) => Promise<() => Promise<unknown>>>> = {
+  get: twice((store, id) => store.get(id)),
+  create: twice((store, id) => store.create(session(`new ${id}`, { userId: id }))),
+  createWithLimit: twice((store, id) =>
+    store.create(session(`new ${id}`, { userId: id }), { limit: { max: 5, whenReached: "reject" } }),
+  ),
+  createEvicting: twice((store, id) =>
+    store.create(session(`new ${id}`, { userId: id }), { limit: { max: 1, whenReached: "evictOldest" } }),
+  ),
+  update: twice((store, id) => store.update(id, { payload: "p", idleMs: hour }, { expectedVersion: 1 })),
+  updateConflict: twice((store, id) => store.update(id, { payload: "p" }, { expectedVersion: 7 })),
+  touch: twice((store, id) => store.touch(id, { idleMs: 2 * hour })),
+  rename: twice((store, id) => store.rename(id, `new ${id}`, { payload: "p" })),
+  destroy: twice((store, id) => store.destroy(id)),
+  listByUser: twice((store, id) => store.listByUser(id)),
+  destroyByUser: twice((store, id) => store.destroyByUser(id)),
+};
+
+let prepared = 0;
+
+/** Each time on a session of its own, of a user of the same name. */
+function twice(
+  operation: (store: SessionStore, id: string) => Promise<unknown>,
+): (store: SessionStore) => Promise<() => Promise<unknown>> {
+  return async (store) => {
+    const ids = [`round trip ${prepared++}`, `round trip ${prepared++}`] as const;
+    for (const id of ids) await store.create(session(id, { userId: id }));
+    await operation(store, ids[0]);
+    return () => operation(store, ids[1]);
+  };
+}
