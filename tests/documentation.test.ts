@@ -1,0 +1,121 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { resolveMemcached, resolveMongo, resolveMySQL, resolvePostgres, resolveRedis } from "@sojourn/test-fixtures";
+import getPort from "get-port";
+import ts from "typescript";
+import { afterAll, describe, expect, test } from "vitest";
+import { type Snippet, snippetsOf } from "./snippets.js";
+import { packages, root, run } from "./support.js";
+
+const directory = `${root}/node_modules/.cache/sojourn/snippets`;
+const documents = [
+  "README.md",
+  ...packages.map(({ folder }) => `packages/${folder}/README.md`),
+  ...readdirSync(`${root}/docs`, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => `docs/${file}`),
+];
+const snippets = (await Promise.all(documents.map(snippetsOf))).flat();
+
+/** The variables by which examples find a server, and what provides one. */
+const servers = {
+  REDIS_URL: resolveRedis,
+  POSTGRES_URL: resolvePostgres,
+  MYSQL_URL: resolveMySQL,
+  MONGODB_URL: resolveMongo,
+  MEMCACHED_URL: resolveMemcached,
+};
+const resolved = new Map<string, ReturnType<typeof resolveRedis>>();
+afterAll(async () => {
+  for (const server of resolved.values()) await (await server).stop();
+});
+
+describe("the examples in the documentation", () => {
+  test("compile", async () => {
+    await rm(directory, { recursive: true, force: true });
+    await mkdir(directory, { recursive: true });
+    await Promise.all(snippets.map((snippet, index) => writeFile(`${directory}/${index}.mts`, snippet.code)));
+    const base = {
+      extends: `${root}/tsconfig.base.json`,
+      compilerOptions: { noEmit: true, declaration: false, noUnusedLocals: false },
+    };
+    await writeFile(`${directory}/tsconfig.json`, JSON.stringify({ ...base, include: ["*.mts"] }));
+    const { status, output } = await run("tsc", ["-p", directory]);
+    const located = output.replace(/^(?:.*\/)?(\d+)\.mts/gm, (_line, index) => snippets[Number(index)]?.where ?? "");
+    expect(status, located).toBe(0);
+  });
+
+  test.each(snippets.filter(({ runs }) => runs))("$where runs", async (snippet) => {
+    const port = await getPort();
+    const code = snippet.code.replaceAll(/listen\(\d+/g, `listen(${port}`);
+    const { outputText } = ts.transpileModule(code, {
+      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+    });
+    const file = `${directory}/${snippets.indexOf(snippet)}.run.mjs`;
+    await mkdir(directory, { recursive: true });
+    await writeFile(file, outputText);
+    // What a program of node:test or vitest is run by, a reader sees from its imports.
+    const runner = code.includes('from "node:test"') ? ["--test"] : [];
+    const child = spawn("node", [...runner, file], {
+      env: { ...process.env, ...(await serverUrls(snippet)) },
+      stdio: "pipe",
+    });
+    const program = { child, ended: ended(child) };
+    if (code.includes(`listen(${port}`)) await answers(program, port);
+    else expect(await program.ended).toMatchObject({ status: 0 });
+  });
+});
+
+describe("links", () => {
+  test.each(documents)("of %s lead to files that exist", async (document) => {
+    const text = await readFile(`${root}/${document}`, "utf8");
+    const targets = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, target]) => target ?? "");
+    const missing = targets.filter((target) => !existsSync(`${root}/${dirname(document)}/${target}`));
+    expect(missing).toEqual([]);
+  });
+});
+
+async function serverUrls({ code }: Snippet): Promise<Record<string, string>> {
+  const urls: Record<string, string> = {};
+  for (const [variable, resolve] of Object.entries(servers)) {
+    if (!code.includes(variable)) continue;
+    if (!resolved.has(variable)) resolved.set(variable, resolve());
+    urls[variable] = (await resolved.get(variable))?.url ?? "";
+  }
+  return urls;
+}
+
+interface Ended {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+function ended(child: ChildProcess): Promise<Ended> {
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  return new Promise((resolve) => child.on("close", (status) => resolve({ status, output })));
+}
+
+/** A program that serves is right when it answers; it is stopped then. */
+async function answers({ child, ended }: { child: ChildProcess; ended: Promise<Ended> }, port: number): Promise<void> {
+  let crashed: Ended | undefined;
+  void ended.then((outcome) => {
+    crashed = outcome;
+  });
+  for (;;) {
+    if (crashed !== undefined) expect.fail(`ended with ${crashed.status} before it answered\n${crashed.output}`);
+    const response = await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined);
+    if (response !== undefined) {
+      expect(response.status).toBeLessThan(500);
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  child.kill();
+  await ended;
+}

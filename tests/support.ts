@@ -1,0 +1,44 @@
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+export const root: string = fileURLToPath(new URL("..", import.meta.url));
+
+export interface Manifest {
+  readonly name: string;
+  readonly folder: string;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+}
+
+/** The published packages. */
+export const packages: readonly Manifest[] = readdirSync(`${root}/packages`).map((folder) => {
+  const manifest = JSON.parse(readFileSync(`${root}/packages/${folder}/package.json`, "utf8")) as Omit<
+    Manifest,
+    "folder"
+  >;
+  return { ...manifest, folder };
+});
+
+export interface Outcome {
+  readonly status: number | null;
+  /** What the command printed on both streams. */
+  readonly output: string;
+}
+
+/** Runs a command of the workspace to its end. */
+export function run(command: string, args: readonly string[], cwd: string = root): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const path = `${root}/node_modules/.bin:${process.env.PATH}`;
+    const env = { ...process.env, PATH: path, TURBO_TELEMETRY_DISABLED: "1", NO_COLOR: "1", FORCE_COLOR: "0" };
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8");
+      stream.on("data", (text: string) => {
+        output += text;
+      });
+    }
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status, output }));
+  });
+}
