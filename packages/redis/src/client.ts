@@ -1,0 +1,19 @@
+/**
+ * As much of a client as a store uses. `Redis` and `Cluster` of ioredis 5 and 6 and of iovalkey fit as they are.
+ */
+export interface RedisClient {
+  /** Sends one command and answers with Buffers in place of strings. */
+  callBuffer(command: string, args: (string | Buffer | number)[]): Promise<unknown>;
+  readonly isCluster?: boolean;
+  readonly options?: object;
+}
+
+/** A client of a Redis Cluster: it sends each command to the node that holds the key. */
+export interface RedisClusterClient extends RedisClient {
+  readonly isCluster: true;
+  nodes(role: "master"): RedisClient[];
+}
+
+export function isClusterClient(client: RedisClient): client is RedisClusterClient {
+  return client.isCluster === true && "nodes" in client && typeof client.nodes === "function";
+}

@@ -1,0 +1,2 @@
+import { SingleSlotProtocol } from "./single-slot-protocol.js";
+export class ClusterProtocol extends SingleSlotProtocol {}

@@ -1,0 +1,122 @@
+import { withTimeout } from "@sojourn/core";
+import { isClusterClient, type RedisClient } from "./client.js";
+import { classify } from "./errors.js";
+import type { Script } from "./scripts/script.js";
+import { ServerClock } from "./server-clock.js";
+
+/** What a server answers, from a client that is asked for Buffers. */
+export type Reply = Buffer | string | number | null | Reply[];
+
+/** The answer of a script: how it went, when by the server's clock, and what it has to say. */
+export interface ScriptReply {
+  readonly status: string;
+  readonly now: number;
+  readonly rest: readonly Reply[];
+}
+
+export interface CommandOptions {
+  /** The operation that it is part of, for messages. */
+  readonly operation: string;
+  readonly writes?: boolean;
+  /** The node to ask. Default: the one that holds the key. */
+  readonly node?: RedisClient;
+}
+
+/** Sends commands and scripts, each under the timeout, and turns what fails into errors of the contract. */
+export class Connection {
+  readonly clock: ServerClock = new ServerClock();
+  readonly #client: RedisClient;
+  readonly #timeoutMs: number;
+  /** Off for servers before version 7, which cannot read that line. */
+  #scriptsNameTheirEngine = true;
+
+  constructor(client: RedisClient, timeoutMs: number) {
+    this.#client = client;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** The nodes that hold the keys. */
+  masters(): readonly RedisClient[] {
+    return isClusterClient(this.#client) ? this.#client.nodes("master") : [this.#client];
+  }
+
+  async command(options: CommandOptions, command: string, ...args: (string | number | Buffer)[]): Promise<Reply> {
+    try {
+      return await this.#send(options, command, args);
+    } catch (error) {
+      throw this.#classify(error, options);
+    }
+  }
+
+  /** The server's clock, asked only when the estimate is old. */
+  async now(operation: string): Promise<number> {
+    if (this.clock.isStale()) this.clock.observe(readTime(await this.command({ operation }, "TIME")));
+    return this.clock.now();
+  }
+
+  /** Runs a script by its digest; a server that does not know it is sent its text. */
+  async script(
+    operation: string,
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<ScriptReply> {
+    const options: CommandOptions = { operation, writes: true };
+    const call = [keys.length, ...keys, ...args];
+    try {
+      const reply = await this.#evaluate(options, script, call);
+      if (!Array.isArray(reply)) throw new TypeError("a script answered with something else than a list");
+      const [status, now, ...rest] = reply;
+      this.clock.observe(Number(now));
+      return { status: String(status), now: Number(now), rest };
+    } catch (error) {
+      throw this.#classify(error, options);
+    }
+  }
+
+  async #evaluate(options: CommandOptions, script: Script, call: (string | number)[]): Promise<Reply> {
+    const { text, digest } = this.#scriptsNameTheirEngine ? script.named : script.plain;
+    try {
+      return await this.#send(options, "EVALSHA", [digest, ...call]);
+    } catch (error) {
+      if (!hasMessage(error, /^NOSCRIPT/)) throw error;
+    }
+    try {
+      return await this.#send(options, "EVAL", [text, ...call]);
+    } catch (error) {
+      if (!this.#scriptsNameTheirEngine || !hasMessage(error, /compiling script.*unexpected symbol near '#'/))
+        throw error;
+      this.#scriptsNameTheirEngine = false;
+      return this.#evaluate(options, script, call);
+    }
+  }
+
+  #send({ operation, node = this.#client }: CommandOptions, command: string, args: (string | number | Buffer)[]) {
+    // The driver types the answer to a command that it does not know as unknown.
+    const reply = node.callBuffer(command, args) as Promise<Reply>;
+    return withTimeout(reply, this.#timeoutMs, `@sojourn/redis: ${operation}`);
+  }
+
+  #classify(error: unknown, { operation, writes = false }: CommandOptions) {
+    const settings: { sentinels?: unknown } = this.#client.options ?? {};
+    const failsOver = this.#client.isCluster === true || Boolean(settings.sentinels);
+    return classify(error, { operation, writes, failsOver });
+  }
+}
+
+/** The answer to TIME, in milliseconds. */
+export function readTime(reply: Reply): number {
+  // Seconds and microseconds.
+  const [seconds, micros] = reply as [Buffer, Buffer];
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+}
+
+/** Where a script answers text, the client hands out a Buffer. */
+export function asBuffer(reply: Reply | undefined): Buffer {
+  if (Buffer.isBuffer(reply)) return reply;
+  throw new TypeError("a script answered with something else than text");
+}
+
+function hasMessage(error: unknown, pattern: RegExp): boolean {
+  return error instanceof Error && pattern.test(error.message);
+}

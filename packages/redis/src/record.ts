@@ -1,0 +1,74 @@
+import { isUtf8 } from "node:buffer";
+import { isSessionError, type ReadManyOptions, SessionError, type SessionRecord } from "@sojourn/core";
+
+/*
+ * A session is one string, so that reading it is one plain GET and a touch rewrites a few bytes at its head:
+ *
+ *   format 1 · expiresAt 13 · lastActiveAt 13 · createdAt 13 · endsAt 13 · version 10 · bytes of the user id 3
+ *   (format 2, on a Cluster, goes on: membership 12 · pending membership 12 · claim 12 · claimed until 13)
+ *   user id · payload
+ *
+ * All digits are decimal and padded with zeros. What begins with "T" is the tombstone of a session on a Cluster.
+ */
+const headerPattern = /^[12][0-9]{65}$/;
+const commonHeaderBytes = 66;
+const clusterHeaderBytes = 115;
+const tombstoneMark = "T".charCodeAt(0);
+
+/**
+ * Reads a stored session.
+ *
+ * @param payload - what the caller has just written; else it is read from `stored`
+ * @throws SessionError `CORRUPT`
+ */
+export function readRecord(id: string, stored: Buffer, now: number, payload?: string): SessionRecord {
+  const header = stored.toString("latin1", 0, commonHeaderBytes);
+  const userEnd = headerPattern.test(header) ? headerBytes(header) + Number(header.slice(63, 66)) : Infinity;
+  if (stored.length < userEnd || !isUtf8(stored)) throw corrupt(id);
+  const expiresAt = Number(header.slice(1, 14));
+  return {
+    id,
+    userId: stored.toString("utf8", headerBytes(header), userEnd) || undefined,
+    payload: payload ?? stored.toString("utf8", userEnd),
+    version: Number(header.slice(53, 63)),
+    createdAt: Number(header.slice(27, 40)),
+    lastActiveAt: Number(header.slice(14, 27)),
+    expiresAt,
+    endsAt: Number(header.slice(40, 53)),
+    // The server answered it, so it was alive: an estimate of the server's clock must not say otherwise.
+    now: Math.min(now, expiresAt - 1),
+  };
+}
+
+/** Reads several, reports those that cannot be read, and goes on. */
+export function readRecords(
+  stored: Iterable<readonly [id: string, value: Buffer]>,
+  now: number,
+  onCorrupt: ReadManyOptions["onCorrupt"],
+): SessionRecord[] {
+  const records: SessionRecord[] = [];
+  for (const [id, value] of stored) {
+    try {
+      records.push(readRecord(id, value, now));
+    } catch (error) {
+      if (!isSessionError(error, "CORRUPT")) throw error;
+      onCorrupt?.(error);
+    }
+  }
+  return records;
+}
+
+/** What a Cluster keeps for a moment in the place of a session that has ended. */
+export function isTombstone(stored: Buffer): boolean {
+  return stored[0] === tombstoneMark;
+}
+
+export function corrupt(id: string, cause?: unknown): SessionError {
+  return new SessionError("CORRUPT", `@sojourn/redis: the record of session ${JSON.stringify(id)} cannot be read`, {
+    cause,
+  });
+}
+
+function headerBytes(header: string): number {
+  return header.startsWith("1") ? commonHeaderBytes : clusterHeaderBytes;
+}

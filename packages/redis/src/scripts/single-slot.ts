@@ -1,0 +1,234 @@
+import { type Script, type ScriptOptions, script } from "./script.js";
+
+/*
+ * One script per verb, for one node or one slot: keys of records and indexes are derived from what a script reads.
+ *
+ * KEYS[1] is the record, KEYS[2] where a rename puts it. ARGV[1] and ARGV[2] are the prefixes of records and indexes.
+ * Every script answers { status, now, ... }.
+ */
+
+const prelude = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local header_bytes, longest_user = 66, 512
+local header_pattern = '^1' .. string.rep('%d', 65)
+
+-- The record without its payload, or nil and why: 'missing', 'corrupt'.
+local function read(key)
+  local head = redis.pcall('GETRANGE', key, 0, header_bytes + longest_user - 1)
+  if head == '' then return nil, 'missing' end
+  if type(head) == 'table' or not string.match(head, header_pattern) then return nil, 'corrupt' end
+  local user_bytes = tonumber(string.sub(head, 64, 66))
+  return {
+    expires = tonumber(string.sub(head, 2, 14)),
+    active = tonumber(string.sub(head, 15, 27)),
+    created = tonumber(string.sub(head, 28, 40)),
+    ends = tonumber(string.sub(head, 41, 53)),
+    version = tonumber(string.sub(head, 54, 63)),
+    user = string.sub(head, header_bytes + 1, header_bytes + user_bytes),
+  }
+end
+
+local function head_of(r)
+  local times = string.format('1%013.0f%013.0f%013.0f%013.0f', r.expires, r.active, r.created, r.ends)
+  return times .. string.format('%010.0f%03d', r.version, #r.user) .. r.user
+end
+
+-- An index holds createdAt and id, scored by expiresAt: the oldest is found although a touch moves the score.
+local function member_of(r, id) return string.format('%013.0f', r.created) .. id end
+local function index_of(user) return ARGV[2] .. user end
+
+local function add(r, id)
+  redis.call('ZADD', index_of(r.user), string.format('%.0f', r.expires), member_of(r, id))
+end
+
+-- Drops what has expired and lets the index live as long as its longest session.
+local function tidy(user)
+  local index = index_of(user)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', '(' .. string.format('%.0f', now))
+  local last = redis.call('ZREVRANGE', index, 0, 0, 'WITHSCORES')
+  if last[2] then redis.call('PEXPIREAT', index, last[2]) end
+end
+
+-- The user's live sessions, oldest first. A member whose record is gone or another's is dropped: the server may evict.
+local function sessions_of(user)
+  tidy(user)
+  local index, found = index_of(user), {}
+  local members = redis.call('ZRANGE', index, 0, -1)
+  table.sort(members)
+  for _, member in ipairs(members) do
+    local id = string.sub(member, 14)
+    local key = ARGV[1] .. id
+    local r, failure = read(key)
+    if r and r.user == user and member_of(r, id) == member then
+      table.insert(found, { id = id, key = key, member = member })
+    elseif failure == 'corrupt' then
+      table.insert(found, { id = id, key = key, member = member, corrupt = true })
+    else
+      redis.call('ZREM', index, member)
+    end
+  end
+  return found
+end
+
+-- Makes room for one more session of the user: the ids that had to go, or nil when that is not allowed.
+local function make_room(user, max, when_reached)
+  local evicted = {}
+  if max == 0 then return evicted end
+  local live = {}
+  for _, session in ipairs(sessions_of(user)) do
+    if not session.corrupt then table.insert(live, session) end
+  end
+  local surplus = #live + 1 - max
+  if surplus > 0 and when_reached == 'reject' then return nil end
+  for i = 1, surplus do
+    redis.call('DEL', live[i].key)
+    redis.call('ZREM', index_of(user), live[i].member)
+    table.insert(evicted, live[i].id)
+  end
+  return evicted
+end
+
+-- { status, now, values of the list }. Not by unpack, which fails on thousands.
+local function answer(status, values)
+  local reply = { status, now }
+  for _, value in ipairs(values or {}) do table.insert(reply, value) end
+  return reply
+end
+`;
+
+function verb(lua: string, options?: ScriptOptions): Script {
+  return script(prelude + lua, options);
+}
+
+/** ARGV: 3 limit, 4 when reached, 5 id, 6 user or "", 7 idle ms, 8 absolute ms, 9 payload. Answers the ids evicted. */
+export const create: Script = verb(
+  `
+if redis.call('EXISTS', KEYS[1]) == 1 then return answer('duplicate') end
+local id, user = ARGV[5], ARGV[6]
+local evicted = {}
+if user ~= '' then
+  evicted = make_room(user, tonumber(ARGV[3]), ARGV[4])
+  if not evicted then return answer('limitReached') end
+end
+local ends = now + tonumber(ARGV[8])
+local r = {
+  expires = math.min(now + tonumber(ARGV[7]), ends), active = now, created = now, ends = ends, version = 1, user = user,
+}
+redis.call('SET', KEYS[1], head_of(r) .. ARGV[9], 'PXAT', string.format('%.0f', r.expires))
+if user ~= '' then
+  add(r, id)
+  tidy(user)
+end
+return answer('created', evicted)
+`,
+);
+
+/**
+ * Update and rename: the same write, to the same key or another.
+ *
+ * ARGV: 3 limit, 4 when reached, 5 id, 6 new id, 7 expected version or "", 8 idle ms or "", 9 "keep" or "set" the user,
+ * 10 user or "", 11 "keep" or "set" the payload, 12 payload. Answers the record, without a payload that was set, and the
+ * ids evicted.
+ */
+export const write: Script = verb(
+  `
+local source, target, id, new_id = KEYS[1], KEYS[2] or KEYS[1], ARGV[5], ARGV[6]
+local renames, sets_user, sets_payload = KEYS[2] ~= nil, ARGV[9] == 'set', ARGV[11] == 'set'
+local old, failure = read(source)
+if not old then return answer(failure) end
+if ARGV[7] ~= '' and tonumber(ARGV[7]) ~= old.version then return answer('conflict', { redis.call('GET', source) }) end
+if renames and redis.call('EXISTS', target) == 1 then return answer('duplicate') end
+
+local new = {
+  expires = old.expires, active = old.active, created = old.created, ends = old.ends, version = old.version,
+  user = sets_user and ARGV[10] or old.user,
+}
+if sets_user or sets_payload then new.version = old.version + 1 end
+if ARGV[8] ~= '' then
+  new.active = now
+  new.expires = math.min(now + tonumber(ARGV[8]), old.ends)
+end
+local evicted = {}
+if new.user ~= old.user and new.user ~= '' then
+  evicted = make_room(new.user, tonumber(ARGV[3]), ARGV[4])
+  if not evicted then return answer('limitReached') end
+end
+
+local payload = ARGV[12]
+if not sets_payload then payload = redis.call('GETRANGE', source, header_bytes + #old.user, -1) end
+local head = head_of(new)
+redis.call('SET', target, head .. payload, 'PXAT', string.format('%.0f', new.expires))
+if renames then redis.call('DEL', source) end
+
+local moves = renames or new.user ~= old.user
+if old.user ~= '' and moves then redis.call('ZREM', index_of(old.user), member_of(old, id)) end
+if new.user ~= '' and (moves or new.expires ~= old.expires) then
+  add(new, new_id)
+  tidy(new.user)
+end
+table.insert(evicted, 1, sets_payload and head or head .. payload)
+return answer('written', evicted)
+`,
+);
+
+/** ARGV: 3 id, 4 idle ms, 5 "shorten" or "". */
+export const touch: Script = verb(
+  `
+local r, failure = read(KEYS[1])
+if not r then return answer(failure) end
+local expires = math.min(now + tonumber(ARGV[4]), r.ends)
+if ARGV[5] == '' then expires = math.max(expires, r.expires) end
+r.expires, r.active = expires, now
+redis.call('SETRANGE', KEYS[1], 0, head_of(r))
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires))
+if r.user ~= '' then
+  add(r, ARGV[3])
+  tidy(r.user)
+end
+return answer('touched')
+`,
+  { allowOutOfMemory: true },
+);
+
+/** ARGV: 3 id. Answers the user. */
+export const destroy: Script = verb(
+  `
+local r, failure = read(KEYS[1])
+if not r then return answer(failure) end
+redis.call('DEL', KEYS[1])
+if r.user ~= '' then redis.call('ZREM', index_of(r.user), member_of(r, ARGV[3])) end
+return answer('destroyed', { r.user })
+`,
+  { allowOutOfMemory: true },
+);
+
+/** ARGV: 3 user. Answers id and record in turn; no record where the key holds another type. */
+export const listByUser: Script = verb(
+  `
+local listed = answer('listed')
+for _, session in ipairs(sessions_of(ARGV[3])) do
+  local record = redis.pcall('GET', session.key)
+  table.insert(listed, session.id)
+  table.insert(listed, type(record) == 'string' and record or '')
+end
+return listed
+`,
+  { allowOutOfMemory: true },
+);
+
+/** ARGV: 3 user, 4 the id to keep or "". Answers the ids ended. */
+export const destroyByUser: Script = verb(
+  `
+local ended = answer('destroyed')
+for _, session in ipairs(sessions_of(ARGV[3])) do
+  if session.id ~= ARGV[4] and not session.corrupt then
+    redis.call('DEL', session.key)
+    redis.call('ZREM', index_of(ARGV[3]), session.member)
+    table.insert(ended, session.id)
+  end
+end
+return ended
+`,
+  { allowOutOfMemory: true },
+);

@@ -1,0 +1,210 @@
+import {
+  assertChange,
+  assertId,
+  assertNewSession,
+  assertScan,
+  assertSweep,
+  assertTouch,
+  type CreateOptions,
+  type CreateResult,
+  type DestroyByUserOptions,
+  type EndedSession,
+  isSessionError,
+  type NewSession,
+  type ReadManyOptions,
+  type RenameOptions,
+  type RenameResult,
+  type ScanOptions,
+  type SessionChange,
+  type SessionCounts,
+  SessionError,
+  type SessionRecord,
+  type SessionStore,
+  type StoreCapabilities,
+  type SweepOptions,
+  type TouchOptions,
+  type UpdateOptions,
+  type UpdateResult,
+} from "@sojourn/core";
+import { isClusterClient } from "./client.js";
+import { ClusterProtocol } from "./cluster-protocol.js";
+import { asBuffer, Connection, readTime } from "./connection.js";
+import { warnOfEviction } from "./eviction.js";
+import { type Keyspace, keyspace } from "./keys.js";
+import { type RedisStoreOptions, resolveOptions } from "./options.js";
+import { connect, disconnect, type OwnedClient } from "./owned-client.js";
+import type { SessionProtocol } from "./protocol.js";
+import { isTombstone, readRecord, readRecords } from "./record.js";
+import { SingleSlotProtocol } from "./single-slot-protocol.js";
+import { walkKeys } from "./walk.js";
+
+/**
+ * Sessions in Redis 6.2 or later, or Valkey: on one node, behind Sentinel, or on a Cluster.
+ *
+ * Redis' own expiry ends sessions, by the server's clock. On one node each operation is one atomic script and one round
+ * trip. On a Cluster records and indexes lie on different nodes and change one after the other: `capabilities` says so.
+ */
+export class RedisStore implements SessionStore {
+  readonly capabilities: StoreCapabilities;
+  readonly #connection: Connection;
+  readonly #keys: Keyspace;
+  readonly #protocol: SessionProtocol;
+  readonly #timeoutMs: number;
+  #owned: OwnedClient | undefined;
+  #closed = false;
+  #settingsChecked = false;
+
+  /** @throws SessionError `INVALID_OPTION` */
+  constructor(options: RedisStoreOptions) {
+    const { client, prefix, timeoutMs, singleSlot } = resolveOptions(options);
+    this.#connection = new Connection(client, timeoutMs);
+    this.#timeoutMs = timeoutMs;
+    this.#keys = keyspace(prefix);
+    const spreads = isClusterClient(client) && !singleSlot;
+    this.#protocol = new (spreads ? ClusterProtocol : SingleSlotProtocol)(this.#connection, this.#keys);
+    this.capabilities = this.#protocol.capabilities;
+  }
+
+  /**
+   * A store with an ioredis client of its own, which `close` closes. It connects at the first operation, and again
+   * whenever the connection is lost.
+   *
+   * @param url - `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS
+   * @throws SessionError `INVALID_OPTION`
+   */
+  static fromUrl(url: string, options: Omit<RedisStoreOptions, "client"> = {}): RedisStore {
+    const client = connect(url);
+    const store = new RedisStore({ ...options, client });
+    store.#owned = client;
+    return store;
+  }
+
+  async create(session: NewSession, options: CreateOptions = {}): Promise<CreateResult> {
+    this.#begin();
+    assertNewSession(session, options, this.capabilities);
+    return this.#protocol.create(session, options);
+  }
+
+  async get(id: string): Promise<SessionRecord | undefined> {
+    this.#begin();
+    assertId(id);
+    const { clock } = this.#connection;
+    const key = this.#keys.sessionPrefix + id;
+    const reading = this.#connection.command({ operation: "get" }, "GET", key);
+    if (clock.isStale()) {
+      const asking = this.#connection.command({ operation: "get" }, "TIME");
+      const [, time] = await Promise.all([reading, asking]);
+      clock.observe(readTime(time));
+    }
+    const value = await reading;
+    if (value === null || isTombstone(asBuffer(value))) return undefined;
+    return readRecord(id, asBuffer(value), clock.now());
+  }
+
+  async update(id: string, change: SessionChange, options: UpdateOptions = {}): Promise<UpdateResult> {
+    this.#begin();
+    assertId(id);
+    assertChange(change, options, this.capabilities);
+    return this.#protocol.update(id, change, options);
+  }
+
+  async touch(id: string, options: TouchOptions): Promise<boolean> {
+    this.#begin();
+    assertTouch(id, options);
+    return this.#protocol.touch(id, options);
+  }
+
+  async rename(
+    id: string,
+    newId: string,
+    change: SessionChange = {},
+    options: RenameOptions = {},
+  ): Promise<RenameResult> {
+    this.#begin();
+    assertId(id);
+    assertId(newId, "newId");
+    assertChange(change, options, this.capabilities);
+    return this.#protocol.rename(id, newId, change, options);
+  }
+
+  async destroy(id: string): Promise<EndedSession | undefined> {
+    this.#begin();
+    assertId(id);
+    return this.#protocol.destroy(id);
+  }
+
+  async listByUser(userId: string, options: ReadManyOptions = {}): Promise<SessionRecord[]> {
+    this.#begin();
+    assertId(userId, "userId");
+    return this.#protocol.listByUser(userId, options);
+  }
+
+  async destroyByUser(userId: string, options: DestroyByUserOptions = {}): Promise<string[]> {
+    this.#begin();
+    assertId(userId, "userId");
+    if (options.except !== undefined) assertId(options.except, "except");
+    return this.#protocol.destroyByUser(userId, options);
+  }
+
+  /** Always empty: Redis removes what has expired. */
+  async sweep(options: SweepOptions): Promise<EndedSession[]> {
+    this.#begin();
+    assertSweep(options);
+    return [];
+  }
+
+  async *scan(options: ScanOptions = {}): AsyncGenerator<SessionRecord, void, undefined> {
+    this.#begin();
+    assertScan(options);
+    const { sessionPrefix, sessionPattern } = this.#keys;
+    const prefixBytes = Buffer.byteLength(sessionPrefix);
+    for await (const keys of walkKeys(this.#connection, "scan", sessionPattern, options.batchSize)) {
+      const now = await this.#connection.now("scan");
+      const stored = await Promise.all(
+        keys.map(async (key) => [key.toString("utf8", prefixBytes), await this.#peek(key, options)] as const),
+      );
+      for (const [id, value] of stored) {
+        if (value && !isTombstone(value)) yield* readRecords([[id, value]], now, options.onCorrupt);
+      }
+    }
+  }
+
+  async count(): Promise<SessionCounts> {
+    this.#begin();
+    return this.#protocol.count();
+  }
+
+  async clear(): Promise<void> {
+    this.#begin();
+    return this.#protocol.clear();
+  }
+
+  /** Closes the client that `fromUrl` opened, and leaves alone one that was handed in. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#owned) await disconnect(this.#owned, this.#timeoutMs);
+  }
+
+  /** Reads a key that a walk has found; one that holds another type is reported as corrupt. */
+  async #peek(key: Buffer, { onCorrupt }: ReadManyOptions): Promise<Buffer | undefined> {
+    try {
+      const value = await this.#connection.command({ operation: "scan" }, "GET", key);
+      return value === null ? undefined : asBuffer(value);
+    } catch (error) {
+      if (!isSessionError(error, "CORRUPT")) throw error;
+      onCorrupt?.(error);
+      return undefined;
+    }
+  }
+
+  /** Refuses a closed store. On first use has the server's settings looked at, beside the first operation. */
+  #begin(): void {
+    if (this.#closed) throw new SessionError("CLOSED", "@sojourn/redis: the store has been closed");
+    if (this.#settingsChecked) return;
+    this.#settingsChecked = true;
+    warnOfEviction(this.#connection).catch(() => {
+      this.#settingsChecked = false;
+    });
+  }
+}
