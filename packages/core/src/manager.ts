@@ -157,7 +157,7 @@ export class SessionManager<Data extends object = SessionData> {
   /** What this manager has seen, and what its store holds. Counting may cost the store time: not for each request. */
   async stats(options: CallOptions = {}): Promise<SessionStatistics> {
     const { count } = this.#options.store.capabilities;
-    const stored = count ? await this.#calls.run("count", {}, (store) => store.count(), options) : undefined;
+    const stored = count ? await this.#calls.runUnbounded("count", {}, (store) => store.count(), options) : undefined;
     return this.#statistics.snapshot(stored, this.#events.counts);
   }
 

@@ -33,14 +33,19 @@ export class StoreCalls {
     this.#statistics = statistics;
   }
 
-  async run<T>(operation: string, subject: Subject, call: StoreCall<T>, { signal }: CallOptions = {}): Promise<T> {
+  run<T>(operation: string, subject: Subject, call: StoreCall<T>, options: CallOptions = {}): Promise<T> {
+    const timed: StoreCall<T> = (store) => withTimeout(call(store), this.#timeoutMs, `@sojourn/core: ${operation}`);
+    return this.runUnbounded(operation, subject, timed, options);
+  }
+
+  /** As {@link run} without a time limit, for what takes as long as there are sessions: the store limits each round trip. */
+  async runUnbounded<T>(operation: string, subject: Subject, call: StoreCall<T>, { signal }: CallOptions): Promise<T> {
     if (this.#closed) throw new SessionError("CLOSED", `@sojourn/core: ${operation} on a closed session manager`);
     throwIfAborted(signal, operation);
     const startedAt = performance.now();
     let failed = true;
     try {
-      const answer = withTimeout(call(this.#store), this.#timeoutMs, `@sojourn/core: ${operation}`);
-      const result = await withAbort(answer, signal, operation);
+      const result = await withAbort(call(this.#store), signal, operation);
       failed = false;
       return result;
     } catch (cause) {

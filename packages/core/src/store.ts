@@ -169,8 +169,8 @@ export interface StoreCapabilities {
 /**
  * What a backend must do, and only that.
  *
- * Errors, for every method that talks to a backend: `UNAVAILABLE`, `TIMEOUT` (both within the store's timeout, also when
- * the backend is down), `BACKEND`, `CLOSED`, and `INVALID_ARGUMENT` before anything is sent. An expired session is missing
+ * Errors, for every method that talks to a backend: `UNAVAILABLE` and `TIMEOUT`, both within the store's own timeout for
+ * each round trip, also when the backend is down; `BACKEND`; `CLOSED`; and `INVALID_ARGUMENT` before anything is sent. An expired session is missing
  * in every method, before any sweep has removed it.
  */
 export interface SessionStore {
