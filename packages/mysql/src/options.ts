@@ -1,0 +1,56 @@
+import { defaultTimeoutMs, describe, invalidOption, refuseUnknownOptions } from "@sojourn/core";
+import type { MySQLPool } from "./connection.js";
+import { isTableName, type Names, namesOf } from "./names.js";
+
+const packageName = "@sojourn/mysql";
+
+/** Where the sessions are. Two stores with different tables never see each other's sessions. */
+export interface TableOptions {
+  /**
+   * The table, in the database that the connections have selected: 1 to 57 characters up to U+FFFF, the last one not a
+   * space. Default `"sojourn_sessions"`.
+   */
+  readonly table?: string | undefined;
+}
+
+export interface MySQLStoreOptions extends TableOptions {
+  /** A pool of `mysql2/promise` or of `mysql2`. It stays the caller's: `close()` leaves it open. */
+  readonly pool: MySQLPool | { promise(): MySQLPool };
+  /** How long one operation may take, in milliseconds, the wait for a connection included. Default 2000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface ResolvedOptions {
+  readonly pool: MySQLPool;
+  readonly names: Names;
+  readonly timeoutMs: number;
+}
+
+export function resolveOptions(options: MySQLStoreOptions): ResolvedOptions {
+  if (typeof options !== "object" || options === null) {
+    throw invalidOption(packageName, "options", "an object with a pool", options);
+  }
+  refuseUnknownOptions(packageName, options, ["pool", "table", "timeoutMs"]);
+  const { pool, table, timeoutMs = defaultTimeoutMs } = options;
+  if (typeof pool !== "object" || pool === null || !("promise" in pool || typeof pool.getConnection === "function")) {
+    throw invalidOption(packageName, "pool", "a pool of mysql2 or mysql2/promise", pool);
+  }
+  // Timers take no more than 31 bits: a longer one would fire at once.
+  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 2_147_483_647) {
+    throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
+  }
+  return { pool: "promise" in pool ? pool.promise() : pool, names: resolveTable(table), timeoutMs };
+}
+
+export function resolveTable(table: unknown = "sojourn_sessions"): Names {
+  if (isTableName(table)) return namesOf(table);
+  const expectation = "1 to 57 characters without NUL, up to U+FFFF, the last one not a space";
+  throw invalidOption(packageName, "table", expectation, table);
+}
+
+/** Refuses what cannot be the address of a server, without showing it: it holds a password. */
+export function assertUrl(url: unknown): asserts url is string {
+  if (typeof url === "string" && /^(mysql|mariadb):\/\//.test(url) && URL.canParse(url)) return;
+  const received = typeof url === "string" ? "something else" : describe(url);
+  throw invalidOption(packageName, "url", `a URL such as mysql://user:password@host/database`, received);
+}

@@ -1,0 +1,102 @@
+import { type MySQLConnection, type MySQLPool, MySQLStore, type MySQLStoreOptions } from "@sojourn/mysql";
+import type { ConformanceHarness } from "@sojourn/testkit";
+import { createPool, type Pool, type PoolOptions } from "mysql2/promise";
+
+export function openPool(uri: string, options: PoolOptions = {}): Pool {
+  return createPool({ uri, connectionLimit: 10, ...options });
+}
+
+/** A store with its schema done, patient enough for a busy machine. */
+export async function openStore(options: MySQLStoreOptions): Promise<MySQLStore> {
+  const store = new MySQLStore({ timeoutMs: 10_000, ...options });
+  await store.ensureSchema();
+  return store;
+}
+
+export interface HarnessOptions {
+  readonly outage?: ConformanceHarness["outage"];
+}
+
+export function harnessOn(name: string, pool: Pool, { outage }: HarnessOptions = {}): ConformanceHarness {
+  let executions = 0;
+  const counted = beforeEachExecution(pool, async () => {
+    executions += 1;
+  });
+  return {
+    name,
+    open: (table) => openStore({ pool: counted, table }),
+    async openStepped(table, step) {
+      await openStore({ pool, table });
+      return new MySQLStore({ pool: beforeEachExecution(pool, step), table, timeoutMs: 10_000 });
+    },
+    // What the adapter must take is a name of a table, not any text.
+    awkwardNamespaces: [
+      "Select",
+      "select",
+      'a"b',
+      "a'b",
+      "a`b",
+      "a\\b",
+      "a;b--",
+      "a b",
+      "a.b",
+      "%_",
+      "?",
+      "ü",
+      "x".repeat(57),
+    ],
+    async corrupt(table, id) {
+      await pool.execute(`UPDATE ${quote(table)} SET payload = X'ff' WHERE id = ?`, [Buffer.from(id)]);
+    },
+    async footprint(table) {
+      const tables = [quote(table), quote(`${table}_guards`)];
+      const counts = await Promise.all(tables.map((each) => selectNumber(pool, `SELECT COUNT(*) FROM ${each}`)));
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
+    roundTrips: {
+      // Each connection prepares each statement once; that is not counted here, and is not paid again.
+      async count(operation) {
+        const before = executions;
+        await operation();
+        return executions - before;
+      },
+      promised: {
+        get: 1,
+        create: 1,
+        createWithLimit: 1,
+        createEvicting: 1,
+        update: 1,
+        updateConflict: 1,
+        touch: 1,
+        rename: 1,
+        destroy: 1,
+        listByUser: 1,
+        destroyByUser: 1,
+      },
+    },
+    ...(outage === undefined ? {} : { outage }),
+  };
+}
+
+/** The pool, but each statement with values first awaits `step`. */
+export function beforeEachExecution(pool: MySQLPool, step: () => Promise<void>): MySQLPool {
+  const wrap = (connection: MySQLConnection): MySQLConnection => ({
+    async execute(query, values) {
+      await step();
+      return connection.execute(query, values);
+    },
+    query: (sql) => connection.query(sql),
+    release: () => connection.release(),
+    destroy: () => connection.destroy(),
+  });
+  return { getConnection: async () => wrap(await pool.getConnection()) };
+}
+
+export async function selectNumber(pool: Pool, sql: string): Promise<number> {
+  const [rows] = await pool.query({ sql, rowsAsArray: true });
+  return Number((rows as unknown[][])[0]?.[0]);
+}
+
+export function quote(identifier: string): string {
+  return `\`${identifier.replaceAll("`", "``")}\``;
+}
