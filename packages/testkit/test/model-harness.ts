@@ -1,5 +1,5 @@
 import type { SessionStore, StoreCapabilities } from "@sojourn/core";
-import { type ConformanceHarness, ModelBackend, ModelStore } from "../src/index.js";
+import { type ConformanceHarness, ModelBackend, ModelStore, steppedStore } from "../src/index.js";
 
 export type Connect = (backend: ModelBackend, declared: Partial<StoreCapabilities>) => SessionStore;
 
@@ -18,6 +18,7 @@ export function modelHarness(
   return {
     name,
     open: async (namespace) => connect(backendOf(namespace), {}),
+    openStepped: async (namespace, step) => steppedStore(connect(backendOf(namespace), {}), step),
     pass: async (ms) => {
       now += ms;
     },

@@ -2,6 +2,7 @@ import type { ConformanceCase } from "../case.js";
 import { callCases } from "./calls.js";
 import { clockCases } from "./clock.js";
 import { expiryCases, nativeExpiryCases } from "./expiry.js";
+import { interleavingCases } from "./interleavings.js";
 import { lifecycleCases } from "./lifecycle.js";
 import { closeCases, setupCases } from "./lifetime.js";
 import { limitCases } from "./limits.js";
@@ -34,4 +35,5 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...twinCases,
   ...renameCases,
   ...callCases,
+  ...interleavingCases,
 ];

@@ -1,0 +1,27 @@
+import type { SessionStore, StoreCapabilities } from "@sojourn/core";
+import { outcomeOf, type Pass, type Scenario, stateOf } from "./scenario.js";
+import { judgeOf } from "./sequential.js";
+
+/**
+ * Runs the operations of a scenario at the same time, each on a store of its own as far as there are enough, and checks
+ * answers and final state against the model.
+ *
+ * @param stores - on one namespace, at least one
+ * @throws AssertionError when no order of the operations explains what came out
+ */
+export async function race(
+  scenario: Scenario,
+  [first, ...others]: readonly [SessionStore, ...SessionStore[]],
+  pass: Pass,
+): Promise<void> {
+  const stores = [first, ...others];
+  const { capabilities }: { capabilities: StoreCapabilities } = first;
+  await scenario.arrange?.(first, pass);
+  const outcomes = await Promise.all(
+    scenario.operations.map((operation, n) =>
+      outcomeOf(operation, stores[n % stores.length] ?? first, pass, capabilities),
+    ),
+  );
+  const judge = await judgeOf(scenario, capabilities);
+  judge({ outcomes, state: await stateOf(scenario, first, capabilities) });
+}

@@ -1,0 +1,115 @@
+import { AssertionError } from "node:assert/strict";
+import type { SessionStore, StoreCapabilities } from "@sojourn/core";
+import { ModelBackend, ModelStore } from "./model-store.js";
+import { type Operation, outcomeOf, type Scenario, stateOf } from "./scenario.js";
+
+/** What came out when the operations of a scenario ran at the same time. */
+export interface Observation {
+  /** By the index of the operation. */
+  readonly outcomes: readonly string[];
+  readonly state: string;
+  /** Whether an operation had its answer before another was called. Absent: unknown. */
+  precedes?(first: number, second: number): boolean;
+  /** How it came about, for the message. */
+  readonly history?: string;
+}
+
+/** Throws an `AssertionError` unless some order of the operations, one after the other, gives what was observed. */
+export type Judge = (observation: Observation) => void;
+
+/**
+ * Runs a scenario on the model in every order, and judges observations by what comes out.
+ *
+ * An order counts only if it keeps what was observed to precede. A store whose index is `eventual` is allowed what the
+ * contract allows it: a write may miss a session that is being renamed, a session created during `destroyByUser` may be
+ * ended unreported, and a session renamed may be read under both ids for a moment.
+ */
+export async function judgeOf(scenario: Scenario, capabilities: StoreCapabilities): Promise<Judge> {
+  const { operations } = scenario;
+  const eventual = capabilities.userIndex === "eventual";
+  const possible: { order: readonly number[]; outcomes: readonly string[]; state: string }[] = [];
+  for (const order of permutations(operations.length)) {
+    for (const variants of eventual ? variantsOf(operations) : [operations]) {
+      possible.push({ order, ...(await runInOrder({ ...scenario, operations: variants }, order, capabilities)) });
+    }
+  }
+  return ({ outcomes, state, precedes, history }) => {
+    const explained = possible.some(
+      (candidate) =>
+        candidate.state === state &&
+        candidate.outcomes.every((outcome, n) => outcome === outcomes[n]) &&
+        (eventual || precedes === undefined || keeps(candidate.order, precedes)),
+    );
+    if (explained) return;
+    const seen = operations.map(({ name }, n) => `  ${name} -> ${outcomes[n]}`);
+    const allowed = possible.map(
+      (candidate) =>
+        `  ${candidate.order.map((n) => `${operations[n]?.name} -> ${candidate.outcomes[n]}`).join("; ")} => ${candidate.state}`,
+    );
+    throw new AssertionError({
+      message: [
+        `no order of the operations explains the outcome of: ${scenario.name}`,
+        ...(history === undefined ? [] : [history]),
+        ...seen,
+        `  => ${state}`,
+        "one of these would:",
+        ...new Set(allowed),
+      ].join("\n"),
+    });
+  };
+}
+
+/** The operations one after the other, on a model of its own whose time passes only when told. */
+async function runInOrder(
+  scenario: Scenario,
+  order: readonly number[],
+  capabilities: StoreCapabilities,
+): Promise<{ outcomes: string[]; state: string }> {
+  let now = 1_700_000_000_000;
+  const pass = async (ms: number): Promise<void> => {
+    now += ms;
+  };
+  const store: SessionStore = new ModelStore(new ModelBackend(() => now), { expiry: capabilities.expiry });
+  await scenario.arrange?.(store, pass);
+  const outcomes: string[] = [];
+  for (const n of order) {
+    const operation = scenario.operations[n];
+    if (operation !== undefined) outcomes[n] = await outcomeOf(operation, store, pass, capabilities);
+  }
+  return { outcomes, state: await stateOf(scenario, store, capabilities) };
+}
+
+/** Each operation as it is, or as the contract lets it come out on an eventual store. */
+function variantsOf(operations: readonly Operation[]): Operation[][] {
+  return operations.reduce<Operation[][]>(
+    (heads, operation) => heads.flatMap((head) => variants(operation, operations).map((variant) => [...head, variant])),
+    [[]],
+  );
+}
+
+function variants(operation: Operation, others: readonly Operation[]): Operation[] {
+  const { verb, id, userId, run } = operation;
+  const renamed = others.some((other) => other !== operation && other.verb === "rename" && other.id === id);
+  if (verb === "update" && renamed) return [operation, { ...operation, run: async () => ({ status: "missing" }) }];
+  if (verb === "touch" && renamed) return [operation, { ...operation, run: async () => false }];
+  const loggedOut = others.some((other) => other.verb === "destroyByUser" && other.userId === userId);
+  if (verb !== "create" || id === undefined || userId === undefined || !loggedOut) return [operation];
+  const createAndEnd: Operation["run"] = async (store, pass) => {
+    const result = await run(store, pass);
+    await store.destroy(id);
+    return result;
+  };
+  return [operation, { ...operation, run: createAndEnd }];
+}
+
+function keeps(order: readonly number[], precedes: (first: number, second: number) => boolean): boolean {
+  return order.every((second, position) => order.slice(position + 1).every((later) => !precedes(later, second)));
+}
+
+function permutations(count: number): number[][] {
+  if (count === 0) return [[]];
+  const last = count - 1;
+  return permutations(last).flatMap((order) =>
+    Array.from({ length: count }, (_, at) => [...order.slice(0, at), last, ...order.slice(at)]),
+  );
+}
