@@ -47,7 +47,7 @@ function startPostgresBinary(
   const user = unprivilegedUser("postgres");
   const url = ({ port }: { port: number }): string =>
     `postgres://postgres${password === undefined ? "" : `:${encodeURIComponent(password)}`}@127.0.0.1:${port}/postgres`;
-  const all = { fsync: "off", full_page_writes: "off", synchronous_commit: "off", max_connections: "200", ...settings };
+  const all = { fsync: "off", full_page_writes: "off", max_connections: "200", ...settings };
   return startServer({
     name: "postgres",
     command: binary,

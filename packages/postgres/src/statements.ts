@@ -117,7 +117,7 @@ FROM (SELECT s.user_id, count(*) AS sessions FROM ${table} s WHERE s.expires_at 
       "clear",
       `WITH ${oneClock}, batch AS MATERIALIZED (
   SELECT s.id FROM ${table} s
-  WHERE s.id > $1::text AND s.created_at <= coalesce(to_timestamp($2::float8 / 1000), ${now})
+  WHERE s.id > $1::text AND ($2::float8 IS NULL OR s.created_at <= to_timestamp($2 / 1000))
   ORDER BY s.id LIMIT $3::bigint FOR UPDATE
 ), gone AS (DELETE FROM ${table} s USING batch b WHERE s.id = b.id)
 SELECT count(*), max(b.id), ${epochMs(now)} FROM batch b`,

@@ -218,25 +218,32 @@ export class PostgresStore implements SessionStore {
   /** Ends every session that existed when it was called, also one that is renamed meanwhile. */
   async clear(): Promise<void> {
     let calledAt: number | undefined;
-    let removed: number;
-    do {
-      removed = 0;
-      let last = "";
-      let batch: number;
-      do {
-        const [row] = await this.#run(this.#statements.clear, [last, calledAt, clearBatchSize]);
-        batch = Number(row?.[0]);
-        last = row?.[1] ?? last;
-        calledAt ??= Number(row?.[2]);
-        removed += batch;
-      } while (batch === clearBatchSize);
+    for (;;) {
+      const { removed, startedAt } = await this.#clearOnce(calledAt);
+      if (removed === 0) return;
       // A rename may have carried a session behind the walk: again, until a walk finds none as old as the call.
-    } while (removed > 0);
+      calledAt ??= startedAt;
+    }
   }
 
   close(): Promise<void> {
     this.#closing ??= withTimeout(this.#endPool(), this.#timeoutMs, "@sojourn/postgres: close");
     return this.#closing;
+  }
+
+  /** One walk by id that removes all sessions, or those created no later than `createdBy`. */
+  async #clearOnce(createdBy: number | undefined): Promise<{ removed: number; startedAt: number | undefined }> {
+    let startedAt: number | undefined;
+    let removed = 0;
+    let last = "";
+    for (;;) {
+      const [row] = await this.#run(this.#statements.clear, [last, createdBy, clearBatchSize]);
+      const batch = Number(row?.[0]);
+      startedAt ??= Number(row?.[2]);
+      removed += batch;
+      if (batch < clearBatchSize) return { removed, startedAt };
+      last = row?.[1] ?? last;
+    }
   }
 
   async #change(

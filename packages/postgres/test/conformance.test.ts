@@ -1,7 +1,65 @@
+import { PostgresStore } from "@sojourn/postgres";
 import { resolvePostgres, startPostgres } from "@sojourn/test-fixtures";
 import { describeConformance } from "@sojourn/testkit";
-import { describe, test } from "vitest";
-import { harnessOn } from "./harness.js";
+import { afterAll, describe, expect, test } from "vitest";
+import { harnessOn, openPool } from "./harness.js";
+import { pgBouncer, startPgBouncer } from "./pgbouncer.js";
 
-const utc = await resolvePostgres();
-describeConformance(harnessOn("postgres", utc), { describe, test });
+const plain = await resolvePostgres();
+const abroad = await startPostgres({ settings: { timezone: "America/Los_Angeles" } });
+const pooler = pgBouncer === undefined ? undefined : await startPgBouncer(pgBouncer, abroad.port);
+// The server may be one that stays: what this run makes there is removed with this schema.
+const schema = `conformance ${process.pid}`;
+const pool = openPool(plain.url);
+afterAll(async () => {
+  await pool.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
+  await pooler?.stop();
+  await Promise.all([plain.stop(), abroad.stop()]);
+});
+
+describeConformance(harnessOn("postgres", pool, { schema }), { describe, test });
+
+process.env.TZ = "Asia/Tokyo";
+const tokyo = openPool(abroad.url, { options: "-c TimeZone=Asia/Tokyo" });
+const outage = { begin: () => abroad.kill(), end: () => abroad.restart() };
+describeConformance(harnessOn("postgres in Los Angeles, client in Tokyo", tokyo, { outage }), { describe, test });
+
+/** What a role, a database or a URL may have set, each in the way that does most harm. */
+const settings = {
+  default_transaction_isolation: "serializable",
+  search_path: "pg_temp",
+  bytea_output: "escape",
+  standard_conforming_strings: "off",
+  DateStyle: "German",
+  IntervalStyle: "sql_standard",
+  extra_float_digits: "-15",
+  plan_cache_mode: "force_generic_plan",
+};
+const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+const { roundTrips: _, ...setOtherwise } = harnessOn(
+  "postgres with other settings",
+  openPool(plain.url, { options: options.join(" ") }),
+  { schema },
+);
+// Where transactions are not READ COMMITTED by default, each one costs a BEGIN and a COMMIT.
+describeConformance(setOtherwise, { describe, test });
+
+if (pooler === undefined) {
+  test.skip("conformance behind PgBouncer: pgbouncer is not installed (apt-get install pgbouncer)", () => {});
+} else {
+  const pooled = openPool(pooler.url);
+  const harness = harnessOn("postgres behind PgBouncer in transaction mode", pooled, { preparedStatements: false });
+  describeConformance(harness, { describe, test });
+
+  test("behind PgBouncer in transaction mode, named statements fail with a hint", async () => {
+    await harness.open("hint");
+    const store = new PostgresStore({ pool: pooled, table: "hint", timeoutMs: 10_000 });
+    const calls = Array.from({ length: 200 }, (_, n) => store.touch(`a${n}`, { idleMs: 1_000 }));
+    const outcomes = await Promise.allSettled(calls);
+    const failed = outcomes.filter((outcome) => outcome.status === "rejected").map(({ reason }) => reason);
+    expect(failed).not.toEqual([]);
+    for (const error of failed) {
+      expect(error).toMatchObject({ code: "BACKEND", message: expect.stringContaining('"preparedStatements"') });
+    }
+  });
+}

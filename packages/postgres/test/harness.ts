@@ -1,24 +1,80 @@
-import { PostgresStore, type PostgresPool } from "@sojourn/postgres";
-import type { ResolvedServer } from "@sojourn/test-fixtures";
+import { PostgresStore, type PostgresStoreOptions } from "@sojourn/postgres";
 import type { ConformanceHarness } from "@sojourn/testkit";
 import pg from "pg";
 
-export function harnessOn(name: string, server: ResolvedServer): ConformanceHarness {
-  const pool = new pg.Pool({ connectionString: server.url, max: 20 });
+/** A pool whose lost connections do not end the test run. */
+export function openPool(connectionString: string, config: pg.PoolConfig = {}): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 20, allowExitOnIdle: true, ...config });
   pool.on("error", () => {});
+  return pool;
+}
+
+/** A store with its schema done, patient enough for a busy machine. */
+export async function openStore(options: PostgresStoreOptions): Promise<PostgresStore> {
+  const store = new PostgresStore({ timeoutMs: 10_000, ...options });
+  await store.ensureSchema();
+  return store;
+}
+
+export interface HarnessOptions extends Omit<PostgresStoreOptions, "pool"> {
+  readonly outage?: ConformanceHarness["outage"];
+}
+
+export function harnessOn(
+  name: string,
+  pool: pg.Pool,
+  { schema = "public", outage, ...options }: HarnessOptions = {},
+): ConformanceHarness {
+  const waits = countWaits(pool);
+  const quote = (table: string): string => `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(table)}`;
   return {
     name,
-    async open(namespace) {
-      const store = new PostgresStore({ pool, table: namespace, timeoutMs: 10_000 });
-      await store.ensureSchema();
-      return store;
+    open: (table) => openStore({ ...options, pool, schema, table }),
+    // What the adapter must take is a name of at most 63 bytes, not any text.
+    awkwardNamespaces: ["Select", 'a"b', "a'b", "a\\b", "a;b--", "a b", "a.b", "%_", "$s$", "ü😀", "x".repeat(63)],
+    async corrupt(table, id) {
+      await pool.query(`UPDATE ${quote(table)} SET payload = $2 WHERE id = $1`, [id, Buffer.of(0xff)]);
     },
-    async corrupt(namespace, id) {
-      await pool.query(`UPDATE "${namespace}" SET payload = '\\xff' WHERE id = $1`, [id]);
+    async footprint(table) {
+      const { rows } = await pool.query(`SELECT count(*)::int AS rows FROM ${quote(table)}`);
+      return rows[0].rows;
     },
-    async footprint(namespace) {
-      const { rows } = await pool.query(`SELECT count(*)::int AS n FROM "${namespace}"`);
-      return rows[0].n;
+    roundTrips: {
+      async count(operation) {
+        const before = waits();
+        await operation();
+        return waits() - before;
+      },
+      promised: {
+        get: 1,
+        create: 1,
+        createWithLimit: 1,
+        createEvicting: 1,
+        update: 1,
+        updateConflict: 1,
+        touch: 1,
+        rename: 1,
+        destroy: 1,
+        listByUser: 1,
+        destroyByUser: 1,
+      },
     },
+    ...(outage === undefined ? {} : { outage }),
   };
+}
+
+/**
+ * How often a client of the pool has waited for the server so far: each time the server reports that it is ready again,
+ * whatever was sent together before that.
+ */
+export function countWaits(pool: pg.Pool): () => number {
+  let waits = 0;
+  pool.on("connect", (client) => {
+    // pg declares no type for its connection, which is public in fact.
+    const { connection } = client as unknown as { connection: NodeJS.EventEmitter };
+    connection.on("readyForQuery", () => {
+      waits += 1;
+    });
+  });
+  return () => waits;
 }

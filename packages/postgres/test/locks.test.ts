@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PostgresStore } from "@sojourn/postgres";
+import { startPostgres } from "@sojourn/test-fixtures";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openPool, openStore } from "./harness.js";
+
+const server = await startPostgres();
+const pool = openPool(server.url);
+let store: PostgresStore;
+beforeAll(async () => {
+  store = await openStore({ pool, table: "locks" });
+});
+afterAll(async () => {
+  await pool.end();
+  await server.stop();
+});
+
+const hour = 3_600_000;
+const session = (id: string, userId?: string, idleMs = hour) => ({
+  id,
+  userId,
+  payload: "p",
+  idleMs,
+  absoluteMs: hour,
+});
+const evicting = { limit: { max: 1, whenReached: "evictOldest" } } as const;
+
+describe("a session that expires while an operation waits for its row stays dead", () => {
+  test.each<[string, (id: string) => Promise<unknown>, unknown]>([
+    ["touch", (id) => store.touch(id, { idleMs: hour }), false],
+    ["update", (id) => store.update(id, { payload: "late", idleMs: hour }), { status: "missing" }],
+    [
+      "update with a limit",
+      (id) => store.update(id, { userId: "other", idleMs: hour }, evicting),
+      { status: "missing" },
+    ],
+    ["rename", (id) => store.rename(id, `${id} new`, { idleMs: hour }), { status: "missing" }],
+    [
+      "rename with a limit",
+      (id) => store.rename(id, `${id} new`, { userId: "o", idleMs: hour }, evicting),
+      { status: "missing" },
+    ],
+    ["destroy", (id) => store.destroy(id), undefined],
+    ["destroyByUser", (id) => store.destroyByUser(`user of ${id}`), []],
+  ])("%s", async (name, operation, expected) => {
+    await store.create(session(name, `user of ${name}`, 400));
+    const holder = await pool.connect();
+    try {
+      await holder.query("BEGIN");
+      // It only locks: then PostgreSQL does not look at the condition of the waiting statement again.
+      const { rowCount } = await holder.query("SELECT FROM locks WHERE id = $1 FOR UPDATE", [name]);
+      expect(rowCount).toBe(1);
+      const waiting = operation(name);
+      await untilSomebodyWaits();
+      await sleep(500);
+      await holder.query("COMMIT");
+      expect(await waiting).toEqual(expected);
+    } finally {
+      holder.release();
+    }
+    expect(await store.get(name)).toBeUndefined();
+    expect(await store.get(`${name} new`)).toBeUndefined();
+  });
+});
+
+async function untilSomebodyWaits(): Promise<void> {
+  const query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+  while ((await pool.query(query)).rowCount === 0) await sleep(5);
+}
+
+test("sessions that change hands crosswise, evict each other and are logged out meet no deadlock", async () => {
+  const users = ["anna", "ben", "cleo"];
+  const rounds = 40;
+  let moved = 0;
+  for (let round = 0; round < rounds; round++) {
+    const ids = users.map((user) => `${round} ${user}`);
+    for (const [n, id] of ids.entries()) await store.create(session(id, users[n]), evicting);
+    const moves = ids.flatMap((id, n) => {
+      const next = users[(n + 1) % users.length] ?? "";
+      return [
+        store.update(id, { userId: next }, evicting),
+        store.rename(id, `${id} again`, { userId: next }, evicting),
+        store.create(session(`${id} more`, next), evicting),
+        ...(n === 0 ? [store.destroyByUser(next), store.touch(id, { idleMs: hour })] : []),
+      ];
+    });
+    for (const outcome of await Promise.all([...moves, ...(round % 10 === 0 ? [store.clear()] : [])])) {
+      if (outcome instanceof Object && "status" in outcome && outcome.status !== "missing") moved += 1;
+    }
+    for (const user of users) expect((await store.listByUser(user)).length).toBeLessThanOrEqual(1);
+    await store.clear();
+  }
+  expect(moved).toBeGreaterThan(rounds * 3);
+  expect(server.log()).not.toContain("deadlock detected");
+});
+
+test("an evicted session that is renamed at the same time does not escape", async () => {
+  for (let round = 0; round < 40; round++) {
+    const user = `escape ${round}`;
+    await store.create(session(`${user} old`, user));
+    await Promise.all([
+      store.rename(`${user} old`, `${user} renamed`),
+      store.create(session(`${user} new`, user), evicting),
+    ]);
+    expect((await store.listByUser(user)).map(({ id }) => id)).toEqual([`${user} new`]);
+  }
+});
+
+test("the functions refuse every isolation level but READ COMMITTED", async () => {
+  const client = await pool.connect();
+  try {
+    for (const level of ["REPEATABLE READ", "SERIALIZABLE"]) {
+      for (const call of [
+        "locks_create_v1('a', 'u', '', 1, 1, 1, true)",
+        "locks_change_v1('a', NULL, NULL, '', false, NULL, NULL, NULL, NULL)",
+        "locks_destroy_by_user_v1('u', NULL)",
+      ]) {
+        await client.query(`BEGIN ISOLATION LEVEL ${level}`);
+        await expect(client.query(`SELECT * FROM ${call}`), call).rejects.toMatchObject({ code: "SJ001" });
+        await client.query("ROLLBACK");
+      }
+    }
+  } finally {
+    client.release();
+  }
+});
+
+test("where transactions are REPEATABLE READ by default, the store sets the level, and the limit holds", async () => {
+  const theirs = openPool(server.url, { options: "-c default_transaction_isolation=repeatable\\ read" });
+  try {
+    const other = await openStore({ pool: theirs, table: "locks" });
+    const limit = { max: 5, whenReached: "evictOldest" } as const;
+    const logins = Array.from({ length: 50 }, (_, n) => other.create(session(`login ${n}`, "busy"), { limit }));
+    for (const { status } of await Promise.all(logins)) expect(status).toBe("created");
+    expect(await other.listByUser("busy")).toHaveLength(5);
+    const writes = Array.from({ length: 20 }, () => other.touch("login 49", { idleMs: hour }));
+    await Promise.all(writes);
+  } finally {
+    await theirs.end();
+  }
+});
