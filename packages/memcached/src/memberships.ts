@@ -1,0 +1,213 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { isSessionError, SessionError, type SessionLimit } from "@sojourn/core";
+import { expiryPrecisionMs, type Items, type SessionSlot, type UserSlot } from "./items.js";
+import type { Member, StoredSession } from "./record.js";
+import type { ServerClock } from "./server-clock.js";
+
+/** Writers of one user's item take turns by chance. Who has had none for so long gives up. */
+export const contentionMs = 5_000;
+
+/** From this many members on, and at each power of two, members that ended by themselves are looked for. */
+const firstCensus = 16;
+
+/** A place in a user's item. */
+export type Place = Pick<Member, "id" | "nonce">;
+
+/** `abandoned`: the session that was to be let in could not be stored; nobody was evicted. */
+export type JoinResult =
+  | { readonly status: "joined"; readonly evicted: readonly Member[] }
+  | { readonly status: "full" }
+  | { readonly status: "abandoned" };
+
+/** What has become of a member, by its record. `pending`: its record is about to name this user. */
+export interface Surveyed {
+  readonly member: Member;
+  readonly state: "live" | "pending" | "ended" | "corrupt";
+  readonly slot: SessionSlot | undefined;
+  readonly error: SessionError | undefined;
+}
+
+export interface JoinOptions {
+  readonly limit?: SessionLimit | undefined;
+  /** Whether the session's record could be stored. Asked before anybody is evicted for it. */
+  readonly isStored?: () => Promise<boolean>;
+}
+
+/**
+ * Who is logged in as whom: one item for each user, changed by compare-and-swap, which is the authority.
+ *
+ * A session of a user is alive if and only if its record is there and the user's item has its id and nonce. So a user's
+ * sessions can be ended, limited and moved in one write, whatever several processes do at the same time.
+ */
+export class Memberships {
+  readonly #items: Items;
+  readonly #clock: ServerClock;
+  readonly #maxSessionsPerUser: number;
+
+  constructor(items: Items, clock: ServerClock, maxSessionsPerUser: number) {
+    this.#items = items;
+    this.#clock = clock;
+    this.#maxSessionsPerUser = maxSessionsPerUser;
+  }
+
+  /** Lets a member in, under the limit. The members evicted are out of the item, but their records are not yet buried. */
+  join(userId: string, member: Member, options: JoinOptions = {}, first?: UserSlot): Promise<JoinResult> {
+    const { limit, isStored } = options;
+    return this.#change<JoinResult>(userId, first, async (members) => {
+      const joined = { status: "joined", evicted: [] } as const;
+      if (!this.#needsCensus(members.length, limit)) return { members: [...members, member], result: joined };
+
+      const surveyed = await this.survey(userId, members);
+      const present = surveyed.filter(({ state }) => state !== "ended").map((survey) => survey.member);
+      const surplus = limit === undefined ? 0 : present.length + 1 - limit.max;
+      if (surplus > 0 && limit?.whenReached === "reject") return { result: { status: "full" } };
+      const evicted = present.sort(byAge).slice(0, Math.max(surplus, 0));
+      const kept = present.slice(evicted.length);
+      if (kept.length >= this.#maxSessionsPerUser) throw this.#tooMany();
+      if (evicted.length > 0 && (await isStored?.()) === false) return { result: { status: "abandoned" } };
+      return { members: [...kept, member], result: { status: "joined", evicted } };
+    });
+  }
+
+  /** Takes a member out. Of several that try one is told true. */
+  leave(userId: string, place: Place, first?: UserSlot): Promise<boolean> {
+    return this.#change(userId, first, async (members) => {
+      const others = members.filter((member) => !isSame(member, place));
+      return others.length === members.length ? { result: false } : { members: others, result: true };
+    });
+  }
+
+  /** Puts a member in the place of another, if that is still there. */
+  replace(userId: string, place: Place, successor: Member, first?: UserSlot): Promise<boolean> {
+    return this.#change(userId, first, async (members) => {
+      if (!members.some((member) => isSame(member, place))) return { result: false };
+      return { members: members.map((member) => (isSame(member, place) ? successor : member)), result: true };
+    });
+  }
+
+  /** Keeps the user's item at least as long as the member is to live. */
+  async prolong(userId: string, place: Place, expiresAt: number, first?: UserSlot): Promise<void> {
+    await this.#change(userId, first, async (members) => {
+      const isShort = (member: Member): boolean => isSame(member, place) && member.expiresAt < expiresAt;
+      if (!members.some(isShort)) return { result: undefined };
+      const prolonged = members.map((member) => (isShort(member) ? { ...member, expiresAt } : member));
+      return { members: prolonged, result: undefined };
+    });
+  }
+
+  /** Takes out all members but one. */
+  empty(userId: string, except: string | undefined): Promise<readonly Member[]> {
+    return this.#change<readonly Member[]>(userId, undefined, async (members) => {
+      const removed = members.filter(({ id }) => id !== except);
+      if (removed.length === 0) return { result: [] };
+      return { members: members.filter(({ id }) => id === except), result: removed };
+    });
+  }
+
+  /** The members with their records, at one moment. Members that have ended are taken out. */
+  list(userId: string): Promise<readonly Surveyed[]> {
+    return this.#change<readonly Surveyed[]>(userId, undefined, async (members) => {
+      const result = await this.survey(userId, members);
+      if (result.every(({ state }) => state === "live" || state === "corrupt")) return { result };
+      // A member without a record has ended, or was renamed since the item was read: then this write fails.
+      const present = result.filter(({ state }) => state !== "ended");
+      return { members: present.map(({ member }) => member), result };
+    });
+  }
+
+  /** One wait for any number of members. */
+  survey(userId: string, members: readonly Member[]): Promise<Surveyed[]> {
+    return Promise.all(members.map((member) => this.#surveyOne(userId, member)));
+  }
+
+  /**
+   * Removes the records of members that have been taken out. Without it, one that is moving to another user at this very
+   * moment would be back.
+   *
+   * @returns the ids of those that this has ended
+   */
+  async bury(userId: string, members: readonly Member[]): Promise<string[]> {
+    const buried = await Promise.all(members.map((member) => this.#buryOne(userId, member)));
+    return members.filter((_, index) => buried[index]).map(({ id }) => id);
+  }
+
+  isOver(session: StoredSession): boolean {
+    return this.#clock.now() >= session.expiresAt + expiryPrecisionMs;
+  }
+
+  async #surveyOne(userId: string, member: Member): Promise<Surveyed> {
+    try {
+      const slot = await this.#items.session(member.id);
+      const session = slot.value;
+      const isTheirs = session?.userId === userId && session.nonce === member.nonce;
+      if (isTheirs) return { member, state: this.isOver(session) ? "ended" : "live", slot, error: undefined };
+      const isPending = member.pendingUntil !== undefined && this.#clock.now() < member.pendingUntil;
+      return { member, state: isPending ? "pending" : "ended", slot, error: undefined };
+    } catch (error) {
+      // The kit's brand check narrows to what onCorrupt is told.
+      if (isSessionError(error, "CORRUPT")) return { member, state: "corrupt", slot: undefined, error };
+      throw error;
+    }
+  }
+
+  async #buryOne(userId: string, member: Member): Promise<boolean> {
+    for (let attempt = 0; ; attempt++) {
+      const { state, slot } = await this.#surveyOne(userId, member);
+      if (state === "pending") return true;
+      if (state !== "live" || slot === undefined) return false;
+      if (await this.#items.remove(slot)) return true;
+      await backOff(attempt);
+    }
+  }
+
+  /**
+   * Reads, decides, compare-and-swaps, and starts over when another writer was faster.
+   *
+   * @param first - what has been read already, to save the first reading
+   * @param decide - `members` omitted: nothing is written
+   */
+  async #change<Result>(
+    userId: string,
+    first: UserSlot | undefined,
+    decide: (members: readonly Member[]) => Promise<{ members?: readonly Member[]; result: Result }>,
+  ): Promise<Result> {
+    const startedAt = performance.now();
+    for (let attempt = 0; ; attempt++) {
+      const slot = attempt === 0 && first !== undefined ? first : await this.#items.user(userId);
+      const { members, result } = await decide(slot.value ?? []);
+      if (members === undefined || (await this.#items.saveUser(slot, members))) return result;
+      if (performance.now() - startedAt > contentionMs) throw contention();
+      await backOff(attempt);
+    }
+  }
+
+  #needsCensus(count: number, limit: SessionLimit | undefined): boolean {
+    if (count >= this.#maxSessionsPerUser || (limit !== undefined && count >= limit.max)) return true;
+    return count >= firstCensus && (count & (count - 1)) === 0;
+  }
+
+  #tooMany(): SessionError {
+    return new SessionError(
+      "LIMIT_REACHED",
+      `@sojourn/memcached: a user has at most ${this.#maxSessionsPerUser} sessions (option "maxSessionsPerUser")`,
+    );
+  }
+}
+
+export function isSame(member: Member, { id, nonce }: Place): boolean {
+  return member.id === id && member.nonce === nonce;
+}
+
+/** A pause by chance, longer with each attempt, before what another writer has spoilt is tried again. */
+export async function backOff(attempt: number): Promise<void> {
+  if (attempt >= 2) await delay(Math.random() * Math.min(attempt, 16));
+}
+
+export function contention(): SessionError {
+  const message = `@sojourn/memcached: other writers of one session or user were faster for ${contentionMs} ms`;
+  return new SessionError("CONFLICT", message);
+}
+
+function byAge(a: Member, b: Member): number {
+  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
+}
