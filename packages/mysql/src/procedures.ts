@@ -31,7 +31,7 @@ export type Verb = (typeof verbs)[number];
  * Epoch milliseconds by the server's clock. `UNIX_TIMESTAMP(NOW(3))` goes through the session's time zone and is an hour
  * off in the hour that daylight saving repeats. Within a procedure each statement has a clock of its own.
  */
-export const clock = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000";
+const clock = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000";
 
 /** A guard that nobody has used for this long is removed: it is a lock and holds no data, so that is safe at any time. */
 const guardLifetimeMs = 60_000;
@@ -53,9 +53,19 @@ const begin = `
 /** A procedure that fails must not leave its transaction open on a connection that goes back to the pool. */
 const rollbackOnError = `DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ${rollback} RESIGNAL; END;`;
 
-export function procedures({ sessions, guards, suffix }: Names): Record<Verb, string> {
-  const record = "user_id, payload, version, created_at, last_active_at, expires_at, ends_at";
+const record = "user_id, payload, version, created_at, last_active_at, expires_at, ends_at";
 
+/**
+ * Reads the live ones of so many ids, by a plain SELECT: a CALL costs the server a third more. Always answers a row, from
+ * which the caller learns whether the connection has autocommit.
+ */
+export function selectSessions({ sessions }: Names, count: number): string {
+  const ids = Array.from({ length: count }, () => "?").join(", ");
+  return `SELECT id, ${record}, now_ms, @@autocommit AS autocommit
+    FROM (SELECT ${clock} AS now_ms) AS c LEFT JOIN ${sessions} ON id IN (${ids}) AND expires_at > now_ms`;
+}
+
+export function procedures({ sessions, guards, suffix }: Names): Record<Verb, string> {
   const sessionVariables = `
   DECLARE v_pk BIGINT UNSIGNED;
   DECLARE v_id, v_user_id VARBINARY(512);
@@ -168,7 +178,7 @@ END`,
 SQL SECURITY INVOKER
 BEGIN
   ${begin}
-  SELECT ${record}, ${clock} AS now_ms FROM ${sessions} WHERE id = p_id AND expires_at > ${clock};
+  SELECT id, ${record}, ${clock} AS now_ms FROM ${sessions} WHERE id = p_id AND expires_at > ${clock};
   ${commit}
 END`,
 
