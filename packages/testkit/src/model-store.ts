@@ -96,7 +96,8 @@ export class ModelStore implements SessionStore {
       expiresAt: Math.min(now + session.idleMs, endsAt),
       endsAt,
     };
-    return { status: "created", record: this.write(created), evicted };
+    this.write(created);
+    return { status: "created", record: this.read(created), evicted };
   }
 
   async get(id: string): Promise<SessionRecord | undefined> {
@@ -117,7 +118,9 @@ export class ModelStore implements SessionStore {
     }
     const evicted = this.makeRoomFor(session, change, options.limit);
     if (evicted === undefined) return { status: "limitReached" };
-    return { status: "updated", record: this.write(this.changed(session, change)), evicted };
+    const updated = this.changed(session, change);
+    this.write(updated);
+    return { status: "updated", record: this.read(updated), evicted };
   }
 
   async touch(id: string, options: TouchOptions): Promise<boolean> {
@@ -128,7 +131,7 @@ export class ModelStore implements SessionStore {
     const now = this.backend.now();
     const deadline = Math.min(now + options.idleMs, session.endsAt);
     const expiresAt = options.shorten === true ? deadline : Math.max(deadline, session.expiresAt);
-    this.backend.sessions.set(id, { ...session, lastActiveAt: now, expiresAt });
+    this.write({ ...session, lastActiveAt: now, expiresAt });
     return true;
   }
 
@@ -150,8 +153,10 @@ export class ModelStore implements SessionStore {
     if (this.live(newId) !== undefined) return { status: "duplicate" };
     const evicted = this.makeRoomFor(session, change, options.limit);
     if (evicted === undefined) return { status: "limitReached" };
+    const renamed = { ...this.changed(session, change), id: newId };
+    this.write(renamed);
     this.backend.sessions.delete(id);
-    return { status: "renamed", record: this.write({ ...this.changed(session, change), id: newId }), evicted };
+    return { status: "renamed", record: this.read(renamed), evicted };
   }
 
   async destroy(id: string): Promise<EndedSession | undefined> {
@@ -268,9 +273,8 @@ export class ModelStore implements SessionStore {
     };
   }
 
-  protected write(session: ModelSession): SessionRecord {
+  protected write(session: ModelSession): void {
     this.backend.sessions.set(session.id, session);
-    return this.read(session);
   }
 
   protected read(session: ModelSession): SessionRecord {

@@ -1,5 +1,6 @@
 import { describe, test } from "vitest";
 import { describeConformance } from "../src/index.js";
-import { modelHarness } from "./model-harness.js";
+import { simulatedHarness } from "./simulated.js";
 
-describeConformance(modelHarness("the model"), { describe, test });
+describeConformance(simulatedHarness("swept"), { describe, test });
+describeConformance(simulatedHarness("native"), { describe, test });

@@ -266,6 +266,55 @@ export const expiryCases: readonly ConformanceCase[] = [
       assert.deepEqual(swept.sort(), ids.sort());
     },
   },
+  {
+    id: "race/sweep-spares-a-new-twin",
+    promise: 3,
+    title: "a session created under an expired id while it is swept lives, and so does one renamed to it",
+    needs: (_, { expiry }) => (expiry === "sweep" ? undefined : "the backend expires by itself"),
+    async run({ store, open, rounds, outlive }) {
+      const other = await open();
+      const ids = Array.from({ length: rounds }, (_, n) => `a${n}`);
+      await Promise.all(ids.map((id) => store.create(session(id, { userId: "u", idleMs: shortMs }))));
+      await Promise.all(ids.map((id) => store.create(session(`before ${id}`))));
+      await outlive(shortMs);
+      for (const [n, id] of ids.entries()) {
+        const gain =
+          n % 2 === 0
+            ? other.create(session(id, { userId: "v" })).then(({ status }) => status === "created")
+            : other.rename(`before ${id}`, id, { userId: "v" }).then(({ status }) => status === "renamed");
+        const [gained] = await Promise.all([gain, store.sweep({ limit: 3 }), store.sweep({ limit: rounds })]);
+        assert.ok(gained, "an expired id was not free while it was swept");
+        assert.equal((await store.get(id))?.userId, "v", "sweep took a new session for the expired one");
+      }
+      assert.equal((await store.listByUser("v")).length, rounds);
+    },
+  },
+  {
+    id: "race/touch-at-the-deadline",
+    promise: 1,
+    title: "a session touched about its deadline, and swept, lives on if touch said so and is gone if not",
+    async run({ store, open, pass, rounds, capabilities }) {
+      const other = await open();
+      const ids = Array.from({ length: rounds }, (_, n) => `a${n}`);
+      const life = 150;
+      await Promise.all(ids.map((id) => store.create(session(id, { userId: "u", idleMs: life }))));
+      await pass(life - 30);
+      const touched: boolean[] = [];
+      for (const [n, id] of ids.entries()) {
+        const sweep = capabilities.expiry === "sweep" && n % 2 === 0 ? other.sweep({ limit: rounds }) : undefined;
+        touched[n] = await store.touch(id, { idleMs: hour });
+        await sweep;
+        // Over the deadline by and by, whatever the machine can do in the meantime.
+        await pass(Math.ceil((60 + 2 * capabilities.expiryPrecisionMs) / rounds));
+      }
+      await pass(life + 2 * capabilities.expiryPrecisionMs);
+      for (const [n, id] of ids.entries()) {
+        assert.equal((await store.get(id)) !== undefined, touched[n], `touch answered ${touched[n]}`);
+      }
+      const living = ids.filter((_, n) => touched[n]).sort();
+      assert.deepEqual(idsOf(await store.listByUser("u")).sort(), living);
+    },
+  },
 ];
 
 /** Promise 4: the backend's own expiry is really set. */

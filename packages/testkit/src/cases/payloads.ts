@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { SessionError } from "@sojourn/core";
 import { type CaseContext, type ConformanceCase, idsOf, session } from "../case.js";
 
@@ -183,6 +184,29 @@ export const corruptionCases: readonly ConformanceCase[] = [
       assert.deepEqual(idsOf(await store.listByUser("u")).sort(), ["a", "e"]);
       const ended = await store.destroyByUser("u");
       assert.deepEqual(ended.filter((id) => id !== "b").sort(), ["a", "e"]);
+    },
+  },
+  {
+    // Promises resume in the context of whoever awaits them anyhow; what a store calls back does not.
+    id: "corrupt/reported-in-the-callers-context",
+    promise: 12,
+    title: "a corrupt record is reported in the async context of whoever asked",
+    needs: needsCorrupt,
+    async run(context) {
+      const { store, capabilities } = context;
+      await corruptOneOfThree(context);
+      const storage = new AsyncLocalStorage<string>();
+      const found: (string | undefined)[] = [];
+      const onCorrupt = (): void => {
+        found.push(storage.getStore());
+      };
+      await Promise.all(["one", "two"].map((name) => storage.run(name, () => store.listByUser("u", { onCorrupt }))));
+      assert.deepEqual(found.sort(), ["one", "two"]);
+      if (!capabilities.scan) return;
+      await storage.run("scan", async () => {
+        for await (const _ of store.scan({ onCorrupt }));
+      });
+      assert.equal(found.at(-1), "scan");
     },
   },
 ];
