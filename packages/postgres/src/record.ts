@@ -16,7 +16,7 @@ type RecordRow = readonly [
   now: string,
 ];
 
-/** What a function that writes has decided. */
+/** What a write came to. */
 export type WriteOutcome =
   | { readonly status: "written"; readonly record: SessionRecord; readonly evicted: readonly string[] }
   | { readonly status: "conflict"; readonly current: SessionRecord }
@@ -47,9 +47,10 @@ export function readRecord(row: Row, written?: string): SessionRecord {
   };
 }
 
-/** Reads the answer of a function that writes: what it decided, the ids it evicted, and the columns of a record. */
+/** Reads what a write has decided: a status, the ids it evicted, and the columns of a record. No row: there was none. */
 export function readOutcome(row: Row | undefined, written?: string): WriteOutcome {
-  const [status, evicted, ...record] = row ?? [];
+  if (row === undefined) return { status: "missing" };
+  const [status, evicted, ...record] = row;
   if (status === "written") {
     // The server makes JSON of an array of text.
     return { status, record: readRecord(record, written), evicted: JSON.parse(evicted ?? "[]") as string[] };

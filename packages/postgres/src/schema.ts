@@ -86,8 +86,8 @@ EXCEPTION WHEN feature_not_supported OR syntax_error THEN NULL;`,
 }
 
 /*
- * What must lock a user or several rows, or decide between outcomes, is a function: one round trip, and each of its
- * statements sees what was committed before it began. That is true at READ COMMITTED alone; with a snapshot older than
+ * What must lock a user or look at several rows is a function: one round trip, and each of its statements sees what was
+ * committed before it began. That is true at READ COMMITTED alone; with a snapshot older than
  * the lock, 50 logins at once left up to 50 sessions where 5 were allowed.
  *
  * Locks are taken in one order by everybody, so that nobody waits in a circle: first the user, then rows by id.
@@ -171,12 +171,7 @@ ${func(
   END IF;
   UPDATE ${table} s SET
     id = coalesce(p_new_id, s.id),
-    user_id = CASE WHEN p_sets_user THEN p_user ELSE s.user_id END,
-    payload = coalesce(p_payload, s.payload),
-    version = s.version + CASE WHEN p_sets_user OR p_payload IS NOT NULL THEN 1 ELSE 0 END,
-    last_active_at = CASE WHEN p_idle IS NULL THEN s.last_active_at ELSE clock END,
-    expires_at = CASE WHEN p_idle IS NULL THEN s.expires_at ELSE ${deadline("clock", "p_idle")} END,
-    sweep_at = CASE WHEN p_idle IS NULL THEN s.sweep_at ELSE ${sweepAt(deadline("clock", "p_idle"), "p_idle")} END
+    ${changedColumns({ payload: "p_payload", setsUser: "p_sets_user", user: "p_user", idle: "p_idle", now: "clock" })}
   WHERE s.id = p_id RETURNING s.* INTO session;
   IF p_payload IS NOT NULL THEN
     -- The caller has it: spare the way back.
@@ -264,6 +259,20 @@ export function insertSession(
   VALUES (${id}, ${user}, ${payload}, 1, ${now}, ${now}, ${expiresAt}, ${endsAt}, ${expiresAt})
   ON CONFLICT (id) DO UPDATE SET ${columns.map((column) => `${column} = excluded.${column}`).join(", ")}
   WHERE s.expires_at <= clock_timestamp()`;
+}
+
+/** What a change sets in row `s`; a parameter that is null leaves its column. */
+export function changedColumns(
+  parameters: Readonly<Record<"payload" | "setsUser" | "user" | "idle" | "now", string>>,
+): string {
+  const { payload, setsUser, user, idle, now } = parameters;
+  const expiresAt = deadline(now, idle);
+  return `user_id = CASE WHEN ${setsUser} THEN ${user} ELSE s.user_id END,
+    payload = coalesce(${payload}, s.payload),
+    version = s.version + CASE WHEN ${setsUser} OR ${payload} IS NOT NULL THEN 1 ELSE 0 END,
+    last_active_at = CASE WHEN ${idle} IS NULL THEN s.last_active_at ELSE ${now} END,
+    expires_at = CASE WHEN ${idle} IS NULL THEN s.expires_at ELSE ${expiresAt} END,
+    sweep_at = CASE WHEN ${idle} IS NULL THEN s.sweep_at ELSE ${sweepAt(expiresAt, idle)} END`;
 }
 
 /** When row `s` ends if it is not used again. */

@@ -1,5 +1,5 @@
 import { fingerprint, type Names } from "./names.js";
-import { clock, deadline, insertSession, sweepAt } from "./schema.js";
+import { changedColumns, clock, deadline, insertSession, sweepAt } from "./schema.js";
 
 /** One SQL text and the name under which a connection prepares it. */
 export interface Statement {
@@ -14,8 +14,10 @@ export interface Statement {
 export type Statements = Readonly<
   Record<
     | "get"
+    | "getMany"
     | "create"
     | "createLimited"
+    | "update"
     | "change"
     | "touch"
     | "destroy"
@@ -43,7 +45,13 @@ export function statementsOf(names: Names): Statements {
   return {
     get: statement(
       "get",
-      `WITH ${oneClock} SELECT ${record} FROM ${table} s WHERE s.id = ANY ($1::text[]) AND s.expires_at > ${now}`,
+      `SELECT ${recordColumns("s", "c.now")} FROM ${table} s CROSS JOIN LATERAL (SELECT ${clock} AS now) c
+WHERE s.id = $1::text AND s.expires_at > c.now`,
+    ),
+    getMany: statement(
+      "get",
+      `SELECT ${recordColumns("s", "c.now")} FROM ${table} s CROSS JOIN LATERAL (SELECT ${clock} AS now) c
+WHERE s.id = ANY ($1::text[]) AND s.expires_at > c.now`,
     ),
     create: statement(
       "create",
@@ -69,7 +77,22 @@ FROM ${names.create}($1::text, $2::text, $3::bytea, $4::float8, $5::float8, $6::
 FROM ${names.change}($1::text, $2::text, $3::bigint, $4::bytea, $5::boolean, $6::text, $7::float8, $8::bigint,
   $9::boolean) r`,
     ),
-    // The row is locked first and the clock read after that: whoever held the lock may have outlasted the deadline.
+    // The row is locked first and the clock read after that: whoever held the lock may have outlasted the deadline. What
+    // wins a conflict is the locked row, which is newer than what the statement otherwise sees.
+    update: statement(
+      "update",
+      `WITH locked AS MATERIALIZED (SELECT s.* FROM ${table} s WHERE s.id = $1::text FOR NO KEY UPDATE),
+live AS MATERIALIZED (
+  SELECT l.* FROM (SELECT l.*, ${clock} AS now FROM locked l) l WHERE l.expires_at > l.now
+), written AS (
+  UPDATE ${table} s SET ${changedColumns(changeParameters)}
+  FROM live l WHERE s.id = l.id AND ($2::bigint IS NULL OR l.version = $2) RETURNING s.*, l.now
+)
+SELECT 'written', '[]', ${recordColumns("w", "w.now", "CASE WHEN $3 IS NULL THEN encode(w.payload, 'hex') END")}
+FROM written w
+UNION ALL SELECT 'conflict', '[]', ${recordColumns("l", "l.now")}
+FROM live l WHERE NOT EXISTS (SELECT FROM written)`,
+    ),
     touch: statement(
       "touch",
       `WITH locked AS MATERIALIZED (SELECT s.id FROM ${table} s WHERE s.id = $1::text FOR NO KEY UPDATE),
@@ -124,6 +147,14 @@ SELECT count(*), max(b.id), ${epochMs(now)} FROM batch b`,
     ),
   };
 }
+
+const changeParameters = {
+  payload: "$3::bytea",
+  setsUser: "$4::boolean",
+  user: "$5::text",
+  idle: "$6::float8",
+  now: "l.now",
+};
 
 const reached = deadline("c.now", "$2::float8");
 const touchedDeadline = `CASE WHEN $3::boolean THEN ${reached} ELSE greatest(s.expires_at, ${reached}) END`;

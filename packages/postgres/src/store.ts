@@ -78,7 +78,10 @@ export class PostgresStore implements SessionStore {
     this.#connection = new Connection(resolved);
     this.#timeoutMs = resolved.timeoutMs;
     this.#reads = new ReadBatch(async (ids) => {
-      const rows = await this.#run(this.#statements.get, [ids]);
+      // The plan of the first one is kept; the plan for an array is made anew each time.
+      const rows = await (ids.length === 1
+        ? this.#run(this.#statements.get, ids)
+        : this.#run(this.#statements.getMany, [ids]));
       return new Map(rows.map((row) => [row[0] ?? "", row]));
     });
   }
@@ -255,17 +258,14 @@ export class PostgresStore implements SessionStore {
     assertId(id);
     assertChange(change, options, capabilities);
     const { payload, userId, idleMs } = change;
+    const { expectedVersion } = options;
     const limit = typeof userId === "string" ? options.limit : undefined;
-    const [row] = await this.#run(this.#statements.change, [
-      id,
-      newId,
-      options.expectedVersion,
-      payload === undefined ? undefined : Buffer.from(payload),
-      userId !== undefined,
-      userId,
-      idleMs,
-      ...limitValues(limit),
-    ]);
+    const bytes = payload === undefined ? undefined : Buffer.from(payload);
+    const values = [expectedVersion, bytes, userId !== undefined, userId, idleMs];
+    const [row] =
+      newId === undefined && limit === undefined
+        ? await this.#run(this.#statements.update, [id, ...values])
+        : await this.#run(this.#statements.change, [id, newId, ...values, ...limitValues(limit)]);
     return readOutcome(row, payload);
   }
 
