@@ -60,25 +60,36 @@ export class Items {
     this.#maxItemBytes = maxItemBytes;
   }
 
-  session(id: string): Promise<SessionSlot> {
-    return this.#read(this.#keys.session(id), decodeSession);
+  async session(id: string): Promise<SessionSlot> {
+    const slot = await this.#read(this.#keys.session(id), decodeSession);
+    if (slot.value !== undefined) this.#clock.observe(slot.value.lastActiveAt);
+    return slot;
   }
 
-  user(userId: string): Promise<UserSlot> {
-    return this.#read(this.#keys.user(userId), decodeMembers);
+  async user(userId: string): Promise<UserSlot> {
+    const slot = await this.#read(this.#keys.user(userId), decodeMembers);
+    for (const { createdAt } of slot.value ?? []) this.#clock.observe(createdAt);
+    return slot;
   }
 
-  /** @returns the slot as written, or `undefined` when it is no longer as it was read */
-  saveSession(slot: SessionSlot, session: StoredSession): Promise<SessionSlot | undefined> {
-    return this.#write(slot, session, encodeSession(session, slot.generation), session.expiresAt);
+  /**
+   * @param slackMs - how far the clock by which the deadline was set may be from this one's: nothing for a new session
+   * @returns the slot as written, or `undefined` when it is no longer as it was read
+   */
+  saveSession(
+    slot: SessionSlot,
+    session: StoredSession,
+    slackMs: number = expiryPrecisionMs,
+  ): Promise<SessionSlot | undefined> {
+    return this.#write(slot, session, encodeSession(session, slot.generation), session.expiresAt + slackMs);
   }
 
   /** Likewise; a user's item without members is removed. */
   async saveUser(slot: UserSlot, members: readonly Member[]): Promise<boolean> {
     if (members.length === 0) return slot.token === undefined || this.remove(slot);
     const bytes = encodeMembers(members, slot.generation);
-    const expiresAt = Math.max(...members.map((member) => member.expiresAt));
-    return (await this.#write(slot, members, bytes, expiresAt)) !== undefined;
+    const endMs = Math.max(...members.map(({ expiresAt }) => expiresAt)) + expiryPrecisionMs;
+    return (await this.#write(slot, members, bytes, endMs)) !== undefined;
   }
 
   /** @returns false when the item is no longer as it was read */
@@ -102,24 +113,17 @@ export class Items {
     return { key, server, generation, token: item?.token, value };
   }
 
-  async #write<T>(slot: Slot<T>, value: T, bytes: Buffer, expiresAt: number): Promise<Slot<T> | undefined> {
+  async #write<T>(slot: Slot<T>, value: T, bytes: Buffer, endMs: number): Promise<Slot<T> | undefined> {
     const { key, server, token } = slot;
     // A server that refuses an item as too large removes the one that was there.
     if (bytes.length + itemOverheadBytes > this.#maxItemBytes) {
       throw new SessionError("LIMIT_REACHED", "@sojourn/memcached: the sessions of a user no longer fit into one item");
     }
-    const exptime = this.#exptime(expiresAt);
+    const exptime = exptimeOf(endMs, this.#clock.now());
     const written = await (token === undefined
       ? this.#wire.add(server, key, bytes, exptime)
       : this.#wire.swap(server, key, bytes, exptime, token));
     return written === undefined ? undefined : { ...slot, value, token: written };
-  }
-
-  /** Never before the session is over, also when the clock is a second behind and the server's second is almost up. */
-  #exptime(expiresAt: number): number {
-    const endMs = expiresAt + expiryPrecisionMs;
-    const seconds = Math.ceil(Math.max(endMs - this.#clock.now(), 0) / 1_000) + 1;
-    return seconds <= longestRelativeExptime ? seconds : Math.min(Math.ceil(endMs / 1_000) + 1, latestDate);
   }
 
   /** Shared by what is read in one tick, so that it is sent once and is no older than any of the reads. */
@@ -142,6 +146,14 @@ export class Items {
       if (added !== undefined) return generation;
     }
   }
+}
+
+/**
+ * Never before `endMs`: in whole seconds, one of which is almost up, and a date by a clock that is a second ahead of ours.
+ */
+export function exptimeOf(endMs: number, now: number): number {
+  const seconds = Math.ceil(Math.max(endMs - now, 0) / 1_000) + 1;
+  return seconds <= longestRelativeExptime ? seconds : Math.min(Math.ceil(endMs / 1_000) + 2, latestDate);
 }
 
 function newGeneration(): string {

@@ -3,28 +3,30 @@ const refreshMs = 60_000;
 /**
  * The server's clock, as well as it can be read: the judge of every deadline, in place of this process's own.
  *
- * The server tells whole seconds. What is told bounds its time from both sides, and each further reading narrows that: the
- * estimate is never ahead by more than a reading's round trip, and behind by at most a second. Between readings
- * the process's monotonic clock carries it on, which nobody sets.
+ * The server tells whole seconds. What it tells bounds its time from both sides, and the estimate is the lower bound: it
+ * is behind by at most a second and a round trip, and never ahead. Each further reading, and each time that another
+ * process has stored, can only bring it nearer. Between readings the process's monotonic clock, which nobody sets,
+ * carries it on.
  */
 export class ServerClock {
-  readonly #readSeconds: () => Promise<number>;
+  /** What to add to the monotonic clock; `undefined` until the first reading. */
   #offsetMs: number | undefined;
+  #mostMs = Number.POSITIVE_INFINITY;
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
 
-  constructor(readSeconds: () => Promise<number>) {
-    this.#readSeconds = readSeconds;
-  }
-
-  /** Resolves once the time is known: at once, but for the first time. */
-  async ready(): Promise<void> {
+  /**
+   * Resolves once the time is known: at once, but for the first time.
+   *
+   * @param readSeconds - asks the server, if that is due
+   */
+  async ready(readSeconds: () => Promise<number>): Promise<void> {
     const isStale = performance.now() - this.#readAt > refreshMs;
     if (isStale && this.#reading === undefined) {
-      this.#reading = this.#read().finally(() => {
+      this.#reading = this.#read(readSeconds).finally(() => {
         this.#reading = undefined;
       });
-      // A refresh that fails changes nothing, and is tried again by the next operation.
+      // A refresh that fails changes nothing, and the next operation tries again.
       this.#reading.catch(() => {});
     }
     if (this.#offsetMs === undefined) await this.#reading;
@@ -35,13 +37,28 @@ export class ServerClock {
     return Math.floor(performance.now() + (this.#offsetMs ?? Number.NaN));
   }
 
-  async #read(): Promise<void> {
+  /** Takes note of a time that some process has stored: no estimate is ahead, so it has passed. */
+  observe(time: number): void {
+    if (this.#offsetMs === undefined) return;
+    this.#offsetMs = Math.min(Math.max(this.#offsetMs, time - performance.now()), this.#mostMs);
+  }
+
+  async #read(readSeconds: () => Promise<number>): Promise<void> {
     const sentAt = performance.now();
-    const seconds = await this.#readSeconds();
+    const seconds = await readSeconds();
     const answeredAt = performance.now();
-    const least = seconds * 1_000 - answeredAt;
-    const most = (seconds + 1) * 1_000 - sentAt;
-    this.#offsetMs = Math.min(Math.max(this.#offsetMs ?? least, least), most);
+    const leastMs = seconds * 1_000 - answeredAt;
+    this.#mostMs = (seconds + 1) * 1_000 - sentAt;
+    this.#offsetMs = Math.min(Math.max(this.#offsetMs ?? leastMs, leastMs), this.#mostMs);
     this.#readAt = answeredAt;
   }
+}
+
+/** The stores of a process that use one server share one clock, and so agree to the millisecond. */
+const clocks = new Map<string, ServerClock>();
+
+export function sharedClock(address: string): ServerClock {
+  const clock = clocks.get(address) ?? new ServerClock();
+  clocks.set(address, clock);
+  return clock;
 }

@@ -32,7 +32,7 @@ import { expiryPrecisionMs, Items, type SessionSlot, sessionOverheadBytes, type 
 import { backOff, contention, contentionMs, isSame, Memberships } from "./memberships.js";
 import { type MemcachedStoreOptions, parseUrl, resolveOptions } from "./options.js";
 import type { Member, StoredSession } from "./record.js";
-import { ServerClock } from "./server-clock.js";
+import { type ServerClock, sharedClock } from "./server-clock.js";
 import { Wire } from "./wire.js";
 
 /** For so many sessions a process remembers the user, and so reads record and user's item in one wait. */
@@ -60,6 +60,7 @@ interface Found {
  */
 export class MemcachedStore implements SessionStore {
   readonly capabilities: StoreCapabilities;
+  readonly #wire: Wire;
   readonly #items: Items;
   readonly #memberships: Memberships;
   readonly #clock: ServerClock;
@@ -82,9 +83,9 @@ export class MemcachedStore implements SessionStore {
       clear: "generation",
       maxPayloadBytes: maxItemBytes - sessionOverheadBytes,
     };
-    const wire = new Wire(client, timeoutMs, maxItemBytes);
-    this.#clock = new ServerClock(() => readSeconds(wire));
-    this.#items = new Items(wire, this.#clock, namespace, maxItemBytes);
+    this.#wire = new Wire(client, timeoutMs, maxItemBytes);
+    this.#clock = sharedClock(client.servers.map(({ host, port }) => `${host}:${port}`).join());
+    this.#items = new Items(this.#wire, this.#clock, namespace, maxItemBytes);
     this.#memberships = new Memberships(this.#items, this.#clock, maxSessionsPerUser);
   }
 
@@ -122,7 +123,7 @@ export class MemcachedStore implements SessionStore {
       const locks = { claimedUntil: undefined, pendingUntil: now + claimMs };
       const times = { createdAt: now, lastActiveAt: now, expiresAt, endsAt, ...locks };
       const created: StoredSession = { userId, nonce: newNonce(), version: 1, ...times, payload };
-      const storing = this.#items.saveSession(found.slot, created);
+      const storing = this.#items.saveSession(found.slot, created, 0);
       if (userId === undefined) {
         const stored = await storing;
         return stored && { status: "created", record: this.#record(id, created), evicted: [] };
@@ -138,15 +139,14 @@ export class MemcachedStore implements SessionStore {
         storing,
         this.#memberships.join(userId, member, { limit: options.limit, isStored }, userSlot),
       ]);
-      if (joined.status === "full") {
-        if (stored) await this.#items.remove(stored);
-        return { status: "limitReached" };
-      }
-      if (joined.status === "abandoned") return undefined;
       if (stored === undefined) {
         // Another session got the id in between.
-        await this.#memberships.leave(userId, member);
+        if (joined.status === "joined") await this.#memberships.leave(userId, member);
         return undefined;
+      }
+      if (joined.status !== "joined") {
+        await this.#items.remove(stored);
+        return { status: "limitReached" };
       }
       this.#userOf.set(id, userId);
       const evicted = await committed(this.#memberships.bury(userId, joined.evicted));
@@ -169,7 +169,8 @@ export class MemcachedStore implements SessionStore {
     return retried(async () => {
       const found = await this.#find(id, change.userId ?? undefined);
       const { session } = found;
-      if (session === undefined || this.#isClaimed(session)) return { status: "missing" };
+      if (session === undefined) return { status: "missing" };
+      if (this.#isClaimed(session)) return undefined;
       if (isConflict(session, options)) return { status: "conflict", current: this.#record(id, session) };
       const changed = this.#changed(session, change);
       if (changed.userId !== session.userId) return this.#move(id, found, session, changed, options, evicted);
@@ -184,7 +185,8 @@ export class MemcachedStore implements SessionStore {
     return retried(async () => {
       const found = await this.#find(id);
       const { session } = found;
-      if (session === undefined || this.#isClaimed(session)) return false;
+      if (session === undefined) return false;
+      if (this.#isClaimed(session)) return undefined;
       const now = this.#clock.now();
       const deadline = Math.min(now + options.idleMs, session.endsAt);
       const expiresAt = options.shorten === true ? deadline : Math.max(deadline, session.expiresAt);
@@ -212,9 +214,12 @@ export class MemcachedStore implements SessionStore {
     return retried(async () => {
       const [found, occupant] = await Promise.all([this.#find(id, change.userId ?? undefined), this.#find(newId)]);
       const { session, slot } = found;
-      if (session === undefined || this.#isClaimed(session)) return { status: "missing" };
+      if (session === undefined) return { status: "missing" };
+      if (this.#isClaimed(session)) return undefined;
       if (isConflict(session, options)) return { status: "conflict", current: this.#record(id, session) };
-      if (id === newId || occupant.session !== undefined) return { status: "duplicate" };
+      if (id === newId || occupant.session !== undefined) {
+        return (await this.#isAlive(id, session)) ? { status: "duplicate" } : undefined;
+      }
       if (occupant.isPending) return undefined;
 
       const now = this.#clock.now();
@@ -228,7 +233,7 @@ export class MemcachedStore implements SessionStore {
         const outcome = await this.#exchange(found, claimed, session, memberOf(newId, renamed), renamed, options, id);
         if (outcome.status === "renamed") {
           this.#userOf.delete(id);
-          return { ...outcome, record: this.#record(newId, renamed) };
+          return { status: "renamed", record: this.#record(newId, renamed), evicted: outcome.evicted };
         }
         await Promise.all([this.#items.remove(stored), this.#items.saveSession(claimed, session)]);
         return outcome;
@@ -265,7 +270,7 @@ export class MemcachedStore implements SessionStore {
   async listByUser(userId: string, { onCorrupt }: ReadManyOptions = {}): Promise<SessionRecord[]> {
     this.#assertOpen();
     assertId(userId, "userId");
-    await this.#clock.ready();
+    await this.#clockIsReady();
     const records: SessionRecord[] = [];
     for (const { member, state, slot, error } of await this.#memberships.list(userId)) {
       if (error !== undefined) onCorrupt?.(error);
@@ -278,7 +283,7 @@ export class MemcachedStore implements SessionStore {
     this.#assertOpen();
     assertId(userId, "userId");
     if (except !== undefined) assertId(except, "except");
-    await this.#clock.ready();
+    await this.#clockIsReady();
     const removed = await this.#memberships.empty(userId, except);
     return committed(this.#memberships.bury(userId, removed));
   }
@@ -322,7 +327,7 @@ export class MemcachedStore implements SessionStore {
       // What is read on a guess must not fail the call. What proves necessary is read again.
       return [userId, await this.#items.user(userId).catch(() => undefined)];
     });
-    const [slot, users] = await Promise.all([this.#items.session(id), Promise.all(readings), this.#clock.ready()]);
+    const [slot, users] = await Promise.all([this.#items.session(id), Promise.all(readings), this.#clockIsReady()]);
     return this.#judge(id, slot, new Map(users));
   }
 
@@ -349,6 +354,12 @@ export class MemcachedStore implements SessionStore {
       slot: again,
       isPending: again.value !== undefined && this.#clock.now() < session.pendingUntil,
     };
+  }
+
+  /** Whether a session is still there, so that a refusal and its reason were true at the same moment. */
+  async #isAlive(id: string, { nonce, version }: StoredSession): Promise<boolean> {
+    const { session } = await this.#find(id);
+    return session?.nonce === nonce && session.version === version;
   }
 
   /** Saves a session whose user stays, and keeps the user's item as long. */
@@ -378,7 +389,9 @@ export class MemcachedStore implements SessionStore {
     const member = { ...memberOf(id, moved), pendingUntil: this.#clock.now() + claimMs };
     if (userId !== undefined) {
       const joined = await this.#memberships.join(userId, member, { limit }, users.get(userId));
-      if (joined.status !== "joined") return { status: "limitReached" };
+      if (joined.status !== "joined") {
+        return (await this.#isAlive(id, session)) ? { status: "limitReached" } : undefined;
+      }
       evicted.push(...(await committed(this.#memberships.bury(userId, joined.evicted))));
     }
     if ((await this.#items.saveSession(slot, moved)) === undefined) {
@@ -440,6 +453,11 @@ export class MemcachedStore implements SessionStore {
     };
   }
 
+  #clockIsReady(): Promise<void> {
+    return this.#clock.ready(() => readSeconds(this.#wire));
+  }
+
+  /** Whether a rename is under way: whoever would write waits for its outcome. */
   #isClaimed({ claimedUntil }: StoredSession): boolean {
     return claimedUntil !== undefined && this.#clock.now() < claimedUntil;
   }

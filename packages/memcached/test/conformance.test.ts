@@ -3,25 +3,19 @@ import { describeConformance } from "@sojourn/testkit";
 import { afterAll, describe, test } from "vitest";
 import { MemcachedStore } from "../src/index.js";
 import { Keys } from "../src/keys.js";
-import { clientOf, entriesOf, onEachRequest, Stores } from "./harness.js";
+import { clientOf, entriesOf, onEachRequest, openOn } from "./harness.js";
 
 const server = await resolveMemcached();
-const stores = new Stores(server.url);
 
-afterAll(async () => {
-  stores.close();
-  await server.stop();
-});
+afterAll(() => server.stop());
 
 describeConformance(
   {
     name: "memcached 1.6",
-    open: async (namespace) => stores.open(namespace),
+    open: async (namespace) => MemcachedStore.fromUrl(server.url, { namespace }),
     openStepped: async (namespace, step) => {
-      const client = stores.client();
-      const store = new MemcachedStore({ client, namespace });
-      // What a store does once, at its first call, is no part of an operation.
-      await store.get("first");
+      const client = clientOf(server.url);
+      const store = await openOn(client, { namespace });
       onEachRequest(client, step);
       return store;
     },
@@ -30,9 +24,9 @@ describeConformance(
       await client.set(new Keys(namespace).session(id), "unreadable", { expires: 3_600 });
       client.close();
     },
-    footprint: async (namespace) => (await entriesOf(server, namespace)).length,
+    footprint: async (namespace) => (await entriesOf(server.url, namespace)).length,
     nativeExpiries: async (namespace) =>
-      (await entriesOf(server, namespace)).map((seconds) => (seconds === undefined ? undefined : seconds * 1_000)),
+      (await entriesOf(server.url, namespace)).map((seconds) => (seconds === undefined ? undefined : seconds * 1_000)),
   },
   { describe, test },
 );

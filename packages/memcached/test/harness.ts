@@ -1,20 +1,34 @@
-import type { SessionStore } from "@sojourn/core";
-import { askMemcached, type ResolvedServer } from "@sojourn/test-fixtures";
+import { askMemcached } from "@sojourn/test-fixtures";
 import memjs from "memjs";
-import { MemcachedStore, type MemjsClient, type MemjsServer } from "../src/index.js";
+import { MemcachedStore, type MemcachedStoreOptions, type MemjsClient } from "../src/index.js";
 import { Keys } from "../src/keys.js";
 
-/** A client as an application would make it, without what memjs writes to the console. */
+type Options = Omit<MemcachedStoreOptions, "client">;
+
+/** A client as an application makes it, without what memjs writes to the console. */
 export function clientOf(...urls: readonly string[]): memjs.Client {
   const addresses = urls.map((url) => url.replace("memcached://", "")).join(",");
   return memjs.Client.create(addresses, { timeout: 2, conntimeout: 2, retries: 1, logger: { log: () => {} } });
 }
 
-/** Calls `step` before each request is handed to memjs, and holds it until that resolves. */
+/** A store on a client of its own, which may be tampered with and which the store closes. */
+export async function openOn(client: MemjsClient, options: Options): Promise<MemcachedStore> {
+  const store = new MemcachedStore({ client, ...options });
+  const close = store.close.bind(store);
+  store.close = async () => {
+    await close();
+    client.close();
+  };
+  // What a store does once, at its first call, is no part of what is counted, held or interrupted.
+  await store.get("first");
+  return store;
+}
+
+/** Awaits `step` before each request is handed to memjs. */
 export function onEachRequest(client: MemjsClient, step: () => Promise<void>): void {
   for (const server of client.servers) {
     const write = server.write.bind(server);
-    // In a queue, because requests of one connection arrive in the order in which they are sent.
+    // In a queue, because a server sees the requests of one connection in the order in which they are sent.
     let before: Promise<unknown> = Promise.resolve();
     server.write = (request) => {
       const stepped = step();
@@ -25,74 +39,47 @@ export function onEachRequest(client: MemjsClient, step: () => Promise<void>): v
 
 /** Counts sequential waits: a request sent while none is under way begins one. */
 export class WaitCounter {
-  waits = 0;
+  #waits = 0;
   #underWay = 0;
 
   constructor(client: MemjsClient) {
-    for (const server of client.servers) this.#watch(server);
+    for (const server of client.servers) {
+      const onResponse = server.onResponse.bind(server);
+      const write = server.write.bind(server);
+      server.onResponse = (seq, listener) => {
+        onResponse(seq, (response) => {
+          this.#underWay--;
+          listener(response);
+        });
+      };
+      server.write = (request) => {
+        if (this.#underWay++ === 0) this.#waits++;
+        write(request);
+      };
+    }
   }
 
   async count(operation: () => Promise<unknown>): Promise<number> {
-    this.waits = 0;
+    const before = this.#waits;
     await operation();
-    return this.waits;
-  }
-
-  #watch(server: MemjsServer): void {
-    const onResponse = server.onResponse.bind(server);
-    const write = server.write.bind(server);
-    server.onResponse = (seq, listener) => {
-      const counted: typeof listener = (response) => {
-        this.#underWay--;
-        listener(response);
-      };
-      onResponse(seq, Object.assign(counted, listener));
-    };
-    server.write = (request) => {
-      if (this.#underWay++ === 0) this.waits++;
-      write(request);
-    };
+    return this.#waits - before;
   }
 }
 
-/** Every entry of a namespace that memcached lists, but for its generation: with the seconds that it has left. */
-export async function entriesOf(server: ResolvedServer, namespace: string): Promise<(number | undefined)[]> {
+/** The remaining seconds of every entry of a namespace, but for its generation; `undefined` for one without an end. */
+export async function entriesOf(url: string, namespace: string): Promise<(number | undefined)[]> {
   const { generation } = new Keys(namespace);
   const prefix = generation.slice(0, generation.lastIndexOf(":"));
-  const port = Number(new URL(server.url).port);
+  const port = Number(new URL(url).port);
   const now = Number(/STAT time (\d+)/.exec(await askMemcached(port, "stats\r\n"))?.[1]);
   const dump = await askMemcached(port, "lru_crawler metadump all\r\n");
-  const entries = dump.split("\n").map((line) => /^key=(\S+) exp=(-?\d+)/.exec(line));
-  return entries.flatMap((entry) => {
-    const [, key = "", exp = ""] = entry ?? [];
-    if (!decodeURIComponent(key).startsWith(prefix) || decodeURIComponent(key) === generation) return [];
-    const seconds = Number(exp) - now;
+  return dump.split("\n").flatMap((line) => {
+    const [, encodedKey, exp] = /^key=(\S+) exp=(-?\d+)/.exec(line) ?? [];
+    const key = decodeURIComponent(encodedKey ?? "");
+    if (!key.startsWith(prefix) || key === generation) return [];
     if (exp === "-1") return [undefined];
+    const seconds = Number(exp) - now;
     // An item that is over stays in the list until memcached comes across it.
     return seconds > 0 ? [seconds] : [];
   });
-}
-
-/** Stores on clients of their own, closed together. */
-export class Stores {
-  readonly #clients: memjs.Client[] = [];
-  readonly #urls: readonly string[];
-
-  constructor(...urls: readonly string[]) {
-    this.#urls = urls;
-  }
-
-  client(): memjs.Client {
-    const client = clientOf(...this.#urls);
-    this.#clients.push(client);
-    return client;
-  }
-
-  open(namespace: string, options: Partial<ConstructorParameters<typeof MemcachedStore>[0]> = {}): SessionStore {
-    return new MemcachedStore({ client: this.client(), namespace, ...options });
-  }
-
-  close(): void {
-    for (const client of this.#clients) client.close();
-  }
 }
