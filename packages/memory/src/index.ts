@@ -1,0 +1,2 @@
+export type { MemoryStoreOptions } from "./options.js";
+export { MemoryStore } from "./store.js";
