@@ -67,3 +67,10 @@ export async function inParallel(count: number, work: (n: number) => Promise<unk
   };
   await Promise.all(Array.from({ length: Math.min(32, count) }, worker));
 }
+
+/** Starts two calls at the same time: in odd rounds the second one first. */
+export async function inEitherOrder<A, B>(round: number, a: () => Promise<A>, b: () => Promise<B>): Promise<[A, B]> {
+  if (round % 2 === 0) return Promise.all([a(), b()]);
+  const second = b();
+  return Promise.all([a(), second]);
+}

@@ -1,6 +1,7 @@
+import { AssertionError } from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SessionStore } from "@sojourn/core";
+import { isSessionError, type SessionError, type SessionStore } from "@sojourn/core";
 import type { CaseContext, ConformanceCase } from "./case.js";
 import type { ConformanceHarness } from "./harness.js";
 
@@ -55,9 +56,18 @@ export async function runConformanceCase(
     };
     await conformanceCase.run(context);
     return undefined;
+  } catch (error) {
+    throw isSessionError(error) ? unexpected(error) : error;
   } finally {
     await Promise.all(opened.map((store) => store.close()));
   }
+}
+
+/** A store that rejects where the contract wants an answer has failed the case, as one that answers wrongly. */
+function unexpected(cause: SessionError): AssertionError {
+  const error = new AssertionError({ message: `the store rejects with ${cause.code}: ${cause.message}` });
+  error.cause = cause;
+  return error;
 }
 
 function freshNamespace(): string {
