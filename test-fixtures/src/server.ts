@@ -77,7 +77,12 @@ function serve(options: ServerOptions, place: ServerPlace, first: SupervisedProc
   let current = first;
   const signal = (name: NodeJS.Signals): boolean => {
     if (current.how !== undefined) return false;
-    process.kill(current.pid, name);
+    try {
+      process.kill(current.pid, name);
+    } catch {
+      // It has ended, and that is about to be noticed.
+      return false;
+    }
     return true;
   };
   const kill = async (): Promise<void> => {
