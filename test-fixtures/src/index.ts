@@ -3,6 +3,8 @@ export { askMemcached, type MemcachedServerOptions, resolveMemcached, startMemca
 export { type MySQLServerOptions, resolveMySQL, startMySQL } from "./mysql.js";
 export { type PostgresServerOptions, resolvePostgres, startPostgres } from "./postgres.js";
 export { type RedisServerOptions, resolveRedis, startRedis } from "./redis.js";
+export { startRedisCluster, type TestCluster } from "./redis-cluster.js";
+export { startRedisSentinel, type TestSentinel } from "./redis-sentinel.js";
 export {
   type BackendOptions,
   type ContainerOptions,

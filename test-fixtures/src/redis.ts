@@ -2,7 +2,7 @@ import { Redis } from "ioredis";
 import { type BackendOptions, type ResolvedServer, requireBinary, resolveServer } from "./resolve.js";
 import { type ServerPlace, startServer, type TestServer } from "./server.js";
 
-const backend: BackendOptions = {
+export const backend: BackendOptions = {
   name: "Redis",
   variable: "SOJOURN_TEST_REDIS_URL",
   binaries: ["redis-server", "valkey-server"],
@@ -38,17 +38,23 @@ function startRedisBinary(binary: string, { args = [], password }: RedisServerOp
   });
 }
 
-function serverArgs({ port, dir }: ServerPlace): string[] {
+/** Whether it is process `pid` that answers on this port. */
+export async function isReady(port: number, pid: number, password?: string): Promise<boolean> {
+  return withAdmin(port, password, async (admin) => (await admin.info("server")).includes(`process_id:${pid}\r`));
+}
+
+/** The arguments of every redis-server here: nothing on disk, nothing but the loopback interface. */
+export function serverArgs({ port, dir }: ServerPlace): string[] {
   const where = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir];
   return [...where, "--save", "", "--appendonly", "no", "--daemonize", "no"];
 }
 
-async function isReady(port: number, pid: number, password?: string): Promise<boolean> {
-  return withAdmin(port, password, async (admin) => (await admin.info("server")).includes(`process_id:${pid}\r`));
-}
-
 /** Runs `use` on a connection of its own that neither retries nor queues for long. */
-async function withAdmin<T>(port: number, password: string | undefined, use: (admin: Redis) => Promise<T>): Promise<T> {
+export async function withAdmin<T>(
+  port: number,
+  password: string | undefined,
+  use: (admin: Redis) => Promise<T>,
+): Promise<T> {
   const admin = new Redis({
     host: "127.0.0.1",
     port,

@@ -1,4 +1,4 @@
-import { withTimeout } from "@sojourn/core";
+import { isSessionError, SessionError, withTimeout } from "@sojourn/core";
 import { isClusterClient, type RedisClient } from "./client.js";
 import { classify } from "./errors.js";
 import type { Script } from "./scripts/script.js";
@@ -35,9 +35,13 @@ export class Connection {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** The nodes that hold the keys. */
-  masters(): readonly RedisClient[] {
-    return isClusterClient(this.#client) ? this.#client.nodes("master") : [this.#client];
+  /** The nodes that hold the keys. A Cluster's client knows them once it is connected. */
+  async masters(operation: string): Promise<readonly RedisClient[]> {
+    if (!isClusterClient(this.#client)) return [this.#client];
+    if (this.#client.nodes("master").length === 0) await this.command({ operation }, "TIME");
+    const masters = this.#client.nodes("master");
+    if (masters.length > 0) return masters;
+    throw new SessionError("UNAVAILABLE", `@sojourn/redis: ${operation}: no node of the Cluster can be reached`);
   }
 
   async command(options: CommandOptions, command: string, ...args: (string | number | Buffer)[]): Promise<Reply> {
@@ -45,6 +49,22 @@ export class Connection {
       return await this.#send(options, command, args);
     } catch (error) {
       throw this.#classify(error, options);
+    }
+  }
+
+  /** Reads a key that an index or a walk has named. One that holds another type is reported as a corrupt record. */
+  async peek(
+    operation: string,
+    key: string | Buffer,
+    onCorrupt?: (error: SessionError) => void,
+  ): Promise<Buffer | undefined> {
+    try {
+      const value = await this.command({ operation }, "GET", key);
+      return value === null ? undefined : asBuffer(value);
+    } catch (error) {
+      if (!isSessionError(error, "CORRUPT")) throw error;
+      onCorrupt?.(error);
+      return undefined;
     }
   }
 

@@ -7,9 +7,7 @@ import type { Connection } from "./connection.js";
  * @throws when the server could not be asked
  */
 export async function warnOfEviction(connection: Connection): Promise<void> {
-  const masters = connection.masters();
-  if (masters.length === 0) throw new Error("not connected");
-  for (const node of masters) {
+  for (const node of await connection.masters("INFO")) {
     const info = String(await connection.command({ operation: "INFO", node }, "INFO", "memory"));
     const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? "noeviction";
     if (policy === "noeviction" || /^maxmemory:0\r?$/m.test(info)) continue;

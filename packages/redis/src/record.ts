@@ -5,14 +5,16 @@ import { isSessionError, type ReadManyOptions, SessionError, type SessionRecord 
  * A session is one string, so that reading it is one plain GET and a touch rewrites a few bytes at its head:
  *
  *   format 1 · expiresAt 13 · lastActiveAt 13 · createdAt 13 · endsAt 13 · version 10 · bytes of the user id 3
- *   (format 2, on a Cluster, goes on: membership 12 · pending membership 12 · claim 12 · claimed until 13)
+ *   (format 2, on a Cluster, goes on: membership 25 · pending move 12 · claim of a rename 12 · claimed until 13)
  *   user id · payload
  *
  * All digits are decimal and padded with zeros. What begins with "T" is the tombstone of a session on a Cluster.
  */
 const headerPattern = /^[12][0-9]{65}$/;
 const commonHeaderBytes = 66;
-const clusterHeaderBytes = 115;
+const clusterHeaderBytes = 128;
+/** Everything before the payload, on a Cluster. */
+export const longestHeadBytes: number = clusterHeaderBytes + 512;
 const tombstoneMark = "T".charCodeAt(0);
 
 /**
@@ -26,18 +28,38 @@ export function readRecord(id: string, stored: Buffer, now: number, payload?: st
   const userEnd = headerPattern.test(header) ? headerBytes(header) + Number(header.slice(63, 66)) : Infinity;
   if (stored.length < userEnd || !isUtf8(stored)) throw corrupt(id);
   const expiresAt = Number(header.slice(1, 14));
+  const lastActiveAt = Number(header.slice(14, 27));
   return {
     id,
     userId: stored.toString("utf8", headerBytes(header), userEnd) || undefined,
     payload: payload ?? stored.toString("utf8", userEnd),
     version: Number(header.slice(53, 63)),
     createdAt: Number(header.slice(27, 40)),
-    lastActiveAt: Number(header.slice(14, 27)),
+    lastActiveAt,
     expiresAt,
     endsAt: Number(header.slice(40, 53)),
-    // The server answered it, so it was alive: an estimate of the server's clock must not say otherwise.
-    now: Math.min(now, expiresAt - 1),
+    // The server answered it, so it was written before and is alive: an estimate of the clock must not say otherwise.
+    now: Math.min(Math.max(now, lastActiveAt), expiresAt - 1),
   };
+}
+
+/** Of a record on a Cluster, or of its head: the membership that it names, and when it expires. */
+export interface Ownership {
+  readonly membership: string;
+  readonly expiresAt: number;
+}
+
+/** @returns `undefined` for what is no record */
+export function readOwnership(stored: Buffer): Ownership | undefined {
+  const header = stored.toString("latin1", 0, clusterHeaderBytes);
+  if (header.length < clusterHeaderBytes || !headerPattern.test(header.slice(0, commonHeaderBytes))) return undefined;
+  return { membership: header.slice(66, 91), expiresAt: Number(header.slice(1, 14)) };
+}
+
+/** Whether a record has a user, from its first 66 bytes; `undefined` for what is no record. */
+export function readHasUser(head: Buffer): boolean | undefined {
+  const header = head.toString("latin1", 0, commonHeaderBytes);
+  return headerPattern.test(header) ? !header.endsWith("000") : undefined;
 }
 
 /** Reads several, reports those that cannot be read, and goes on. */

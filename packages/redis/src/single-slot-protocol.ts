@@ -22,7 +22,7 @@ import { commonCapabilities, oldestFirst, type SessionProtocol } from "./protoco
 import { corrupt, readRecord, readRecords } from "./record.js";
 import type { Script } from "./scripts/script.js";
 import * as scripts from "./scripts/single-slot.js";
-import { walkKeys } from "./walk.js";
+import { liveSizes, walkKeys } from "./walk.js";
 
 /** Sessions and their index on one node, or in one slot of a Cluster: each verb is one script, atomic, one round trip. */
 export class SingleSlotProtocol implements SessionProtocol {
@@ -91,12 +91,9 @@ export class SingleSlotProtocol implements SessionProtocol {
     for await (const keys of walkKeys(this.#connection, "count", pattern)) {
       const indexes = keys.filter((key) => !startsWith(key, own));
       counts.sessions += keys.length - indexes.length;
-      const now = await this.#connection.now("count");
-      const sizes = await Promise.all(
-        indexes.map((index) => this.#connection.command({ operation: "count" }, "ZCOUNT", index, now, "+inf")),
-      );
-      counts.sessionsWithUser += sizes.reduce<number>((sum, size) => sum + Number(size), 0);
-      counts.users += sizes.filter((size) => Number(size) > 0).length;
+      const sizes = await liveSizes(this.#connection, indexes);
+      counts.sessionsWithUser += sizes.reduce((sum, size) => sum + size, 0);
+      counts.users += sizes.length;
     }
     return counts;
   }

@@ -9,7 +9,6 @@ import {
   type CreateResult,
   type DestroyByUserOptions,
   type EndedSession,
-  isSessionError,
   type NewSession,
   type ReadManyOptions,
   type RenameOptions,
@@ -160,12 +159,12 @@ export class RedisStore implements SessionStore {
     const prefixBytes = Buffer.byteLength(sessionPrefix);
     for await (const keys of walkKeys(this.#connection, "scan", sessionPattern, options.batchSize)) {
       const now = await this.#connection.now("scan");
-      const stored = await Promise.all(
-        keys.map(async (key) => [key.toString("utf8", prefixBytes), await this.#peek(key, options)] as const),
-      );
-      for (const [id, value] of stored) {
-        if (value && !isTombstone(value)) yield* readRecords([[id, value]], now, options.onCorrupt);
-      }
+      const values = await Promise.all(keys.map((key) => this.#connection.peek("scan", key, options.onCorrupt)));
+      const stored = keys.flatMap((key, n): [id: string, value: Buffer][] => {
+        const value = values[n];
+        return value && !isTombstone(value) ? [[key.toString("utf8", prefixBytes), value]] : [];
+      });
+      yield* readRecords(stored, now, options.onCorrupt);
     }
   }
 
@@ -184,18 +183,6 @@ export class RedisStore implements SessionStore {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#owned) await disconnect(this.#owned, this.#timeoutMs);
-  }
-
-  /** Reads a key that a walk has found; one that holds another type is reported as corrupt. */
-  async #peek(key: Buffer, { onCorrupt }: ReadManyOptions): Promise<Buffer | undefined> {
-    try {
-      const value = await this.#connection.command({ operation: "scan" }, "GET", key);
-      return value === null ? undefined : asBuffer(value);
-    } catch (error) {
-      if (!isSessionError(error, "CORRUPT")) throw error;
-      onCorrupt?.(error);
-      return undefined;
-    }
   }
 
   /** Refuses a closed store. On first use has the server's settings looked at, beside the first operation. */

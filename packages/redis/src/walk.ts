@@ -10,7 +10,7 @@ export async function* walkKeys(
   pattern: string,
   batchSize = 500,
 ): AsyncGenerator<Buffer[], void, undefined> {
-  for (const node of connection.masters()) {
+  for (const node of await connection.masters(operation)) {
     let cursor = "0";
     do {
       const args = [cursor, "MATCH", pattern, "COUNT", batchSize];
@@ -21,4 +21,11 @@ export async function* walkKeys(
       for (let start = 0; start < keys.length; start += batchSize) yield keys.slice(start, start + batchSize);
     } while (cursor !== "0");
   }
+}
+
+/** How many live sessions each of these indexes holds; those that hold none are left out. */
+export async function liveSizes(connection: Connection, indexes: readonly Buffer[]): Promise<number[]> {
+  const now = await connection.now("count");
+  const sizes = indexes.map((index) => connection.command({ operation: "count" }, "ZCOUNT", index, now, "+inf"));
+  return (await Promise.all(sizes)).map(Number).filter((size) => size > 0);
 }

@@ -1,14 +1,21 @@
-import { resolveRedis } from "@sojourn/test-fixtures";
+import { startRedis } from "@sojourn/test-fixtures";
 import { describeConformance } from "@sojourn/testkit";
 import { Redis } from "ioredis";
 import { afterAll, describe, test } from "vitest";
-import { harness } from "./harness.js";
+import { oneRoundTrip, redisHarness } from "./harness.js";
 
-const server = await resolveRedis();
+const server = await startRedis();
 const client = new Redis(server.url);
+client.on("error", () => {});
 afterAll(async () => {
   client.disconnect();
   await server.stop();
 });
 
-describeConformance(harness("redis, one node", client), { describe, test });
+const harness = redisHarness({
+  name: "Redis, one node",
+  client,
+  roundTrips: oneRoundTrip,
+  outage: { begin: () => server.kill(), end: () => server.restart() },
+});
+describeConformance(harness, { describe, test });

@@ -1,39 +1,80 @@
 import type { ConformanceHarness } from "@sojourn/testkit";
 import type { Cluster, Redis } from "ioredis";
-import { type RedisClient, RedisStore, type RedisStoreOptions } from "../src/index.js";
+import { isClusterClient, type RedisClient } from "../src/client.js";
+import { RedisStore } from "../src/index.js";
 import { keyspace } from "../src/keys.js";
+import { WaitCounter, wrapClient } from "./wrapped-client.js";
 
-/** The kit's view of a namespace on one node or on a Cluster. */
-export function harness(name: string, client: Redis | Cluster, options: Omit<RedisStoreOptions, "client"> = {}) {
-  const prefixOf = (namespace: string): string => (options.singleSlot ? `{${namespace}}` : namespace);
-  const open = async (namespace: string, through: RedisClient = client): Promise<RedisStore> =>
-    new RedisStore({ ...options, client: through, prefix: prefixOf(namespace) });
+export interface HarnessOptions {
+  readonly name: string;
+  readonly client: Redis | Cluster;
+  readonly singleSlot?: boolean;
+  readonly outage?: ConformanceHarness["outage"];
+  readonly roundTrips: NonNullable<ConformanceHarness["roundTrips"]>["promised"];
+}
+
+/** What the conformance kit needs to know of a Redis. */
+export function redisHarness(options: HarnessOptions): ConformanceHarness {
+  const { name, client, singleSlot = false, outage, roundTrips } = options;
+  const waits = new WaitCounter();
+  const keysFor = (namespace: string) => keyspace(prefixFor(namespace));
+  const prefixFor = (namespace: string): string => (singleSlot ? `{slot}${namespace}` : namespace);
+  const open = async (namespace: string, through: RedisClient): Promise<RedisStore> =>
+    new RedisStore({ client: through, prefix: prefixFor(namespace), singleSlot });
+
   const keysOf = async (namespace: string): Promise<string[]> => {
-    const nodes = client.isCluster ? (client as Cluster).nodes("master") : [client as Redis];
+    const nodes: Redis[] = isClusterClient(client) ? (client as Cluster).nodes("master") : [client as Redis];
     const found: string[] = [];
     for (const node of nodes) {
-      for await (const keys of node.scanStream({ match: keyspace(prefixOf(namespace)).pattern, count: 1_000 })) {
+      for await (const keys of node.scanStream({ match: keysFor(namespace).pattern, count: 1_000 })) {
         found.push(...keys);
       }
     }
     return found;
   };
+  /** A tombstone is no entry: it is gone a minute later. */
+  const sizeOf = async (key: string): Promise<number> => {
+    if ((await client.type(key)) === "zset") return client.zcard(key);
+    return (await client.getrange(key, 0, 0)) === "T" ? 0 : 1;
+  };
+
   return {
     name,
-    open: (namespace) => open(namespace),
+    open: (namespace) => open(namespace, wrapClient(client, waits.around)),
+    openStepped: (namespace, step) =>
+      open(
+        namespace,
+        wrapClient(client, (command, send) => (command === "INFO" ? send() : step().then(send))),
+      ),
+    // The tag takes some of the 512 bytes.
+    ...(singleSlot ? { awkwardNamespaces: ["*", "a:b", "[a-z]", "{tag}", "#s:", "#", "é".repeat(200)] } : {}),
     async corrupt(namespace, id) {
-      await client.set(keyspace(prefixOf(namespace)).sessionPrefix + id, "not a record", "KEEPTTL");
+      await client.set(keysFor(namespace).sessionPrefix + id, "not a record", "KEEPTTL");
     },
     async footprint(namespace) {
-      const keys = await keysOf(namespace);
-      const sizes = await Promise.all(
-        keys.map(async (key) => ((await client.type(key)) === "zset" ? client.zcard(key) : 1)),
-      );
+      const sizes = await Promise.all((await keysOf(namespace)).map(sizeOf));
       return sizes.reduce((sum, size) => sum + size, 0);
     },
     async nativeExpiries(namespace) {
       const left = await Promise.all((await keysOf(namespace)).map((key) => client.pttl(key)));
       return left.filter((ms) => ms !== -2).map((ms) => (ms === -1 ? undefined : ms));
     },
-  } satisfies ConformanceHarness;
+    ...(outage === undefined ? {} : { outage }),
+    roundTrips: { count: (operation) => waits.count(operation), promised: roundTrips },
+  };
 }
+
+/** Each operation on one node. */
+export const oneRoundTrip: HarnessOptions["roundTrips"] = {
+  get: 1,
+  create: 1,
+  createWithLimit: 1,
+  createEvicting: 1,
+  update: 1,
+  updateConflict: 1,
+  touch: 1,
+  rename: 1,
+  destroy: 1,
+  listByUser: 1,
+  destroyByUser: 1,
+};

@@ -1,0 +1,119 @@
+import { type Script, type ScriptOptions, script } from "./script.js";
+
+/*
+ * Steps on the index of one user, KEYS[1], on the node that holds it. Every script answers { status, now, ... }.
+ *
+ * A member is createdAt 13 · joinedAt 13 · random 12 · id; joinedAt and random are the membership that the record names.
+ * Its score is expiresAt, negative once the session has been ordered dead.
+ */
+
+const prelude = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local index = KEYS[1]
+
+local function number(value) return string.format('%.0f', value) end
+
+-- The index outlives its sessions by a lifetime: a touch that died half-way has prolonged a record, but not its score.
+local function extend(expires)
+  local wanted = expires + math.max(expires - now, 0) + 60000
+  if now + redis.call('PTTL', index) < wanted then redis.call('PEXPIREAT', index, number(wanted)) end
+end
+
+local function answer(status, values)
+  local reply = { status, now }
+  for _, value in ipairs(values or {}) do table.insert(reply, value) end
+  return reply
+end
+`;
+
+function step(lua: string, options?: ScriptOptions): Script {
+  return script(prelude + lua, options);
+}
+
+/**
+ * Adds a member, within the limit, before its record is written.
+ *
+ * ARGV: 1 limit, 2 when reached, 3 id, 4 random, 5 created or "" for now, 6 expires, or idle ms when created now, 7 the
+ * member that it takes the place of, or "". Answers `joined`, the membership, the number of members ordered dead to make
+ * room, these, and some members that may be left over with their scores; `full` and the members that count; `ended` when
+ * 7 was ordered dead.
+ */
+export const join: Script = step(`
+if ARGV[7] ~= '' then
+  local score = redis.call('ZSCORE', index, ARGV[7])
+  if score and tonumber(score) < 0 then return answer('ended') end
+end
+local max, victims, live = tonumber(ARGV[1]), {}, {}
+local left_over = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. number(now), 'WITHSCORES', 'LIMIT', 0, 8)
+if max > 0 then
+  live = redis.call('ZRANGEBYSCORE', index, number(now), '+inf')
+  local surplus = #live + 1 - max
+  if surplus > 0 and ARGV[2] == 'reject' then return answer('full', live) end
+  table.sort(live)
+  for i = 1, surplus do
+    redis.call('ZADD', index, '-' .. redis.call('ZSCORE', index, live[i]), live[i])
+    table.insert(victims, live[i])
+  end
+end
+local created, expires = ARGV[5], tonumber(ARGV[6])
+if created == '' then created, expires = string.format('%013.0f', now), now + expires end
+local membership = string.format('%013.0f', now) .. ARGV[4]
+redis.call('ZADD', index, number(expires), created .. membership .. ARGV[3])
+extend(expires)
+local values = { membership, #victims }
+for _, member in ipairs(victims) do table.insert(values, member) end
+for _, member in ipairs(left_over) do table.insert(values, member) end
+return answer('joined', values)
+`);
+
+/** Takes back a join. ARGV: 1 the member that joined, 2... those that it ordered dead. */
+export const leave: Script = step(
+  `
+redis.call('ZREM', index, ARGV[1])
+for i = 2, #ARGV do
+  local score = redis.call('ZSCORE', index, ARGV[i])
+  if score and tonumber(score) < 0 then redis.call('ZADD', index, number(-tonumber(score)), ARGV[i]) end
+end
+return answer('left')
+`,
+  { allowOutOfMemory: true },
+);
+
+/** Orders all members dead but one. ARGV: 1 the id to keep or "". Answers them. */
+export const orderDead: Script = step(
+  `
+local ordered = {}
+local members = redis.call('ZRANGE', index, 0, -1, 'WITHSCORES')
+for i = 1, #members, 2 do
+  local member, score = members[i], tonumber(members[i + 1])
+  if ARGV[1] == '' or string.sub(member, 39) ~= ARGV[1] then
+    if score > 0 then redis.call('ZADD', index, number(-score), member) end
+    table.insert(ordered, member)
+  end
+end
+return answer('ordered', ordered)
+`,
+  { allowOutOfMemory: true },
+);
+
+/**
+ * Lets a member live at least so long.
+ *
+ * ARGV: 1 member, 2 expires, 3 "add" or "". Answers `raised`, `ended` when it has been ordered dead, `absent`.
+ */
+export const raise: Script = step(
+  `
+local score = redis.call('ZSCORE', index, ARGV[1])
+if score and tonumber(score) < 0 then return answer('ended') end
+if not score and ARGV[3] == '' then return answer('absent') end
+local expires = math.max(tonumber(ARGV[2]), tonumber(score or 0))
+redis.call('ZADD', index, number(expires), ARGV[1])
+extend(expires)
+return answer('raised')
+`,
+  { allowOutOfMemory: true },
+);
+
+/** Answers each member and its score in turn. */
+export const members: Script = step(`return answer('members', redis.call('ZRANGE', index, 0, -1, 'WITHSCORES'))`);

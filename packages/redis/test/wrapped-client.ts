@@ -1,0 +1,42 @@
+import { isClusterClient, type RedisClient } from "../src/client.js";
+
+export type Send = () => Promise<unknown>;
+
+/** A client whose every command goes through `around`, which may delay it, count it or never send it. */
+export function wrapClient<T extends RedisClient>(
+  client: T,
+  around: (command: string, send: Send) => Promise<unknown>,
+): T {
+  const wrapped: RedisClient = {
+    callBuffer: (command, args) => around(command, () => client.callBuffer(command, args)),
+    ...(client.isCluster === undefined ? {} : { isCluster: client.isCluster }),
+    ...(client.options === undefined ? {} : { options: client.options }),
+    ...(isClusterClient(client)
+      ? { nodes: (role: "master") => client.nodes(role).map((node) => wrapClient(node, around)) }
+      : {}),
+  };
+  // A store sees of its client what RedisClient says, and that is all here.
+  return wrapped as T;
+}
+
+/** Counts sequential waits: commands sent before another has answered are one wait. */
+export class WaitCounter {
+  #waits = 0;
+
+  readonly around = async (command: string, send: Send): Promise<unknown> => {
+    // The look at the server's settings goes beside the first operation, which does not wait for it.
+    if (command === "INFO") return send();
+    const wait = this.#waits + 1;
+    try {
+      return await send();
+    } finally {
+      this.#waits = Math.max(this.#waits, wait);
+    }
+  };
+
+  async count(operation: () => Promise<unknown>): Promise<number> {
+    this.#waits = 0;
+    await operation();
+    return this.#waits;
+  }
+}
