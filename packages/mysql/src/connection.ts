@@ -27,8 +27,6 @@ export interface MySQLQuery {
   readonly rowsAsArray: false;
   readonly nestTables: false;
   readonly typeCast: true;
-  readonly supportBigNumbers: false;
-  readonly bigNumberStrings: false;
 }
 
 export interface Statement {
@@ -130,14 +128,7 @@ export class Connection {
 
 /** The query, with the options that fix the form of its rows. */
 export function query(sql: string): MySQLQuery {
-  return {
-    sql,
-    rowsAsArray: false,
-    nestTables: false,
-    typeCast: true,
-    supportBigNumbers: false,
-    bigNumberStrings: false,
-  };
+  return { sql, rowsAsArray: false, nestTables: false, typeCast: true };
 }
 
 function remaining(deadline: number): number {

@@ -6,6 +6,8 @@
  * second meets whoever deletes the row in the opposite order. Several rows are locked in the order of their keys, and a
  * user's guard before any row.
  *
+ * `COALESCE(p_payload, '')`: under MariaDB's mode EMPTY_STRING_IS_NULL an empty payload arrives as NULL.
+ *
  * The client gets one result set per session that ended, and last the one with the outcome.
  */
 
@@ -57,12 +59,13 @@ const record = "user_id, payload, version, created_at, last_active_at, expires_a
 
 /**
  * Reads the live ones of so many ids, by a plain SELECT: a CALL costs the server a third more. Always answers a row, from
- * which the caller learns whether the connection has autocommit.
+ * which the caller learns whether the connection has autocommit. The limit overrides `sql_select_limit`.
  */
 export function selectSessions({ sessions }: Names, count: number): string {
   const ids = Array.from({ length: count }, () => "?").join(", ");
   return `SELECT id, ${record}, now_ms, @@autocommit AS autocommit
-    FROM (SELECT ${clock} AS now_ms) AS c LEFT JOIN ${sessions} ON id IN (${ids}) AND expires_at > now_ms`;
+    FROM (SELECT ${clock} AS now_ms) AS c LEFT JOIN ${sessions} ON id IN (${ids}) AND expires_at > now_ms
+    LIMIT ${count}`;
 }
 
 export function procedures({ sessions, guards, suffix }: Names): Record<Verb, string> {
@@ -168,7 +171,7 @@ BEGIN
     SET v_expires_at = v_now + LEAST(p_idle_ms, p_absolute_ms);
     INSERT INTO ${sessions}
       (id, user_id, payload, version, created_at, last_active_at, expires_at, ends_at, sweep_at)
-      VALUES (p_id, p_user_id, p_payload, 1, v_now, v_now, v_expires_at, v_now + p_absolute_ms, v_expires_at);
+      VALUES (p_id, p_user_id, COALESCE(p_payload, ''), 1, v_now, v_now, v_expires_at, v_now + p_absolute_ms, v_expires_at);
   END IF;
   ${commit}
   SELECT v_outcome AS outcome, v_now AS now_ms;
@@ -182,8 +185,8 @@ BEGIN
   ${commit}
 END`,
 
-    change: `(p_id VARBINARY(512), p_new_id VARBINARY(512), p_payload MEDIUMBLOB, p_sets_user BOOLEAN,
-  p_user_id VARBINARY(512), p_idle_ms BIGINT, p_expected_version BIGINT, p_max BIGINT, p_evict BOOLEAN)
+    change: `(p_id VARBINARY(512), p_new_id VARBINARY(512), p_sets_payload BOOLEAN, p_payload MEDIUMBLOB,
+  p_sets_user BOOLEAN, p_user_id VARBINARY(512), p_idle_ms BIGINT, p_expected_version BIGINT, p_max BIGINT, p_evict BOOLEAN)
 SQL SECURITY INVOKER
 BEGIN
   DECLARE v_outcome VARCHAR(20) DEFAULT 'written';
@@ -216,7 +219,7 @@ BEGIN
     IF p_sets_user THEN
       SET v_user_id = p_user_id;
     END IF;
-    IF p_sets_user OR p_payload IS NOT NULL THEN
+    IF p_sets_user OR p_sets_payload THEN
       SET v_version = v_version + 1;
     END IF;
     IF p_idle_ms IS NOT NULL THEN
@@ -225,11 +228,11 @@ BEGIN
       SET v_sweep_at = LEAST(v_sweep_at, v_expires_at);
     END IF;
     UPDATE ${sessions} SET
-      id = COALESCE(p_new_id, id), user_id = v_user_id, payload = COALESCE(p_payload, payload), version = v_version,
+      id = COALESCE(p_new_id, id), user_id = v_user_id, payload = IF(p_sets_payload, COALESCE(p_payload, ''), payload), version = v_version,
       last_active_at = v_last_active_at, expires_at = v_expires_at, sweep_at = v_sweep_at
       WHERE pk = v_pk;
   END IF;
-  IF v_outcome = 'conflict' OR (v_outcome = 'written' AND p_payload IS NULL) THEN
+  IF v_outcome = 'conflict' OR (v_outcome = 'written' AND NOT p_sets_payload) THEN
     SELECT payload INTO v_payload FROM ${sessions} WHERE pk = v_pk;
   END IF;
   ${commit}
@@ -389,7 +392,7 @@ BEGIN
   END IF;
   DELETE FROM ${sessions} WHERE pk <= v_up_to ORDER BY pk LIMIT p_limit;
   SET v_removed = ROW_COUNT();
-  DELETE FROM ${guards} ORDER BY user_id LIMIT p_limit;
+  DELETE FROM ${guards} WHERE user_id > '' ORDER BY user_id LIMIT p_limit;
   ${commit}
   SELECT v_removed AS removed, v_up_to AS up_to;
 END`,

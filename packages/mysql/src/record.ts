@@ -1,19 +1,19 @@
 import { isUtf8 } from "node:buffer";
 import { type EndedSession, type ReadManyOptions, SessionError, type SessionRecord } from "@sojourn/core";
 
-/** A row as the driver gives it: binary columns as buffers, numbers as numbers. */
+/** A row as the driver gives it: binary columns as buffers, numbers as numbers or, where the pool is set so, as text. */
 export type Row = Readonly<Record<string, Buffer | number | string | null>>;
 
 /** The columns of a record. `payload` is null where the statement has just stored it and does not send it back. */
 interface RecordRow {
   readonly user_id: Buffer | null;
   readonly payload: Buffer | null;
-  readonly version: number;
-  readonly created_at: number;
-  readonly last_active_at: number;
-  readonly expires_at: number;
-  readonly ends_at: number;
-  readonly now_ms: number;
+  readonly version: number | string;
+  readonly created_at: number | string;
+  readonly last_active_at: number | string;
+  readonly expires_at: number | string;
+  readonly ends_at: number | string;
+  readonly now_ms: number | string;
 }
 
 /**
@@ -29,12 +29,12 @@ export function readRecord(id: string, row: Row, written?: string): SessionRecor
     id,
     userId: columns.user_id === null ? undefined : readText(columns.user_id, id, "user id"),
     payload: columns.payload === null ? (written ?? "") : readText(columns.payload, id, "payload"),
-    version: columns.version,
-    createdAt: columns.created_at,
-    lastActiveAt: columns.last_active_at,
-    expiresAt: columns.expires_at,
-    endsAt: columns.ends_at,
-    now: columns.now_ms,
+    version: Number(columns.version),
+    createdAt: Number(columns.created_at),
+    lastActiveAt: Number(columns.last_active_at),
+    expiresAt: Number(columns.expires_at),
+    endsAt: Number(columns.ends_at),
+    now: Number(columns.now_ms),
   };
 }
 

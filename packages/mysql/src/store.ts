@@ -74,6 +74,8 @@ export class MySQLStore implements SessionStore {
   #endPool: () => Promise<void> = async () => {};
   #closing: Promise<void> | undefined;
   #maxPacketBytes: number | undefined;
+  /** False once a connection of the pool has turned out to have none. */
+  #hasAutocommit = true;
 
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: MySQLStoreOptions) {
@@ -159,7 +161,7 @@ export class MySQLStore implements SessionStore {
     assertTouch(id, options);
     const values = [Buffer.from(id), options.idleMs, Number(options.shorten === true)];
     const [, outcome] = await this.#write("touch", "touch", values);
-    return outcome.is_live === 1;
+    return Number(outcome.is_live) === 1;
   }
 
   async rename(
@@ -175,7 +177,7 @@ export class MySQLStore implements SessionStore {
   async destroy(id: string): Promise<EndedSession | undefined> {
     assertId(id);
     const [, outcome] = await this.#write("destroy", "destroy", [Buffer.from(id)]);
-    return outcome.is_live === 1 ? { id, userId: readEnded(outcome).userId } : undefined;
+    return Number(outcome.is_live) === 1 ? { id, userId: readEnded(outcome).userId } : undefined;
   }
 
   async listByUser(userId: string, options: ReadManyOptions = {}): Promise<SessionRecord[]> {
@@ -231,7 +233,7 @@ export class MySQLStore implements SessionStore {
     do {
       [, outcome] = await this.#write("clear", "clear", [upTo, removalBatchSize]);
       upTo = Number(outcome.up_to);
-    } while (outcome.removed === removalBatchSize);
+    } while (Number(outcome.removed) === removalBatchSize);
   }
 
   /** Ends the pool that `fromUrl` opened. A pool that was handed in stays open: it belongs to who opened it. */
@@ -253,6 +255,7 @@ export class MySQLStore implements SessionStore {
     const [ended, row] = await this.#write(operation, "change", [
       Buffer.from(id),
       text(newId),
+      Number(payload !== undefined),
       payload === undefined ? null : await this.#fitting(payload),
       Number(userId !== undefined),
       text(userId),
@@ -279,16 +282,20 @@ export class MySQLStore implements SessionStore {
   }
 
   async #readMany(ids: readonly string[]): Promise<Map<string, Row>> {
-    const size = readBatchSizes.find((each) => ids.length <= each) ?? ids.length;
-    // What is left of the places asks for the first id again.
-    const values = Array.from({ length: size }, (_, index) => Buffer.from(ids[index] ?? ids[0] ?? ""));
-    const sql = selectSessions(this.#names, size);
-    let rows = await this.#connection.select({ operation: "get", sql, values, writes: false });
-    // Without autocommit it may have read what a transaction saw that was begun long ago; the procedure begins its own.
-    if (rows[0]?.autocommit === 0) {
+    let rows = this.#hasAutocommit ? await this.#selectMany(ids) : [];
+    // Without autocommit a SELECT may see what a transaction saw that was begun long ago; a procedure begins its own.
+    this.#hasAutocommit &&= Number(rows[0]?.autocommit) === 1;
+    if (!this.#hasAutocommit) {
       rows = (await Promise.all(ids.map((id) => this.#read("get", "get", [Buffer.from(id)])))).flat();
     }
     return new Map(rows.map((row) => [readEnded(row).id, row]));
+  }
+
+  #selectMany(ids: readonly string[]): Promise<Row[]> {
+    const size = readBatchSizes.find((each) => ids.length <= each) ?? ids.length;
+    // The places left over ask for the first id again.
+    const values = Array.from({ length: size }, (_, index) => Buffer.from(ids[index] ?? ids[0] ?? ""));
+    return this.#connection.select({ operation: "get", sql: selectSessions(this.#names, size), values, writes: false });
   }
 
   /** @returns a row for each session that ended, and the outcome */

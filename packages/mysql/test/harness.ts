@@ -15,9 +15,11 @@ export async function openStore(options: MySQLStoreOptions): Promise<MySQLStore>
 
 export interface HarnessOptions {
   readonly outage?: ConformanceHarness["outage"];
+  /** For looking at tables and damaging them. */
+  readonly admin: Pool;
 }
 
-export function harnessOn(name: string, pool: Pool, { outage }: HarnessOptions = {}): ConformanceHarness {
+export function harnessOn(name: string, pool: Pool, { outage, admin }: HarnessOptions): ConformanceHarness {
   let executions = 0;
   const counted = beforeEachExecution(pool, () => {
     executions += 1;
@@ -43,11 +45,11 @@ export function harnessOn(name: string, pool: Pool, { outage }: HarnessOptions =
       "x".repeat(57),
     ],
     async corrupt(table, id) {
-      await pool.execute(`UPDATE ${quote(table)} SET payload = X'ff' WHERE id = ?`, [Buffer.from(id)]);
+      await admin.execute(`UPDATE ${quote(table)} SET payload = X'ff' WHERE id = ?`, [Buffer.from(id)]);
     },
     async footprint(table) {
       const tables = [quote(table), quote(`${table}_guards`)];
-      const counts = await Promise.all(tables.map((each) => selectNumber(pool, `SELECT COUNT(*) FROM ${each}`)));
+      const counts = await Promise.all(tables.map((each) => selectNumber(admin, `SELECT COUNT(*) FROM ${each}`)));
       return counts.reduce((sum, count) => sum + count, 0);
     },
     roundTrips: {

@@ -1,0 +1,267 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { isSessionError } from "@sojourn/core";
+import type { MySQLStore } from "@sojourn/mysql";
+import { startMySQL } from "@sojourn/test-fixtures";
+import type { RowDataPacket } from "mysql2/promise";
+import { afterAll, describe, expect, test } from "vitest";
+import { openPool, openStore, quote, selectNumber } from "./harness.js";
+
+const server = await startMySQL();
+const pool = openPool(server.url);
+afterAll(async () => {
+  await pool.end();
+  await server.stop();
+});
+
+const hour = 3_600_000;
+const session = { payload: "p", idleMs: hour, absoluteMs: hour };
+
+const lockWaits = "SELECT COUNT(*) FROM information_schema.INNODB_LOCK_WAITS";
+
+/** InnoDB renews these tables only when nobody has read them for 100 ms. */
+async function waitFor(sql: string, expected: number): Promise<void> {
+  await expect.poll(() => selectNumber(pool, sql), { timeout: 15_000, interval: 150 }).toBeGreaterThanOrEqual(expected);
+}
+
+/** Locks a row as another transaction would, until the function that it returns is called. */
+async function block(table: string, id: string): Promise<() => Promise<void>> {
+  const blocker = await pool.getConnection();
+  await blocker.query("START TRANSACTION");
+  await blocker.execute(`SELECT * FROM ${quote(table)} WHERE id = ? FOR UPDATE`, [Buffer.from(id)]);
+  return async () => {
+    await blocker.query("COMMIT");
+    blocker.release();
+  };
+}
+
+test("a session whose deadline passes while a call waits for its lock has expired for that call", async () => {
+  const callers = openPool(server.url);
+  const limit = { max: 1, whenReached: "evictOldest" } as const;
+  const calls: readonly (readonly [string, (store: MySQLStore) => Promise<unknown>, unknown])[] = [
+    ["touch", (store) => store.touch("s", { idleMs: hour }), false],
+    ["update", (store) => store.update("s", { payload: "late", idleMs: hour }), { status: "missing" }],
+    ["rename", (store) => store.rename("s", "t"), { status: "missing" }],
+    ["destroy", (store) => store.destroy("s"), undefined],
+    ["destroyByUser", (store) => store.destroyByUser("u"), []],
+    ["create", (store) => store.create({ id: "s", ...session }), expect.objectContaining({ status: "created" })],
+    ["rename to it", (store) => store.rename("other", "s"), expect.objectContaining({ status: "renamed" })],
+    [
+      "create under a limit",
+      (store) => store.create({ id: "n", userId: "u", ...session }, { limit }),
+      expect.objectContaining({ status: "created", evicted: [] }),
+    ],
+  ];
+  const idleMs = 4_000;
+  const arranged = await Promise.all(
+    calls.map(async ([name, call]) => {
+      const table = `late ${name}`;
+      const store = await openStore({ pool: callers, table, timeoutMs: 30_000 });
+      await store.create({ id: "other", ...session });
+      return { table, store, call };
+    }),
+  );
+  const running = await Promise.all(
+    arranged.map(async ({ table, store, call }) => {
+      await store.create({ id: "s", userId: "u", ...session, idleMs });
+      const unblock = await block(table, "s");
+      return { unblock, result: call(store) };
+    }),
+  );
+  await waitFor(lockWaits, calls.length);
+  await sleep(idleMs + 50);
+  await Promise.all(running.map(({ unblock }) => unblock()));
+  const results = await Promise.all(running.map(({ result }) => result));
+  expect(calls.map(([name], n) => [name, results[n]])).toEqual(calls.map(([name, , expected]) => [name, expected]));
+  await callers.end();
+});
+
+test("a call that waits for a lock beyond its timeout answers TIMEOUT, and its connection goes on", async () => {
+  const small = openPool(server.url, { connectionLimit: 1 });
+  await openStore({ pool, table: "patience" });
+  const store = await openStore({ pool: small, table: "patience", timeoutMs: 300 });
+  await store.create({ id: "s", ...session });
+  const unblock = await block("patience", "s");
+  await expect(store.touch("s", { idleMs: 1 })).rejects.toMatchObject({ code: "TIMEOUT", outcomeUnknown: true });
+  // The one connection is busy: nothing is sent, and that is known.
+  await expect(store.destroy("s")).rejects.toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: false });
+  await unblock();
+  await expect.poll(() => store.get("s").catch(() => undefined), { timeout: 10_000 }).toMatchObject({ payload: "p" });
+  await small.end();
+});
+
+test("a procedure that is killed leaves no transaction open, nor half of what it did", async () => {
+  const small = openPool(server.url, { connectionLimit: 1 });
+  const store = await openStore({ pool: small, table: "killed", timeoutMs: 30_000 });
+  await store.create({ id: "a", userId: "u", ...session });
+  await store.create({ id: "b", userId: "u", ...session });
+  const unblock = await block("killed", "b");
+  // It has ended "a" when it comes to "b".
+  const ended = store.destroyByUser("u").catch((error: unknown) => error);
+  await waitFor(lockWaits, 1);
+  const waiting = "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '%killed%' AND ID <> CONNECTION_ID()";
+  await pool.query(`KILL QUERY ${await selectNumber(pool, waiting)}`);
+  expect(isSessionError(await ended, "UNAVAILABLE")).toBe(true);
+  await unblock();
+  expect((await store.listByUser("u")).map(({ id }) => id)).toEqual(["a", "b"]);
+  const open = "SELECT COUNT(*) FROM information_schema.INNODB_TRX";
+  await expect.poll(() => selectNumber(pool, open), { timeout: 10_000, interval: 150 }).toBe(0);
+  await small.end();
+});
+
+test("calls that race for everything of one user come out without a deadlock that anybody sees", async () => {
+  const crowd = openPool(server.url, { connectionLimit: 20 });
+  const store = await openStore({ pool: crowd, table: "crowd", timeoutMs: 60_000 });
+  const deadlocks = () =>
+    selectNumber(
+      pool,
+      "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'Innodb_deadlocks'",
+    );
+  const before = await deadlocks();
+  const limit = { max: 5, whenReached: "evictOldest" } as const;
+  const users = ["u", "v"];
+  let calls = 0;
+  const pick = <T>(choices: readonly T[]): T => choices[Math.floor(Math.random() * choices.length)] as T;
+  const id = () => `s${Math.floor(Math.random() * 12)}`;
+  const acts: readonly (() => Promise<unknown>)[] = [
+    () => store.create({ id: id(), userId: pick(users), ...session }, { limit }),
+    () => store.create({ id: id(), userId: pick(users), ...session, idleMs: 1 }),
+    () => store.update(id(), { userId: pick([...users, null]) }, { limit }),
+    () => store.update(id(), { payload: "q", idleMs: hour }),
+    () => store.rename(id(), id(), { userId: pick(users) }, { limit }),
+    () => store.touch(id(), { idleMs: hour }),
+    () => store.destroy(id()),
+    () => store.destroyByUser(pick(users)),
+    () => store.sweep({ limit: 5 }),
+    () => store.listByUser(pick(users)),
+  ];
+  const worker = async (): Promise<void> => {
+    for (let n = 0; n < 150; n++, calls++) await pick(acts)();
+  };
+  await Promise.all(Array.from({ length: 20 }, worker));
+  console.log(`crowd: ${calls} calls, ${(await deadlocks()) - before} deadlocks, none of them seen by a caller`);
+  expect(calls).toBe(3_000);
+  const { sessions, sessionsWithUser } = await store.count();
+  const listed = await Promise.all(users.map((user) => store.listByUser(user)));
+  expect(listed.flat()).toHaveLength(sessionsWithUser);
+  expect(sessions).toBeLessThanOrEqual(12);
+  await crowd.end();
+});
+
+test("deadlocks that do happen are repeated", async () => {
+  const store = await openStore({ pool, table: "knot", timeoutMs: 30_000 });
+  await store.create({ id: "a", userId: "u", ...session });
+  await store.create({ id: "b", userId: "u", ...session });
+  const other = await pool.getConnection();
+  await other.query("START TRANSACTION");
+  // Much work to undo: the server prefers the store's call as victim.
+  await other.query("CREATE TEMPORARY TABLE IF NOT EXISTS weight (n INT) ENGINE = InnoDB");
+  await other.query("INSERT INTO weight SELECT seq FROM seq_1_to_5000");
+  await other.query("UPDATE knot SET payload = 'other' WHERE id = 'b'");
+  const deadlocks = () =>
+    selectNumber(
+      pool,
+      "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'Innodb_deadlocks'",
+    );
+  const before = await deadlocks();
+  const ended = store.destroyByUser("u");
+  await waitFor(lockWaits, 1);
+  await other.query("UPDATE knot SET payload = 'other' WHERE id = 'a'");
+  expect(await deadlocks()).toBe(before + 1);
+  await other.query("COMMIT");
+  other.release();
+  expect(await ended).toEqual(["a", "b"]);
+});
+
+describe("sweep", () => {
+  test("one process at a time: whoever comes second is told that there is nothing to do", async () => {
+    const store = await openStore({ pool, table: "leader" });
+    await store.create({ id: "s", ...session, idleMs: 1 });
+    await sleep(5);
+    const other = await pool.getConnection();
+    const [rows] = await other.query<RowDataPacket[]>("SHOW CREATE PROCEDURE " + (await sweepProcedure("leader")));
+    const lock = /'(sojourn_sweep_[^']+)'/.exec(String(rows[0]?.["Create Procedure"]))?.[1];
+    await other.query("SELECT GET_LOCK(CONCAT(?, LEFT(SHA2(DATABASE(), 256), 24)), 0)".replace("?", `'${lock}'`));
+    expect(await store.sweep({ limit: 10 })).toEqual([]);
+    await other.query("DO RELEASE_ALL_LOCKS()");
+    other.release();
+    expect(await store.sweep({ limit: 10 })).toEqual([{ id: "s", userId: undefined }]);
+  });
+
+  test("passes by what others hold, and what was touched since", async () => {
+    const store = await openStore({ pool, table: "busy" });
+    for (const id of ["held", "expired"]) await store.create({ id, ...session, idleMs: 1 });
+    await store.create({ id: "touched", ...session, idleMs: 1_500 });
+    await store.touch("touched", { idleMs: hour });
+    await sleep(1_600);
+    const other = await pool.getConnection();
+    await other.query("START TRANSACTION");
+    await other.query("SELECT * FROM busy WHERE id = 'held' FOR UPDATE");
+    expect(await store.sweep({ limit: 10 })).toEqual([{ id: "expired", userId: undefined }]);
+    await other.query("COMMIT");
+    other.release();
+    expect(await store.sweep({ limit: 10 })).toEqual([{ id: "held", userId: undefined }]);
+    // Its place in the index has moved on with its deadline, and with that the sweep has done with it.
+    expect(await selectNumber(pool, "SELECT COUNT(*) FROM busy WHERE id = 'touched' AND sweep_at = expires_at")).toBe(
+      1,
+    );
+    await store.touch("touched", { idleMs: 1, shorten: true });
+    await sleep(5);
+    expect(await store.sweep({ limit: 10 })).toEqual([{ id: "touched", userId: undefined }]);
+  });
+
+  test("more than one batch", async () => {
+    const store = await openStore({ pool, table: "batches" });
+    await pool.query(`INSERT INTO batches (id, payload, version, created_at, last_active_at, expires_at, ends_at, sweep_at)
+      SELECT CONCAT('s', seq), '', 1, 1, 1, seq, seq, seq FROM seq_1_to_2500`);
+    await store.create({ id: "alive", ...session });
+    expect(await store.sweep({ limit: 2_100 })).toHaveLength(2_100);
+    expect(await store.sweep({ limit: 2_100 })).toHaveLength(400);
+    expect(await selectNumber(pool, "SELECT COUNT(*) FROM batches")).toBe(1);
+  });
+
+  test("removes guards that nobody uses any more", async () => {
+    const store = await openStore({ pool, table: "guarded" });
+    const limit = { max: 1, whenReached: "evictOldest" } as const;
+    for (const userId of ["old", "new"]) await store.create({ id: userId, userId, ...session }, { limit });
+    await store.create({ id: "unlimited", userId: "unlimited", ...session });
+    await pool.query("UPDATE guarded_guards SET used_at = used_at - 61000 WHERE user_id = 'old'");
+    await store.sweep({ limit: 10 });
+    const [rows] = await pool.query<RowDataPacket[]>("SELECT user_id FROM guarded_guards");
+    expect(rows.map(({ user_id }) => String(user_id))).toEqual(["new"]);
+    // The limit holds all the same.
+    expect(await store.create({ id: "again", userId: "old", ...session }, { limit })).toMatchObject({
+      evicted: ["old"],
+    });
+  });
+});
+
+test("50 logins at a time while guards are swept from under them: never more than the limit", async () => {
+  const crowd = openPool(server.url, { connectionLimit: 20 });
+  const store = await openStore({ pool: crowd, table: "swept", timeoutMs: 60_000 });
+  for (let round = 0; round < 10; round++) {
+    const limit = { max: 5, whenReached: round % 2 === 0 ? "evictOldest" : "reject" } as const;
+    let done = false;
+    const sweeping = (async () => {
+      while (!done) await pool.query("DELETE FROM swept_guards").catch(() => {});
+    })();
+    const logins = Array.from({ length: 50 }, (_, n) =>
+      store.create({ id: `s${round}.${n}`, userId: `u${round}`, ...session }, { limit }),
+    );
+    const outcomes = await Promise.all(logins);
+    done = true;
+    await sweeping;
+    expect(await store.listByUser(`u${round}`)).toHaveLength(5);
+    const created = outcomes.filter(({ status }) => status === "created").length;
+    expect(created).toBe(limit.whenReached === "reject" ? 5 : 50);
+  }
+  await crowd.end();
+});
+
+/** The name of a table's sweep procedure, quoted. */
+async function sweepProcedure(table: string): Promise<string> {
+  const [rows] = await pool.query<RowDataPacket[]>(
+    `SELECT ROUTINE_NAME AS name FROM information_schema.ROUTINES
+     WHERE ROUTINE_NAME LIKE 'sojourn_sweep_%' AND ROUTINE_DEFINITION LIKE '%${quote(table)}%'`,
+  );
+  return quote(String(rows[0]?.name));
+}
