@@ -14,6 +14,7 @@ export {
 } from "./errors.js";
 export type { ConflictReason, DestroyReason, SessionEvents, SessionListener } from "./events.js";
 export type { DeepReadonly } from "./freeze.js";
+export { KeyedQueue } from "./keyed-queue.js";
 export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";
 export type { ConflictPolicy, SessionManagerOptions, SweepSchedule } from "./options.js";
 export {

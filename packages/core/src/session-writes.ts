@@ -54,16 +54,17 @@ export class SessionWrites implements SessionWriter {
   async save(base: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome> {
     const { userId, idleMs, signal, onConflict: policy = this.#options.onConflict } = options;
     assertContent({ ...base.content, data });
-    const changes = diffKeys(base.content.data, data);
+    const changes = diffKeys(options.base ?? base.content.data, data);
     const movesUser = userId !== undefined && (userId ?? undefined) !== base.userId;
     if (isUnchanged(changes) && !movesUser) {
       // A lifetime that the caller names is meant, also when it is shorter than what is stored.
       const touched = await this.touch(base, { idleMs, shorten: idleMs !== undefined, signal });
       return touched.status === "saved" ? { ...touched, status: "unchanged" } : touched;
     }
-    return this.#write(base, options, policy, (current) =>
-      current === base || policy === "overwrite" ? data : applyKeys(current.content.data, changes),
-    );
+    return this.#write(base, options, policy, (current) => {
+      const target = policy === "overwrite" ? base : current;
+      return target === base && options.base === undefined ? data : applyKeys(target.content.data, changes);
+    });
   }
 
   /** Writes what `compute` makes of the stored data. */

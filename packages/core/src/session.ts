@@ -19,6 +19,11 @@ export interface WriteOptions extends CallOptions {
 }
 
 export interface SaveOptions extends WriteOptions {
+  /**
+   * What the changes in `data` are told by. Default: this handle's own data. A caller whose `data` lives on after a save,
+   * as a framework's session object does, passes what it saved last: the handle has also what others wrote meanwhile.
+   */
+  readonly base?: object | undefined;
   /** Default: the manager's `onConflict`. */
   readonly onConflict?: ConflictPolicy | undefined;
 }
@@ -94,6 +99,11 @@ export class Session<Data extends object = SessionData> {
   /** When the session ends in any case. */
   get endsAt(): number {
     return this.#state.endsAt;
+  }
+  /** Milliseconds until the session ends if nothing happens, at this moment; independent of this process's clock. */
+  get remainingMs(): number {
+    const { expiresAt, now, readAt } = this.#state;
+    return Math.floor(expiresAt - now - (performance.now() - readAt));
   }
   get version(): number {
     return this.#state.version;

@@ -7,7 +7,7 @@ import { type ResolvedManagerOptions, resolveTimeouts } from "./options.js";
 import { Session, type SessionData, type UpdateFunction } from "./session.js";
 import { limitReached, SessionWrites } from "./session-writes.js";
 import type { StatisticsCollector } from "./statistics.js";
-import type { SessionRecord } from "./store.js";
+import type { SessionCounts, SessionRecord } from "./store.js";
 import type { StoreCalls } from "./store-calls.js";
 import { assertId } from "./validate.js";
 
@@ -49,6 +49,11 @@ export interface DestroyByUserInput extends CallOptions {
  * `TIMEOUT`, `CLOSED`, and `INVALID_ARGUMENT` for a malformed id.
  */
 export class SessionsById<Data extends object = SessionData> {
+  /** The idle timeout of sessions that have none of their own, in milliseconds. */
+  readonly idleMs: number;
+  /** The absolute timeout of sessions that have none of their own, in milliseconds. */
+  readonly absoluteMs: number;
+
   readonly #options: ResolvedManagerOptions;
   readonly #calls: StoreCalls;
   readonly #events: EventHub;
@@ -59,6 +64,8 @@ export class SessionsById<Data extends object = SessionData> {
 
   /** @internal */
   constructor(options: ResolvedManagerOptions, calls: StoreCalls, events: EventHub, statistics: StatisticsCollector) {
+    this.idleMs = options.idleMs;
+    this.absoluteMs = options.absoluteMs;
     this.#options = options;
     this.#calls = calls;
     this.#events = events;
@@ -155,6 +162,38 @@ export class SessionsById<Data extends object = SessionData> {
     });
     this.#writes.emitDestroyed(ids, userId, "destroyedByUser");
     return ids;
+  }
+
+  /**
+   * Walks all live sessions in no particular order, in bounded memory. One that cannot be read is left out and becomes an
+   * `error` event.
+   *
+   * @throws SessionError `NOT_SUPPORTED`
+   */
+  async *scan({ signal }: CallOptions = {}): AsyncGenerator<Session<Data>, void, undefined> {
+    const operation = "scan";
+    const onCorrupt = (error: SessionError): void => this.#events.emit("error", { error, operation });
+    const records = this.#options.store.scan({ onCorrupt })[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { done, value } = await this.#calls.runUnbounded(operation, {}, () => records.next(), { signal });
+        if (done) return;
+        const state = await this.#decodeOrReport(value, operation);
+        if (state !== undefined) yield this.#open(state);
+      }
+    } finally {
+      await records.return?.();
+    }
+  }
+
+  /** How many live sessions and users there are. May cost the store time. @throws SessionError `NOT_SUPPORTED` */
+  count(options: CallOptions = {}): Promise<SessionCounts> {
+    return this.#calls.runUnbounded("count", {}, (store) => store.count(), options);
+  }
+
+  /** Ends all sessions of the store's namespace, without an event for each. One created meanwhile may stay. */
+  clear(options: CallOptions = {}): Promise<void> {
+    return this.#calls.runUnbounded("clear", {}, (store) => store.clear(), options);
   }
 
   #open(state: SessionState): Session<Data> {

@@ -49,6 +49,16 @@ describe("save by merge", () => {
     expect(conflicts).toEqual([]);
   });
 
+  test("a caller that goes on with its own data names its base, and keeps what others wrote before its last save", async () => {
+    const { slow, fast } = await loadTwice({ a: 1, b: 1, gone: 1 });
+    await fast.save({ a: 1, b: 2, theirs: 1 });
+    const mine = { a: 2, b: 1, gone: 1 };
+    await slow.save(mine);
+    expect(await slow.save({ ...mine, a: 3 }, { base: mine })).toBe("saved");
+    expect(slow.data).toEqual({ a: 3, b: 2, theirs: 1 });
+    expect(await slow.save({ ...mine, a: 3 }, { base: { ...mine, a: 3 } })).toBe("unchanged");
+  });
+
   test("a touch in between is no conflict", async () => {
     const { manager, token, slow, conflicts } = await loadTwice({ a: 1 });
     await manager.touch(token);

@@ -120,6 +120,17 @@ describe("deadlines", () => {
     expect(exact.calls).toEqual(["create", "get", "get", "touch"]);
   });
 
+  test("the time that is left needs no clock of this process", async () => {
+    const { manager, clock } = setUp({ idleTimeout: "30m", absoluteTimeout: "12h" });
+    clock.now += 5 * hour;
+    const { token } = await manager.create({ data: {} });
+    clock.now += 10 * minute;
+    const session = await manager.get(token, { touch: false });
+    expect(session?.remainingMs).toBeLessThanOrEqual(20 * minute);
+    expect(session?.remainingMs).toBeGreaterThan(19 * minute);
+    expect(manager.byId).toMatchObject({ idleMs: 30 * minute, absoluteMs: 12 * hour });
+  });
+
   test("reading with touch false is no activity", async () => {
     const { manager, clock, calls } = setUp(timeouts);
     const { token } = await manager.create({ data: {} });
@@ -224,6 +235,33 @@ describe("the sessions of a user", () => {
     expect(await manager.regenerate(anonymous.token, { userId: "42" })).toBeDefined();
     expect(ended).toEqual([{ id: oldest, userId: "42", reason: "limit" }]);
     expect(await manager.listByUser("42")).toHaveLength(2);
+  });
+});
+
+describe("all sessions", () => {
+  test("are walked, counted and cleared", async () => {
+    const { manager } = setUp();
+    for (const userId of ["42", "42", undefined]) await manager.create({ userId, data: { of: userId ?? "nobody" } });
+    const seen: unknown[] = [];
+    for await (const { data } of manager.byId.scan()) seen.push(data.of);
+    expect(seen.sort()).toEqual(["42", "42", "nobody"]);
+    expect(await manager.byId.count()).toEqual({ sessions: 3, sessionsWithUser: 2, users: 1 });
+    await manager.byId.clear();
+    expect((await manager.byId.count()).sessions).toBe(0);
+  });
+
+  test("a walk leaves out what it cannot read and says so; on a closed manager it rejects", async () => {
+    const { manager, store } = setUp();
+    const errors: string[] = [];
+    manager.on("error", ({ error, operation }) => errors.push(`${operation} ${error.code}`));
+    await store.create({ id: "unreadable", payload: "{", idleMs: minute, absoluteMs: minute });
+    const { session } = await manager.create({ data: {} });
+    const ids: string[] = [];
+    for await (const { id } of manager.byId.scan()) ids.push(id);
+    expect(ids).toEqual([session.id]);
+    expect(errors).toEqual(["scan DECODE"]);
+    await manager.close();
+    await expect(manager.byId.scan().next()).rejects.toMatchObject({ code: "CLOSED" });
   });
 });
 
