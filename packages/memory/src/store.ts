@@ -186,8 +186,9 @@ export class MemoryStore implements SessionStore {
   async *scan(options: ScanOptions = {}): AsyncGenerator<SessionRecord, void, undefined> {
     this.#assertOpen();
     assertScan(options);
-    // A session keeps its slot as long as it lives, under whatever id.
-    for (let slot = 0; slot < this.#sessions.endOfSlots; slot += 1) {
+    // A session keeps its slot as long as it lives, under whatever id. Beyond this end are later ones only.
+    const end = this.#sessions.endOfSlots;
+    for (let slot = 0; slot < end; slot += 1) {
       const now = this.#now();
       if (this.#sessions.isUsed(slot) && this.#sessions.isLive(slot, now)) yield this.#sessions.record(slot, now);
       if (slot % stepsPerTurn === stepsPerTurn - 1) await nextTurn();
