@@ -1,0 +1,151 @@
+import { fileURLToPath } from "node:url";
+import { type SessionStore, tokenToId } from "@sojourn/core";
+import { ExpressSessionStore } from "@sojourn/express-session";
+import express, { type Express, type NextFunction, type Request, type Response } from "express";
+import session from "express-session";
+import { authenticate, type User } from "./users.js";
+
+declare module "express-session" {
+  interface SessionData {
+    user: User;
+    loginCount: number;
+    lastActivityAt: string;
+    preferences: Record<string, unknown>;
+  }
+}
+
+export interface AppOptions {
+  readonly store: SessionStore;
+  readonly secret: string;
+  readonly secureCookie?: boolean;
+}
+
+/** The demo's web application: a page at `/` over a JSON API. */
+export function createApp({ store, secret, secureCookie = false }: AppOptions): Express {
+  const sessions = new ExpressSessionStore({
+    store,
+    userId: (data) => data.user?.id,
+    metadata: (req) => ({ ip: req.ip, userAgent: req.get("user-agent") }),
+  });
+  const app = express();
+  app.disable("x-powered-by");
+  app.use(setHeaders, refuseCrossSite);
+  app.use(express.static(fileURLToPath(new URL("../public", import.meta.url))));
+  app.use(express.json({ limit: "10kb" }));
+  app.use(
+    session({
+      store: sessions,
+      name: "sid",
+      secret,
+      resave: false,
+      saveUninitialized: false,
+      cookie: { httpOnly: true, sameSite: "lax", secure: secureCookie, maxAge: 30 * 60_000 },
+    }),
+  );
+
+  app.post("/login", async (req, res) => {
+    const { username, password } = (req.body ?? {}) as Record<string, unknown>;
+    const valid = typeof username === "string" && typeof password === "string";
+    const user = valid ? await authenticate(username, password) : undefined;
+    if (user === undefined) {
+      res.status(401).json({ error: "wrong user name or password" });
+      return;
+    }
+    const { loginCount = 0, preferences = {} } = req.session;
+    // A new id at login: whoever knew the old one (session fixation) knows nothing now.
+    await regenerate(req);
+    Object.assign(req.session, {
+      user,
+      preferences,
+      loginCount: loginCount + 1,
+      lastActivityAt: new Date().toISOString(),
+    });
+    res.json({ user });
+  });
+
+  app.use(["/profile", "/preferences", "/logout", "/sessions"], requireLogin);
+
+  app.get("/profile", (req, res) => {
+    const { user, loginCount, lastActivityAt, preferences } = req.session;
+    req.session.lastActivityAt = new Date().toISOString();
+    res.json({ user, loginCount, lastActivityAt, preferences });
+  });
+
+  app.post("/preferences", (req, res) => {
+    req.session.preferences = { ...req.session.preferences, ...(req.body as object) };
+    res.json(req.session.preferences);
+  });
+
+  app.post("/logout", (req, res, next) => {
+    req.session.destroy((error) => {
+      if (error) next(error);
+      else res.clearCookie("sid", { httpOnly: true, sameSite: "lax", secure: secureCookie }).status(204).end();
+    });
+  });
+
+  app.get("/sessions", async (req, res) => {
+    const currentId = tokenToId(req.sessionID);
+    const listed = await sessions.listByUser(userOf(req).id);
+    res.json(
+      listed.map(({ id, createdAt, lastActiveAt, metadata: { ip, userAgent } }) => {
+        return { id, current: id === currentId, createdAt, lastActiveAt, ip, userAgent };
+      }),
+    );
+  });
+
+  app.delete("/sessions/:id", async (req, res) => {
+    // Only one's own: an id that is somebody else's is as unknown as one that never was.
+    const listed = await sessions.listByUser(userOf(req).id);
+    const ended = await listed.find(({ id }) => id === req.params.id)?.destroy();
+    res.status(ended === true ? 204 : 404).end();
+  });
+
+  app.post("/sessions/end-others", async (req, res) => {
+    const ended = await sessions.destroyByUser(userOf(req).id, { except: req.sessionID });
+    res.json({ ended: ended.length });
+  });
+
+  app.use(answerError);
+  return app;
+}
+
+function requireLogin(req: Request, res: Response, next: NextFunction): void {
+  if (req.session.user !== undefined) next();
+  else res.status(401).json({ error: "not logged in" });
+}
+
+function userOf({ session: { user } }: Request): User {
+  if (user === undefined) throw new Error("requireLogin must come first");
+  return user;
+}
+
+function regenerate({ session: current }: Request): Promise<void> {
+  return new Promise((resolve, reject) => {
+    current.regenerate((error) => (error ? reject(error as Error) : resolve()));
+  });
+}
+
+function setHeaders(_req: Request, res: Response, next: NextFunction): void {
+  res.set({
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+  });
+  next();
+}
+
+/** Beside SameSite=Lax: browsers say where a request comes from, and only this page writes. */
+function refuseCrossSite(req: Request, res: Response, next: NextFunction): void {
+  const site = req.get("sec-fetch-site");
+  const reads = req.method === "GET" || req.method === "HEAD";
+  if (reads || site === undefined || site === "same-origin") next();
+  else res.status(403).json({ error: "cross-site request refused" });
+}
+
+// Express knows an error handler by its four parameters.
+function answerError(error: { status?: number }, _req: Request, res: Response, _next: NextFunction): void {
+  const status = error.status ?? 500;
+  if (status >= 500) console.error(error);
+  if (res.headersSent) res.destroy();
+  else res.status(status).json({ error: status < 500 ? "bad request" : "internal error" });
+}
