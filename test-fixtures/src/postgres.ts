@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 import { postgresDirectories, unprivilegedUser } from "./machine.js";
@@ -40,7 +41,7 @@ export function startPostgres(options: PostgresServerOptions = {}): Promise<Test
   return startPostgresBinary(requireBinary(backend), options);
 }
 
-function startPostgresBinary(
+async function startPostgresBinary(
   binary: string,
   { settings = {}, password }: PostgresServerOptions = {},
 ): Promise<TestServer> {
@@ -48,7 +49,7 @@ function startPostgresBinary(
   const url = ({ port }: { port: number }): string =>
     `postgres://postgres${password === undefined ? "" : `:${encodeURIComponent(password)}`}@127.0.0.1:${port}/postgres`;
   const all = { fsync: "off", full_page_writes: "off", max_connections: "200", ...settings };
-  return startServer({
+  const server = await startServer({
     name: "postgres",
     command: binary,
     user,
@@ -62,6 +63,21 @@ function startPostgresBinary(
     // Smart shutdown, SIGTERM, waits for clients.
     stopSignal: "SIGINT",
   });
+  // A prototype, because a spread would freeze what the server's getters answer.
+  return Object.create(server, { restart: { value: () => restart(server) } });
+}
+
+/** After a SIGKILL its children live on for a moment, and as long as they do it refuses to start. */
+async function restart(server: TestServer): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await server.restart();
+    } catch (error) {
+      const isOccupied = error instanceof Error && /pre-existing shared memory|lock file/.test(error.message);
+      if (attempt === 50 || !isOccupied) throw error;
+      await delay(100);
+    }
+  }
 }
 
 async function initDatabase(

@@ -27,7 +27,7 @@ export interface PostgresQuery {
   readonly types?: { getTypeParser(): (value: string) => string };
 }
 
-export interface ConnectionOptions {
+interface ConnectionOptions {
   readonly pool: PostgresPool;
   readonly preparedStatements: boolean;
   readonly timeoutMs: number;

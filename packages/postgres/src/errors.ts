@@ -1,5 +1,5 @@
 import { SessionError, type SessionErrorCode } from "@sojourn/core";
-import { wrongIsolation } from "./schema.js";
+import { wrongIsolation } from "./functions.js";
 
 /** What an error means, by SQLSTATE or, where a class has two characters, by its first two. */
 const meanings: Readonly<Record<string, readonly [SessionErrorCode, string]>> = {

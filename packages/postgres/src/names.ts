@@ -47,6 +47,12 @@ export function quoteText(text: string): string {
   return text.includes("\\") ? ` E${quoted}` : quoted;
 }
 
+/** A body of code as a literal; the names in it cannot end it, for they cannot contain their own hash. */
+export function dollarQuote({ fingerprint }: Names, body: string): string {
+  const tag = `$s${fingerprint}$`;
+  return `${tag}\n${body}\n${tag}`;
+}
+
 /** Sixteen hexadecimal digits that stand for the text. */
 export function fingerprint(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);

@@ -25,7 +25,7 @@ export interface PostgresStoreOptions extends TableOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-export interface ResolvedOptions {
+interface ResolvedOptions {
   readonly pool: PostgresPool;
   readonly names: Names;
   readonly preparedStatements: boolean;

@@ -1,5 +1,5 @@
 import { fingerprint, type Names } from "./names.js";
-import { changedColumns, clock, deadline, insertSession, sweepAt } from "./schema.js";
+import { changedColumns, clock, deadline, insertSession, sweepAt } from "./sql.js";
 
 /** One SQL text and the name under which a connection prepares it. */
 export interface Statement {
@@ -55,16 +55,15 @@ WHERE s.id = ANY ($1::text[]) AND s.expires_at > c.now`,
     ),
     create: statement(
       "create",
-      `WITH ${oneClock}
-${insertSession(names, {
-  id: "$1::text",
-  user: "$2::text",
-  payload: "$3::bytea",
-  idle: "$4::float8",
-  absolute: "$5::float8",
-  now,
-})}
-RETURNING ${recordColumns("s", now, "NULL")}`,
+      `${insertSession(names, {
+        id: "$1::text",
+        user: "$2::text",
+        payload: "$3::bytea",
+        idle: "$4::float8",
+        absolute: "$5::float8",
+        now: clock,
+      })}
+RETURNING ${recordColumns("s", "s.created_at", "NULL")}`,
     ),
     createLimited: statement(
       "create",

@@ -96,6 +96,20 @@ function lending(client: pg.PoolClient): PostgresPool {
   };
 }
 
+test("64 reads of one tick are one round trip, and each gets its own session", async () => {
+  const store = await openStore({ pool, table: "read" });
+  const ids = Array.from({ length: 64 }, (_, n) => `a${n}`);
+  const times = { idleMs: minute, absoluteMs: minute };
+  await Promise.all(ids.map((id) => store.create({ id, payload: `payload of ${id}`, ...times })));
+  await store.destroy("a7");
+  const before = waits();
+  const records = await Promise.all(ids.map((id) => store.get(id)));
+  expect(waits() - before).toBe(1);
+  expect(records.map((record) => record?.payload)).toEqual(
+    ids.map((id) => (id === "a7" ? undefined : `payload of ${id}`)),
+  );
+});
+
 test("150,000 sessions are counted, walked and cleared in batches", { timeout: 120_000 }, async () => {
   const store = await openStore({ pool, table: "many", timeoutMs: 30_000 });
   const neighbour = await openStore({ pool, table: "neighbour" });

@@ -1,0 +1,174 @@
+import { dollarQuote, type Names } from "./names.js";
+import { changedColumns, clock, insertSession } from "./sql.js";
+
+/** The SQLSTATE by which the functions refuse a transaction that is not READ COMMITTED. */
+export const wrongIsolation = "SJ001";
+
+/**
+ * What must lock a user or look at several rows is a function: one round trip, and each of its statements sees what was
+ * committed before it began. That is true at READ COMMITTED alone: with a snapshot older than the lock, 50 logins at once
+ * left up to 50 sessions where 5 were allowed.
+ *
+ * Locks are taken in one order by everybody, so that nobody waits in a circle: first the user, then rows by id.
+ * Expiry is judged after the last lock, by a clock read after it.
+ */
+export function createFunctions(names: Names): string {
+  const { table } = names;
+  return `${makeRoom(names)}
+${func(
+  names,
+  names.create,
+  `p_id text, p_user text, p_payload bytea, p_idle float8, p_absolute float8, p_max bigint, p_evict boolean,
+  OUT status text, OUT session ${table}, OUT evicted text[], OUT clock timestamptz`,
+  `BEGIN
+  ${requireReadCommitted}
+  ${lockUser(names, "p_user")}
+  IF EXISTS (SELECT FROM ${table} s WHERE s.id = p_id AND s.expires_at > ${clock}) THEN
+    status := 'duplicate';
+    RETURN;
+  END IF;
+  evicted := ${names.makeRoom}(p_user, p_max, p_evict, p_id);
+  IF evicted IS NULL THEN
+    status := 'limitReached';
+    RETURN;
+  END IF;
+  clock := ${clock};
+  ${insertSession(names, {
+    id: "p_id",
+    user: "p_user",
+    payload: "p_payload",
+    idle: "p_idle",
+    absolute: "p_absolute",
+    now: "clock",
+  })}
+  RETURNING s.* INTO session;
+  IF NOT FOUND THEN
+    -- Another user's call created the id after the look above: take the evictions back and be judged again.
+    RAISE unique_violation USING MESSAGE = 'the id has just been taken';
+  END IF;
+  session.payload := NULL;
+  status := 'written';
+END`,
+)}
+${func(
+  names,
+  names.change,
+  `p_id text, p_new_id text, p_version bigint, p_payload bytea, p_sets_user boolean, p_user text, p_idle float8,
+  p_max bigint, p_evict boolean,
+  OUT status text, OUT session ${table}, OUT evicted text[], OUT clock timestamptz`,
+  `BEGIN
+  ${requireReadCommitted}
+  evicted := '{}';
+  IF p_max IS NOT NULL THEN
+    ${lockUser(names, "p_user")}
+    PERFORM FROM ${table} s WHERE s.id = p_id OR s.user_id = p_user ORDER BY s.id FOR UPDATE;
+  END IF;
+  SELECT s.* INTO session FROM ${table} s WHERE s.id = p_id FOR UPDATE;
+  clock := ${clock};
+  IF session.id IS NULL OR session.expires_at <= clock THEN
+    status := 'missing';
+    session := NULL;
+    RETURN;
+  END IF;
+  IF session.version <> p_version THEN
+    status := 'conflict';
+    RETURN;
+  END IF;
+  IF p_new_id IS NOT NULL THEN
+    DELETE FROM ${table} s WHERE s.id = p_new_id AND s.expires_at <= clock;
+    IF EXISTS (SELECT FROM ${table} s WHERE s.id = p_new_id) THEN
+      status := 'duplicate';
+      RETURN;
+    END IF;
+  END IF;
+  IF p_max IS NOT NULL AND session.user_id IS DISTINCT FROM p_user THEN
+    evicted := ${names.makeRoom}(p_user, p_max, p_evict, p_id);
+    IF evicted IS NULL THEN
+      status := 'limitReached';
+      RETURN;
+    END IF;
+  END IF;
+  UPDATE ${table} s SET
+    id = coalesce(p_new_id, s.id),
+    ${changedColumns({ payload: "p_payload", setsUser: "p_sets_user", user: "p_user", idle: "p_idle", now: "clock" })}
+  WHERE s.id = p_id RETURNING s.* INTO session;
+  IF p_payload IS NOT NULL THEN
+    -- The caller has it: spare the way back.
+    session.payload := NULL;
+  END IF;
+  status := 'written';
+END`,
+)}
+${func(
+  names,
+  names.destroyByUser,
+  "p_user text, p_except text, OUT id text",
+  `BEGIN
+  ${requireReadCommitted}
+  ${lockUser(names, "p_user")}
+  PERFORM FROM ${table} s WHERE s.user_id = p_user ORDER BY s.id FOR UPDATE;
+  RETURN QUERY WITH ended AS (
+    DELETE FROM ${table} s
+    WHERE s.user_id = p_user AND s.id IS DISTINCT FROM p_except AND s.expires_at > ${clock}
+    RETURNING s.id, s.created_at
+  ) SELECT e.id FROM ended e ORDER BY e.created_at, e.id;
+END`,
+  "SETOF text",
+)}`;
+}
+
+/**
+ * Makes room for one more session of a user who is locked; answers the ids that had to go, or NULL when that is not
+ * allowed.
+ *
+ * The rows are locked before any is chosen: a chosen one that is renamed meanwhile would escape.
+ */
+function makeRoom(names: Names): string {
+  const { table } = names;
+  const others = "s.user_id = p_user AND s.id <> p_keep";
+  return func(
+    names,
+    names.makeRoom,
+    "p_user text, p_max bigint, p_evict boolean, p_keep text, OUT evicted text[]",
+    `DECLARE
+  clock timestamptz := ${clock};
+  surplus bigint;
+BEGIN
+  evicted := '{}';
+  SELECT count(*) + 1 - p_max INTO surplus FROM ${table} s WHERE ${others} AND s.expires_at > clock;
+  IF surplus <= 0 THEN
+    RETURN;
+  END IF;
+  IF NOT p_evict THEN
+    evicted := NULL;
+    RETURN;
+  END IF;
+  PERFORM FROM ${table} s WHERE ${others} ORDER BY s.id FOR UPDATE;
+  clock := ${clock};
+  SELECT count(*) + 1 - p_max INTO surplus FROM ${table} s WHERE ${others} AND s.expires_at > clock;
+  WITH gone AS (
+    DELETE FROM ${table} d WHERE d.id IN (
+      SELECT s.id FROM ${table} s WHERE ${others} AND s.expires_at > clock
+      ORDER BY s.created_at, s.id LIMIT greatest(surplus, 0)
+    ) RETURNING d.id, d.created_at
+  ) SELECT coalesce(array_agg(g.id ORDER BY g.created_at, g.id), '{}') INTO evicted FROM gone g;
+END`,
+  );
+}
+
+const requireReadCommitted = `IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'Sojourn needs the isolation level READ COMMITTED' USING ERRCODE = '${wrongIsolation}';
+  END IF;`;
+
+function lockUser({ fingerprint }: Names, user: string): string {
+  // The seed is cut to what a bigint holds.
+  const seed = BigInt.asIntN(63, BigInt(`0x${fingerprint}`));
+  return `PERFORM pg_advisory_xact_lock(hashtextextended(${user}, ${seed}));`;
+}
+
+function func(names: Names, name: string, parameters: string, body: string, returns?: string): string {
+  const result = returns === undefined ? "" : ` RETURNS ${returns}`;
+  return `CREATE OR REPLACE FUNCTION ${name}(
+  ${parameters}
+)${result} LANGUAGE plpgsql AS ${dollarQuote(names, body)};`;
+}
