@@ -19,7 +19,7 @@ export type JoinResult =
   | { readonly status: "full" }
   | { readonly status: "abandoned" };
 
-/** What has become of a member, by its record. `pending`: its record is about to name this user. */
+/** What has become of a member, by its record. `pending`: the record may be about to name this user. */
 export interface Surveyed {
   readonly member: Member;
   readonly state: "live" | "pending" | "ended" | "corrupt";
@@ -57,8 +57,10 @@ export class Memberships {
       const joined = { status: "joined", evicted: [] } as const;
       if (!this.#needsCensus(members.length, limit)) return { members: [...members, member], result: joined };
 
+      await this.#settle(members);
       const surveyed = await this.survey(userId, members);
-      const present = surveyed.filter(({ state }) => state !== "ended").map((survey) => survey.member);
+      const isPresent = ({ state }: Surveyed): boolean => state === "live" || state === "corrupt";
+      const present = surveyed.filter(isPresent).map((survey) => ({ ...survey.member, isMoving: false }));
       const surplus = limit === undefined ? 0 : present.length + 1 - limit.max;
       if (surplus > 0 && limit?.whenReached === "reject") return { result: { status: "full" } };
       const evicted = present.sort(byAge).slice(0, Math.max(surplus, 0));
@@ -95,11 +97,22 @@ export class Memberships {
     });
   }
 
-  /** Takes out all members but one. */
+  /** Announces that the member's record is about to name another user. @returns false when it is no member */
+  mark(userId: string, place: Place, first?: UserSlot): Promise<boolean> {
+    // Written also where it is marked already: who has settled that mark must see a new one.
+    return this.#change(userId, first, async (members) => {
+      if (!members.some((member) => isSame(member, place))) return { result: false };
+      const marked = members.map((member) => (isSame(member, place) ? { ...member, isMoving: true } : member));
+      return { members: marked, result: true };
+    });
+  }
+
+  /** Takes out all members but one. Their records are not yet buried. */
   empty(userId: string, except: string | undefined): Promise<readonly Member[]> {
     return this.#change<readonly Member[]>(userId, undefined, async (members) => {
       const removed = members.filter(({ id }) => id !== except);
       if (removed.length === 0) return { result: [] };
+      await this.#settle(removed);
       return { members: members.filter(({ id }) => id === except), result: removed };
     });
   }
@@ -121,10 +134,9 @@ export class Memberships {
   }
 
   /**
-   * Removes the records of members that have been taken out. Without it, one that is moving to another user at this very
-   * moment would be back.
+   * Removes the records of members that have been taken out: nothing brings them back.
    *
-   * @returns the ids of those that this has ended
+   * @returns the ids of those that were alive
    */
   async bury(userId: string, members: readonly Member[]): Promise<string[]> {
     const buried = await Promise.all(members.map((member) => this.#buryOne(userId, member)));
@@ -141,10 +153,8 @@ export class Memberships {
       const session = slot.value;
       const isTheirs = session?.userId === userId && session.nonce === member.nonce;
       if (isTheirs) return { member, state: this.isOver(session) ? "ended" : "live", slot, error: undefined };
-      const isPending = member.pendingUntil !== undefined && this.#clock.now() < member.pendingUntil;
-      return { member, state: isPending ? "pending" : "ended", slot, error: undefined };
+      return { member, state: member.isMoving ? "pending" : "ended", slot, error: undefined };
     } catch (error) {
-      // The kit's brand check narrows to what onCorrupt is told.
       if (isSessionError(error, "CORRUPT")) return { member, state: "corrupt", slot: undefined, error };
       throw error;
     }
@@ -153,9 +163,28 @@ export class Memberships {
   async #buryOne(userId: string, member: Member): Promise<boolean> {
     for (let attempt = 0; ; attempt++) {
       const { state, slot } = await this.#surveyOne(userId, member);
-      if (state === "pending") return true;
       if (state !== "live" || slot === undefined) return false;
       if (await this.#items.remove(slot)) return true;
+      await backOff(attempt);
+    }
+  }
+
+  /**
+   * Makes sure that no record of a member changes hands before the user's item has changed: whoever moves one has to mark
+   * it first, and has to begin anew when the record was written since. So who takes members out knows whose they are.
+   */
+  async #settle(members: readonly Member[]): Promise<void> {
+    await Promise.all(members.filter(({ isMoving }) => isMoving).map(({ id }) => this.#settleOne(id)));
+  }
+
+  async #settleOne(id: string): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      const slot = await this.#items.session(id).catch(ignoreCorrupt);
+      if (slot?.value === undefined) return;
+      // A rename has written the record, and nobody moves it meanwhile.
+      const { claimedUntil } = slot.value;
+      if (claimedUntil !== undefined && this.#clock.now() < claimedUntil) return;
+      if (await this.#items.saveSession(slot, slot.value)) return;
       await backOff(attempt);
     }
   }
@@ -206,6 +235,10 @@ export async function backOff(attempt: number): Promise<void> {
 export function contention(): SessionError {
   const message = `@sojourn/memcached: other writers of one session or user were faster for ${contentionMs} ms`;
   return new SessionError("CONFLICT", message);
+}
+
+function ignoreCorrupt(error: unknown): undefined {
+  if (!isSessionError(error, "CORRUPT")) throw error;
 }
 
 function byAge(a: Member, b: Member): number {

@@ -24,8 +24,8 @@ export interface Member {
   readonly createdAt: number;
   /** Not before this does the session end; the item itself lives as long as its longest member. */
   readonly expiresAt: number;
-  /** A session that is moving in: until when its record may still name the former user. */
-  readonly pendingUntil: number | undefined;
+  /** Set before its record passes to or from another user: that may be about to happen, or have happened. */
+  readonly isMoving: boolean;
 }
 
 /*
@@ -83,9 +83,13 @@ export function decodeSession(item: Buffer): { generation: string; value: Stored
 }
 
 export function encodeMembers(members: readonly Member[], generation: string): Buffer {
-  const places = members.map(({ id, nonce, createdAt, expiresAt, pendingUntil }) =>
-    pendingUntil === undefined ? [id, nonce, createdAt, expiresAt] : [id, nonce, createdAt, expiresAt, pendingUntil],
-  );
+  const places = members.map(({ id, nonce, createdAt, expiresAt, isMoving }) => [
+    id,
+    nonce,
+    createdAt,
+    expiresAt,
+    isMoving ? 1 : 0,
+  ]);
   return Buffer.from(JSON.stringify([userFormat, generation, ...places]));
 }
 
@@ -97,9 +101,9 @@ export function decodeMembers(item: Buffer): { generation: string; value: readon
 }
 
 function readMember(place: unknown): Member {
-  const [id, nonce, createdAt, expiresAt, pendingUntil] = Array.isArray(place) ? (place as unknown[]) : [];
+  const [id, nonce, createdAt, expiresAt, isMoving] = Array.isArray(place) ? (place as unknown[]) : [];
   if (!isText(id) || !isText(nonce) || !isNumber(createdAt) || !isNumber(expiresAt)) throw corrupt();
-  return { id, nonce, createdAt, expiresAt, pendingUntil: isNumber(pendingUntil) ? pendingUntil : undefined };
+  return { id, nonce, createdAt, expiresAt, isMoving: isMoving === 1 };
 }
 
 function parse(item: Buffer, end: number, format: string): unknown[] {

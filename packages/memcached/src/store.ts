@@ -38,7 +38,7 @@ import { Wire } from "./wire.js";
 /** For so many sessions a process remembers the user, and so reads record and user's item in one wait. */
 const rememberedSessions = 10_000;
 
-/** How long a rename, or a move to another user, may take between its first write and the one that decides. */
+/** How long a create or a rename may take between its first write and the one that decides. */
 const claimMs = 3 * contentionMs;
 
 /** A session as it was found, with the items that it takes to change it. */
@@ -338,17 +338,18 @@ export class MemcachedStore implements SessionStore {
     const { userId, nonce } = session;
     if (userId === undefined) return { slot, users, session, isPending: false };
     this.#userOf.set(id, userId);
-    const userSlot = users.get(userId) ?? (await this.#items.user(userId));
+    const isNamedIn = (userSlot: UserSlot | undefined): boolean =>
+      userSlot?.value?.some((member) => isSame(member, { id, nonce })) === true;
+    if (isNamedIn(users.get(userId))) return { slot, users, session, isPending: false };
+
+    // What was read together with the record may be older than the record.
+    const userSlot = await this.#items.user(userId);
     users.set(userId, userSlot);
-    if (userSlot.value?.some((member) => isSame(member, { id, nonce }))) {
-      return { slot, users, session, isPending: false };
-    }
-    // Not named: dead, unless it moved to another user between the two readings.
+    if (isNamedIn(userSlot)) return { slot, users, session, isPending: false };
+
+    // Dead, unless it moved to another user in between.
     const again = await this.#items.session(id);
-    if (again.value !== undefined && again.value.nonce !== nonce) {
-      users.delete(again.value.userId ?? userId);
-      return this.#judge(id, again, users);
-    }
+    if (again.value !== undefined && again.value.nonce !== nonce) return this.#judge(id, again, new Map());
     return {
       ...missing,
       slot: again,
@@ -359,7 +360,7 @@ export class MemcachedStore implements SessionStore {
   /** Whether a session is still there, so that a refusal and its reason were true at the same moment. */
   async #isAlive(id: string, { nonce, version }: StoredSession): Promise<boolean> {
     const { session } = await this.#find(id);
-    return session?.nonce === nonce && session.version === version;
+    return session?.nonce === nonce && session.version === version && !this.#isClaimed(session);
   }
 
   /** Saves a session whose user stays, and keeps the user's item as long. */
@@ -373,8 +374,8 @@ export class MemcachedStore implements SessionStore {
   }
 
   /**
-   * Gives a session to another user: into the new user's item, then the record, then out of the old one's. The record
-   * decides. `undefined`: another writer was faster.
+   * Gives a session to another user: it is put into the new user's item and marked in the old one's; the record decides;
+   * then it leaves the old one's. `undefined`: another writer was faster.
    */
   async #move(
     id: string,
@@ -385,23 +386,24 @@ export class MemcachedStore implements SessionStore {
     evicted: string[],
   ): Promise<UpdateResult | undefined> {
     const moved = { ...changed, nonce: newNonce() };
-    const { userId } = moved;
-    const member = { ...memberOf(id, moved), pendingUntil: this.#clock.now() + claimMs };
-    if (userId !== undefined) {
-      const joined = await this.#memberships.join(userId, member, { limit }, users.get(userId));
-      if (joined.status !== "joined") {
-        return (await this.#isAlive(id, session)) ? { status: "limitReached" } : undefined;
-      }
-      evicted.push(...(await committed(this.#memberships.bury(userId, joined.evicted))));
+    const [from, to] = [session.userId, moved.userId];
+    const place = { id, nonce: session.nonce };
+    const member = { ...memberOf(id, moved), isMoving: true };
+    const [joined, isMarked] = await Promise.all([
+      to === undefined ? undefined : this.#memberships.join(to, member, { limit }, users.get(to)),
+      from === undefined || this.#memberships.mark(from, place, users.get(from)),
+    ]);
+    if (joined !== undefined && joined.status !== "joined") {
+      return (await this.#isAlive(id, session)) ? { status: "limitReached" } : undefined;
     }
-    if ((await this.#items.saveSession(slot, moved)) === undefined) {
-      if (userId !== undefined) await this.#memberships.leave(userId, member);
+    if (to !== undefined && joined !== undefined) {
+      evicted.push(...(await committed(this.#memberships.bury(to, joined.evicted))));
+    }
+    if (!isMarked || (await this.#items.saveSession(slot, moved)) === undefined) {
+      if (to !== undefined) await this.#memberships.leave(to, member);
       return undefined;
     }
-    if (session.userId !== undefined) {
-      const place = { id, nonce: session.nonce };
-      await committed(this.#memberships.leave(session.userId, place, users.get(session.userId)));
-    }
+    if (from !== undefined) await committed(this.#memberships.leave(from, place));
     return { status: "updated", record: this.#record(id, moved), evicted };
   }
 
@@ -513,7 +515,7 @@ function isConflict({ version }: StoredSession, { expectedVersion }: UpdateOptio
 }
 
 function memberOf(id: string, { nonce, createdAt, expiresAt }: StoredSession): Member {
-  return { id, nonce, createdAt, expiresAt, pendingUntil: undefined };
+  return { id, nonce, createdAt, expiresAt, isMoving: false };
 }
 
 function newNonce(): string {
