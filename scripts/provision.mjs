@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 
 /**
  * @typedef {object} Requirement
@@ -22,6 +23,11 @@ import path from "node:path";
  * @property {() => void} [install] - for what apt does not have; throws when it fails
  * @property {string} help - what to do by hand
  */
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const fixtures = path.join(root, "test-fixtures");
+const cache = path.join(root, "node_modules/.cache/sojourn");
+const ferretDB = path.join(cache, "bin", process.platform === "win32" ? "ferretdb.exe" : "ferretdb");
 
 /** @type {Requirement[]} */
 const requirements = [
@@ -52,6 +58,27 @@ const requirements = [
     isPresent: () => hasBinary(["mariadbd"]),
     aptPackage: "mariadb-server",
     help: "install mariadb-server",
+  },
+  {
+    name: "FerretDB (for MongoDB)",
+    variable: "SOJOURN_TEST_MONGODB_URL",
+    isPresent: () => isExecutable(ferretDB),
+    install: () => run("go", ["build", "-o", ferretDB, "."], path.join(fixtures, "ferretdb")),
+    help: "install Go 1.24 or later",
+  },
+  {
+    name: "mongo-java-server (for MongoDB)",
+    variable: "SOJOURN_TEST_MONGODB_URL",
+    isPresent: () => hasBinary(["java"]) && existsSync(path.join(cache, "mongo-java-server")),
+    install: () => {
+      const directory = path.join(fixtures, "mongo-java-server");
+      run(
+        "mvn",
+        ["-q", "-B", "dependency:copy-dependencies", `-DoutputDirectory=${cache}/mongo-java-server`],
+        directory,
+      );
+    },
+    help: "install Maven and a JDK of 17 or later",
   },
   {
     name: "Chromium",
@@ -158,6 +185,17 @@ function isExecutable(file) {
   } catch {
     return false;
   }
+}
+
+/**
+ * Runs a command to its end; throws with the last line that it wrote when it fails.
+ *
+ * @param {string} command @param {string[]} args @param {string} cwd
+ */
+function run(command, args, cwd) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8" });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${stdout}${stderr}`.trim().split("\n").at(-1));
 }
 
 /** @param {string} line */

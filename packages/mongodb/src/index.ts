@@ -1,0 +1,2 @@
+export type { MongoStoreOptions } from "./options.js";
+export { MongoStore } from "./store.js";
