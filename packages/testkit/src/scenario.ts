@@ -20,6 +20,8 @@ export interface Operation {
   readonly verb: string;
   /** The session that it acts on, if it is one. */
   readonly id?: string | undefined;
+  /** The id that it gives a session, if it renames one. */
+  readonly newId?: string | undefined;
   /** The user that it acts on or gives the session to, if there is one. */
   readonly userId?: string | undefined;
   run(store: SessionStore, pass: Pass): Promise<unknown>;
@@ -64,6 +66,7 @@ export const operations = {
     name: `rename ${id} to ${newId}`,
     verb: "rename",
     id,
+    newId,
     userId: change?.userId ?? undefined,
     run: (store) => store.rename(id, newId, change, options),
   }),

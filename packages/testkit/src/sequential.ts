@@ -22,7 +22,8 @@ export type Judge = (observation: Observation) => void;
  *
  * An order counts only if it keeps what was observed to precede. A store whose index is `eventual` is allowed what the
  * contract allows it: a write may miss a session that is being renamed, a session created during `destroyByUser` may be
- * ended unreported, and a session renamed may be read under both ids for a moment.
+ * ended unreported, and a session renamed may be read under both ids for a moment, also when the rename then comes to
+ * nothing: a create of the new id may have found it taken.
  */
 export async function judgeOf(scenario: Scenario, capabilities: StoreCapabilities): Promise<Judge> {
   const { operations } = scenario;
@@ -92,14 +93,20 @@ function variants(operation: Operation, others: readonly Operation[]): Operation
   const renamed = others.some((other) => other !== operation && other.verb === "rename" && other.id === id);
   if (verb === "update" && renamed) return [operation, { ...operation, run: async () => ({ status: "missing" }) }];
   if (verb === "touch" && renamed) return [operation, { ...operation, run: async () => false }];
-  const loggedOut = others.some((other) => other.verb === "destroyByUser" && other.userId === userId);
-  if (verb !== "create" || id === undefined || userId === undefined || !loggedOut) return [operation];
-  const createAndEnd: Operation["run"] = async (store, pass) => {
-    const result = await run(store, pass);
-    await store.destroy(id);
-    return result;
-  };
-  return [operation, { ...operation, run: createAndEnd }];
+  if (verb !== "create" || id === undefined) return [operation];
+  const allowed = [operation];
+  if (others.some((other) => other.newId === id)) {
+    allowed.push({ ...operation, run: async () => ({ status: "duplicate" }) });
+  }
+  if (userId !== undefined && others.some((other) => other.verb === "destroyByUser" && other.userId === userId)) {
+    const createAndEnd: Operation["run"] = async (store, pass) => {
+      const result = await run(store, pass);
+      await store.destroy(id);
+      return result;
+    };
+    allowed.push({ ...operation, run: createAndEnd });
+  }
+  return allowed;
 }
 
 function keeps(order: readonly number[], precedes: (first: number, second: number) => boolean): boolean {

@@ -105,12 +105,12 @@ async function raceAll({ store, open, pass }: CaseContext, scenarios: readonly T
 }
 
 async function exploreAll(
-  { harness, freshNamespace, rounds }: CaseContext,
+  { harness, freshNamespace, rounds, pass }: CaseContext,
   scenarios: readonly Tagged[],
 ): Promise<void> {
-  const { openStepped, pass } = harness;
+  const { openStepped } = harness;
   // Where time passes only when told the backend is in this process, and all schedules cost little.
-  const real = pass === undefined;
+  const real = harness.pass === undefined;
   const options = real ? { sample: { schedules: Math.max(1, Math.round(rounds / 2)) }, blockedAfterMs: 1_000 } : {};
   for (const tagged of real ? spread(scenarios, rounds * 4) : scenarios) {
     await explore(
@@ -122,7 +122,7 @@ async function exploreAll(
             assert.ok(openStepped !== undefined);
             return openStepped.call(harness, namespace, step);
           },
-          ...(pass !== undefined && { pass: pass.bind(harness) }),
+          pass,
         };
       },
       options,
