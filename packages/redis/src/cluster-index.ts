@@ -38,7 +38,12 @@ export interface Joined {
   readonly victims: readonly Member[];
 }
 
-export type JoinResult = Joined | { readonly status: "limitReached" | "ended" };
+export type JoinResult =
+  | Joined
+  /** `duplicate`: one of the sessions that take the places has this very id. */
+  | { readonly status: "limitReached" | "duplicate" }
+  /** What it replaces has been ordered dead. */
+  | { readonly status: "ended" };
 
 /** The indexes of users on a Cluster, and what it takes to keep them true although records lie on other nodes. */
 export class ClusterIndex {
@@ -60,8 +65,8 @@ export class ClusterIndex {
       if (status === "full") {
         const counted = rest.map((text) => ({ ...parseMember(String(text)), score: Number.MAX_SAFE_INTEGER }));
         const { removed } = await this.examine(operation, userId, counted, now, (key) => this.#head(operation, key));
-        if (removed === 0) return { status: "limitReached" };
-        continue;
+        if (removed > 0) continue;
+        return { status: counted.some((member) => member.id === id) ? "duplicate" : "limitReached" };
       }
       const [membership = "", count, ...others] = rest.map(String);
       const victims = others.slice(0, Number(count)).map(parseMember);
@@ -92,7 +97,7 @@ export class ClusterIndex {
   async kill(operation: string, members: readonly Member[]): Promise<Member[]> {
     const results = await Promise.all(
       members.map(({ id, membership }) =>
-        this.#connection.script(operation, recordSteps.kill, [this.#session(id)], [membership]),
+        this.#connection.script(operation, recordSteps.kill, [this.#session(id)], [membership, joinForMs]),
       ),
     );
     return members.filter((_, n) => results[n]?.status === "killed");
@@ -122,6 +127,12 @@ export class ClusterIndex {
     if (readOwnership(head ?? Buffer.alloc(0))?.membership !== member.membership) {
       await this.remove(operation, userId, [member]);
     }
+  }
+
+  /** Whether a member has been ordered dead, or is none any more. */
+  async isOrderedDead(operation: string, userId: string, { text }: Pick<Member, "text">): Promise<boolean> {
+    const score = await this.#connection.command({ operation }, "ZSCORE", this.#index(userId), text);
+    return score === null || Number(String(score)) < 0;
   }
 
   /** All members, and when that was. */
@@ -161,7 +172,7 @@ export class ClusterIndex {
         if (ownership && ownership.expiresAt > member.score) {
           repairs.push(this.raise(operation, userId, member.text, ownership.expiresAt));
         }
-      } else if (isLeftOver(member, now)) gone.push(member);
+      } else if (isLeftOver(member, now) || (!isRecord && member.score < now)) gone.push(member);
     }
     await Promise.all([this.remove(operation, userId, gone), ...repairs]);
     return { owned, removed: gone.length };

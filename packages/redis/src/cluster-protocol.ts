@@ -57,7 +57,11 @@ export class ClusterProtocol implements SessionProtocol {
       return { status: "created", record: newRecord(session, now, now), evicted: [] };
     }
     const joined = await this.#index.join("create", userId, { id, limit, random, expires: lifetimeMs });
-    if (joined.status !== "joined") return { status: "limitReached" };
+    if (joined.status !== "joined") {
+      return {
+        status: joined.status === "duplicate" || (await this.#isTaken("create", id)) ? "duplicate" : "limitReached",
+      };
+    }
     const { membership, notAfter, createdAt, victims } = joined;
     const times = [createdAt + lifetimeMs, createdAt, createdAt, createdAt + absoluteMs];
     const args = [membership, notAfter, ...times, 1, userId, payload];
@@ -202,18 +206,21 @@ export class ClusterProtocol implements SessionProtocol {
     { now, rest }: ScriptReply,
   ): Promise<UpdateResult | undefined> {
     const userId = change.userId ?? undefined;
-    const { createdAt, expiresAt, endsAt } = readRecord(id, asBuffer(rest[0]), now);
+    const old = readRecord(id, asBuffer(rest[0]), now);
+    const moved = changed(old, id, change, now);
     if (userId === undefined) throw new TypeError("a session moves to a user");
-    const expires = change.idleMs === undefined ? expiresAt : Math.min(now + change.idleMs, endsAt);
+    const { createdAt, expiresAt: expires } = moved;
     const joined = await this.#index.join("update", userId, { id, limit: options.limit, random, createdAt, expires });
     if (joined.status !== "joined") return { status: "limitReached" };
     const reply = await this.#write(id, change, options, random, joined);
-    if (reply.status !== "written") {
+    if (reply.status !== "written" && reply.status !== "ended") {
       await this.#index.leave("update", userId, joined);
       return reply.status === "lost" ? undefined : this.#updated(id, change, reply);
     }
-    const record = readRecord(id, asBuffer(reply.rest[0]), reply.now, change.payload);
-    const before = memberOf(id, reply.rest[1]);
+    const written = reply.status === "written";
+    // Ended on its way by whoever logged the new user out or needed the place: moved first, then ended.
+    const record = written ? readRecord(id, asBuffer(reply.rest[0]), reply.now, change.payload) : moved;
+    const before = memberOf(id, written ? reply.rest[1] : rest[0]);
     await Promise.all([
       this.#index.evict("update", userId, joined.victims),
       before.userId === undefined ? undefined : this.#index.remove("update", before.userId, [before]),
@@ -253,17 +260,24 @@ export class ClusterProtocol implements SessionProtocol {
             replaces: moves ? undefined : before.text,
           });
     if (joined !== undefined && joined.status !== "joined") {
-      await unclaim();
-      return { status: joined.status === "ended" ? "missing" : "limitReached" };
+      const [isTaken] = await Promise.all([this.#isTaken("rename", newId), unclaim()]);
+      if (joined.status === "ended") return { status: "missing" };
+      return { status: isTaken ? "duplicate" : joined.status };
     }
     const takeBack = async (): Promise<void> => {
       if (joined && userId !== undefined) await this.#index.leave("rename", userId, joined);
     };
     const membership = joined?.membership ?? noMembership(random);
     const put = await this.#put(renamed, membership, joined?.notAfter ?? now + joinForMs);
-    if (put === "duplicate") {
-      await Promise.all([takeBack(), unclaim()]);
-      return { status: "duplicate" };
+    if (put === "duplicate" || put === "late") {
+      const [unclaimed, isDead] = await Promise.all([
+        unclaim(),
+        before.userId !== undefined && this.#index.isOrderedDead("rename", before.userId, before),
+        takeBack(),
+      ]);
+      if (put === "late") throw tooLate("rename");
+      // Whoever took the new id may have done so by evicting this session.
+      return { status: isDead || unclaimed.status === "missing" ? "missing" : "duplicate" };
     }
     const finished = await this.#run("rename", steps.finishRename, id, [random]);
     if (finished.status !== "finished") {
@@ -275,8 +289,7 @@ export class ClusterProtocol implements SessionProtocol {
       before.userId === undefined ? undefined : this.#index.remove("rename", before.userId, [before]),
       userId === undefined ? undefined : this.#index.evict("rename", userId, victims),
     ]);
-    // Logged out before the new record was written: dead under both ids.
-    if (put === "ended" || put === "late") return { status: "missing" };
+    // Where the put answered "ended", the session was logged out or evicted under its new id before that was written.
     return { status: "renamed", record: renamed, evicted: victims.map((victim) => victim.id) };
   }
 
@@ -302,6 +315,12 @@ export class ClusterProtocol implements SessionProtocol {
       joined?.membership ?? "",
       joined?.notAfter ?? "",
     ]);
+  }
+
+  /** A live session has the id. What the limit refuses is a duplicate first. */
+  async #isTaken(operation: string, id: string): Promise<boolean> {
+    const stored = asBuffer(await this.#connection.command({ operation }, "GETRANGE", this.#session(id), 0, 0));
+    return stored.length > 0 && !isTombstone(stored);
   }
 
   #run(operation: string, step: Script, id: string, args: (string | number)[]): Promise<ScriptReply> {

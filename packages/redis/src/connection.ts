@@ -68,10 +68,17 @@ export class Connection {
     }
   }
 
-  /** The server's clock, asked only when the estimate is old. */
+  /** The server's clock, asked only when the estimate will not do. */
   async now(operation: string): Promise<number> {
-    if (this.clock.isStale()) this.clock.observe(readTime(await this.command({ operation }, "TIME")));
+    if (this.clock.isUncertain()) await this.askTime(operation);
     return this.clock.now();
+  }
+
+  async askTime(operation: string): Promise<void> {
+    const askedAt = performance.now();
+    // TIME answers seconds and microseconds.
+    const [seconds, micros] = (await this.command({ operation }, "TIME")) as [Buffer, Buffer];
+    this.clock.observe(Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000), askedAt);
   }
 
   /** Runs a script by its digest; a server that does not know it is sent its text. */
@@ -83,11 +90,12 @@ export class Connection {
   ): Promise<ScriptReply> {
     const options: CommandOptions = { operation, writes: true };
     const call = [keys.length, ...keys, ...args];
+    const askedAt = performance.now();
     try {
       const reply = await this.#evaluate(options, script, call);
       if (!Array.isArray(reply)) throw new TypeError("a script answered with something else than a list");
       const [status, now, ...rest] = reply;
-      this.clock.observe(Number(now));
+      this.clock.observe(Number(now), askedAt);
       return { status: String(status), now: Number(now), rest };
     } catch (error) {
       throw this.#classify(error, options);
@@ -122,13 +130,6 @@ export class Connection {
     const failsOver = this.#client.isCluster === true || Boolean(settings.sentinels);
     return classify(error, { operation, writes, failsOver });
   }
-}
-
-/** The answer to TIME, in milliseconds. */
-export function readTime(reply: Reply): number {
-  // Seconds and microseconds.
-  const [seconds, micros] = reply as [Buffer, Buffer];
-  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
 }
 
 /** Where a script answers text, the client hands out a Buffer. */

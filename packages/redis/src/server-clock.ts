@@ -1,28 +1,37 @@
-/** How long an estimate serves before a read asks the server again, in milliseconds. */
+/** An estimate serves so long before a read asks the server again, and asks again sooner when it is less certain. */
 const freshForMs = 1_000;
+const certainWithinMs = 5;
 
 /**
  * What the server's clock shows, without asking it each time.
  *
  * Every script answers with the server's time. In between this process's monotonic clock carries it on, so the wall
- * clock of this process plays no part. The estimate lags by the way back of the last answer and never runs ahead of it.
+ * clock of this process plays no part. An answer was given after it was asked for and before it arrived, so each narrows
+ * down how far the two clocks are apart. The estimate is the earliest that it can be: it never runs ahead of the server.
  */
 export class ServerClock {
-  #serverTime = 0;
+  /** The server's time less this process's: at least, at most. */
+  #least = Number.NEGATIVE_INFINITY;
+  #most = Number.POSITIVE_INFINITY;
   #observedAt = Number.NEGATIVE_INFINITY;
 
-  /** Takes over what the server has answered, unless the estimate is known to be nearer. */
-  observe(serverTime: number): void {
-    if (!this.isStale() && serverTime <= this.now()) return;
-    this.#serverTime = serverTime;
+  /** @param askedAt - when the answer was asked for, by `performance.now()` */
+  observe(serverTime: number, askedAt: number): void {
     this.#observedAt = performance.now();
+    const least = serverTime - this.#observedAt;
+    // The server's time is cut to a millisecond.
+    const most = serverTime + 1 - askedAt;
+    // Both clocks have drifted apart, or one was set, or another server answers.
+    const contradicts = least > this.#most || most < this.#least;
+    this.#least = contradicts ? least : Math.max(least, this.#least);
+    this.#most = contradicts ? most : Math.min(most, this.#most);
   }
 
-  isStale(): boolean {
-    return performance.now() - this.#observedAt > freshForMs;
+  isUncertain(): boolean {
+    return this.#most - this.#least > certainWithinMs || performance.now() - this.#observedAt > freshForMs;
   }
 
   now(): number {
-    return Math.floor(this.#serverTime + performance.now() - this.#observedAt);
+    return Math.floor(this.#least + performance.now());
   }
 }

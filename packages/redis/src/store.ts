@@ -27,7 +27,7 @@ import {
 } from "@sojourn/core";
 import { isClusterClient } from "./client.js";
 import { ClusterProtocol } from "./cluster-protocol.js";
-import { asBuffer, Connection, readTime } from "./connection.js";
+import { asBuffer, Connection } from "./connection.js";
 import { warnOfEviction } from "./eviction.js";
 import { type Keyspace, keyspace } from "./keys.js";
 import { type RedisStoreOptions, resolveOptions } from "./options.js";
@@ -90,11 +90,7 @@ export class RedisStore implements SessionStore {
     const { clock } = this.#connection;
     const key = this.#keys.sessionPrefix + id;
     const reading = this.#connection.command({ operation: "get" }, "GET", key);
-    if (clock.isStale()) {
-      const asking = this.#connection.command({ operation: "get" }, "TIME");
-      const [, time] = await Promise.all([reading, asking]);
-      clock.observe(readTime(time));
-    }
+    if (clock.isUncertain()) await Promise.all([reading, this.#connection.askTime("get")]);
     const value = await reading;
     if (value === null || isTombstone(asBuffer(value))) return undefined;
     return readRecord(id, asBuffer(value), clock.now());

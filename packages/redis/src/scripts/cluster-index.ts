@@ -14,9 +14,9 @@ local index = KEYS[1]
 
 local function number(value) return string.format('%.0f', value) end
 
--- The index outlives its sessions by a lifetime: a touch that died half-way has prolonged a record, but not its score.
+-- The index outlives its sessions by a minute, as nodes may differ in their clocks.
 local function extend(expires)
-  local wanted = expires + math.max(expires - now, 0) + 60000
+  local wanted = expires + 60000
   if now + redis.call('PTTL', index) < wanted then redis.call('PEXPIREAT', index, number(wanted)) end
 end
 
@@ -45,7 +45,7 @@ if ARGV[7] ~= '' then
   if score and tonumber(score) < 0 then return answer('ended') end
 end
 local max, victims, live = tonumber(ARGV[1]), {}, {}
-local left_over = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. number(now), 'WITHSCORES', 'LIMIT', 0, 8)
+local left_over = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. number(now), 'WITHSCORES', 'LIMIT', 0, 500)
 if max > 0 then
   live = redis.call('ZRANGEBYSCORE', index, number(now), '+inf')
   local surplus = #live + 1 - max

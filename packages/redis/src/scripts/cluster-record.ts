@@ -54,6 +54,13 @@ local function save(r, payload)
   redis.call('SET', KEYS[1], head_of(r) .. payload, 'PXAT', string.format('%.0f', r.expires))
 end
 
+local function denies(tombstone, membership)
+  for start = 2, #tombstone, 25 do
+    if string.sub(tombstone, start, start + 24) == membership then return true end
+  end
+  return false
+end
+
 local function bury(membership, tombstone)
   redis.call('SET', KEYS[1], tombstone .. membership, 'PX', tombstone_ms)
 end
@@ -75,9 +82,7 @@ function step(lua: string, options?: ScriptOptions): Script {
 export const put: Script = step(`
 local r, failure, tombstone = read()
 if r or failure == 'corrupt' then return answer('duplicate') end
-for start = 2, #tombstone, 25 do
-  if string.sub(tombstone, start, start + 24) == ARGV[1] then return answer('ended') end
-end
+if not r and denies(tombstone, ARGV[1]) then return answer('ended') end
 if ARGV[2] ~= '' and now > tonumber(ARGV[2]) then return answer('late') end
 local base = 0
 if ARGV[5] == '' then base = now end
@@ -91,9 +96,10 @@ return answer('stored')
 `);
 
 /**
- * Ends the session if it is of this membership, or denies the membership to a put or a move that is on its way.
+ * Ends the session if it is of this membership or on its way there, or denies the membership to a put that is yet to come.
  *
- * ARGV: 1 membership. Answers `killed`, `denied`, `other`, `corrupt`.
+ * ARGV: 1 membership, 2 for how long a join may still be followed by its write. Answers `killed`, `denied`, `other`,
+ * `corrupt`.
  */
 export const kill: Script = step(
   `
@@ -103,16 +109,12 @@ if not r then
   bury(ARGV[1], tombstone)
   return answer('denied')
 end
-if r.membership == ARGV[1] then
-  bury(ARGV[1], 'T')
-  return answer('killed')
-end
-if r.pending == string.sub(ARGV[1], 14) then
-  r.pending = none
-  save_head(r)
-  return answer('denied')
-end
-return answer('other')
+local joined, random = tonumber(string.sub(ARGV[1], 1, 13)), string.sub(ARGV[1], 14)
+-- Every other write takes away what is pending. So this move would have been written: it is as if it had been.
+local arrives = r.pending == random and now <= joined + tonumber(ARGV[2])
+if r.membership ~= ARGV[1] and not arrives then return answer('other') end
+bury(ARGV[1], 'T')
+return answer('killed')
 `,
   { allowOutOfMemory: true },
 );
@@ -148,12 +150,13 @@ return answer('touched', head_of(r))
  * Update, or the beginning and the end of a move to another user.
  *
  * ARGV: 1 expected version or "", 2 idle ms or "", 3 "keep" or "set" the user, 4 user or "", 5 random, 6 "keep" or "set"
- * the payload, 7 payload, 8 the membership at the new user or "", 9 not after. Answers `moves` and the head when it needs
+ * the payload, 7 payload, 8 the membership at the new user or "", 9 not after. Answers `moves` and the record when it needs
  * that membership; `written`, the record without a payload that was set, and the head before; `lost` when the move was
- * denied or overtaken.
+ * overtaken; `ended` when it was ordered dead before it arrived.
  */
 export const write: Script = step(`
-local old, failure = read()
+local old, failure, tombstone = read()
+if not old and failure == 'missing' and ARGV[8] ~= '' and denies(tombstone, ARGV[8]) then return answer('ended') end
 if not old then return answer(failure) end
 if is_claimed(old) then return answer('missing') end
 if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= old.version then return answer('conflict', redis.call('GET', KEYS[1])) end
@@ -163,20 +166,20 @@ local sets_user, sets_payload, membership = ARGV[3] == 'set', ARGV[6] == 'set', 
 local user = sets_user and ARGV[4] or old.user
 local new = {}
 for field, value in pairs(old) do new[field] = value end
+if sets_user or sets_payload then new.version, new.pending = old.version + 1, none end
 if membership ~= '' then
   if old.pending ~= ARGV[5] or now > tonumber(ARGV[9]) then return answer('lost') end
-  new.membership, new.pending = membership, none
+  new.membership = membership
 elseif user ~= old.user and user ~= '' then
   old.pending = ARGV[5]
   save_head(old)
-  return answer('moves', before)
+  return answer('moves', redis.call('GET', KEYS[1]))
 elseif user ~= old.user then
   -- No membership: who orders the former one dead no longer means this session.
-  new.membership, new.pending = string.rep('0', 13) .. ARGV[5], none
+  new.membership = string.rep('0', 13) .. ARGV[5]
 end
 
 new.user = user
-if sets_user or sets_payload then new.version = old.version + 1 end
 if ARGV[2] ~= '' then
   new.active = now
   new.expires = math.min(now + tonumber(ARGV[2]), old.ends)
@@ -198,7 +201,7 @@ if not r then return answer(failure) end
 if is_claimed(r) then return answer('missing') end
 local record = redis.call('GET', KEYS[1])
 if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= r.version then return answer('conflict', record) end
-r.claim, r.claimed_until = ARGV[2], now + 10000
+r.claim, r.claimed_until, r.pending = ARGV[2], now + 10000, none
 save_head(r)
 return answer('claimed', record)
 `);
