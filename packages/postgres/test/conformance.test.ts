@@ -34,6 +34,8 @@ const settings = {
   IntervalStyle: "sql_standard",
   extra_float_digits: "-15",
   plan_cache_mode: "force_generic_plan",
+  "plpgsql.extra_errors": "all",
+  "plpgsql.variable_conflict": "use_column",
 };
 const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
 const { roundTrips: _, ...setOtherwise } = harnessOn(
