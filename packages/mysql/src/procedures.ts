@@ -2,9 +2,9 @@
  * The stored procedures: each verb of the contract in one round trip, in a transaction of its own.
  *
  * Every one of them first takes its locks, then reads the clock, then judges and writes. A row is locked through its
- * primary key alone, looked up by a read that locks nothing: whoever locks a secondary entry first and the row behind it
- * second meets whoever deletes the row in the opposite order. Several rows are locked in the order of their keys, and a
- * user's guard before any row.
+ * primary key alone, looked up by a read that locks nothing: whoever locks an entry of another index first and the row
+ * behind it second meets in a deadlock whoever changes that row. Several rows are locked in the order of their keys, and
+ * a user's guard before any row.
  *
  * `COALESCE(p_payload, '')`: under MariaDB's mode EMPTY_STRING_IS_NULL an empty payload arrives as NULL.
  *
@@ -45,12 +45,14 @@ const rollback = "ROLLBACK AND NO CHAIN NO RELEASE;";
 /**
  * Ends what the connection may have open, as START TRANSACTION would: without autocommit a mere SELECT opens a
  * transaction, and in an open one the isolation level cannot be set. READ COMMITTED: what is read after a lock is what
- * the lock protects, and no gap is locked.
+ * the lock protects, and no gap is locked. READ ONLY: a read-only server refuses any other transaction.
  */
-const begin = `
+const begin = (access: "READ ONLY" | "READ WRITE"): string => `
   ${commit}
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-  START TRANSACTION READ WRITE;`;
+  START TRANSACTION ${access};`;
+const beginRead = begin("READ ONLY");
+const beginWrite = begin("READ WRITE");
 
 /** A procedure that fails must not leave its transaction open on a connection that goes back to the pool. */
 const rollbackOnError = `DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ${rollback} RESIGNAL; END;`;
@@ -155,7 +157,7 @@ BEGIN
   DECLARE v_now, v_expires_at BIGINT;${limitVariables}${twinVariables}
   ${duplicateOnRace}
   ${rollbackOnError}
-  ${begin}
+  ${beginWrite}
   ${lockGuard}
   ${lockTwin("p_id")}
   ${lockSessionsOfUser}
@@ -180,7 +182,7 @@ END`,
     get: `(p_id VARBINARY(512))
 SQL SECURITY INVOKER
 BEGIN
-  ${begin}
+  ${beginRead}
   SELECT id, ${record}, ${clock} AS now_ms FROM ${sessions} WHERE id = p_id AND expires_at > ${clock};
   ${commit}
 END`,
@@ -193,7 +195,7 @@ BEGIN
   DECLARE v_payload MEDIUMBLOB;${sessionVariables}${limitVariables}${twinVariables}
   ${duplicateOnRace}
   ${rollbackOnError}
-  ${begin}
+  ${beginWrite}
   ${lockGuard}
   ${lockSession}
   IF p_new_id IS NOT NULL THEN
@@ -246,7 +248,7 @@ SQL SECURITY INVOKER
 BEGIN
   DECLARE v_is_live BOOLEAN;${sessionVariables}
   ${rollbackOnError}
-  ${begin}
+  ${beginWrite}
   ${lockSession}
   SET v_now = ${clock};
   SET v_is_live = ${isLive};
@@ -266,7 +268,7 @@ SQL SECURITY INVOKER
 BEGIN
   DECLARE v_is_live BOOLEAN;${sessionVariables}
   ${rollbackOnError}
-  ${begin}
+  ${beginWrite}
   ${lockSession}
   SET v_now = ${clock};
   SET v_is_live = ${isLive};
@@ -287,7 +289,7 @@ BEGIN
   DECLARE c_own CURSOR FOR SELECT pk FROM ${sessions} WHERE user_id = p_user_id ORDER BY pk;
   DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;
   ${rollbackOnError}
-  ${begin}
+  ${beginWrite}
   OPEN c_own;
   walk_rows: LOOP
     FETCH c_own INTO v_pk;
@@ -312,7 +314,7 @@ END`,
     list_by_user: `(p_user_id VARBINARY(512))
 SQL SECURITY INVOKER
 BEGIN
-  ${begin}
+  ${beginRead}
   SELECT id, ${record}, ${clock} AS now_ms FROM ${sessions}
     WHERE user_id = p_user_id AND expires_at > ${clock} ORDER BY created_at, id;
   ${commit}
@@ -321,7 +323,7 @@ END`,
     scan: `(p_after BIGINT UNSIGNED, p_limit BIGINT)
 SQL SECURITY INVOKER
 BEGIN
-  ${begin}
+  ${beginRead}
   SELECT pk, id, ${record}, ${clock} AS now_ms FROM ${sessions}
     WHERE pk > p_after AND expires_at > ${clock} ORDER BY pk LIMIT p_limit;
   ${commit}
@@ -330,7 +332,7 @@ END`,
     count: `()
 SQL SECURITY INVOKER
 BEGIN
-  ${begin}
+  ${beginRead}
   SELECT COUNT(*) AS sessions, COUNT(user_id) AS sessions_with_user, COUNT(DISTINCT user_id) AS users
     FROM ${sessions} WHERE expires_at > ${clock};
   ${commit}
@@ -346,10 +348,12 @@ BEGIN
   DECLARE v_done BOOLEAN DEFAULT FALSE;
   DECLARE v_lock VARCHAR(64) DEFAULT CONCAT('sojourn_sweep_${suffix}_', LEFT(SHA2(DATABASE(), 256), 24));
   DECLARE c_due CURSOR FOR SELECT pk FROM ${sessions} WHERE sweep_at <= v_now ORDER BY sweep_at LIMIT p_limit;
+  DECLARE c_unused CURSOR FOR
+    SELECT user_id FROM ${guards} WHERE used_at <= v_now - ${guardLifetimeMs} ORDER BY used_at LIMIT p_limit;
   DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ${rollback} DO RELEASE_LOCK(v_lock); RESIGNAL; END;
   IF GET_LOCK(v_lock, 0) = 1 THEN
-    ${begin}
+    ${beginWrite}
     SET v_now = ${clock};
     OPEN c_due;
     walk_rows: LOOP
@@ -372,8 +376,22 @@ BEGIN
     END LOOP;
     CLOSE c_due;
     ${commit}
-    ${begin}
-    DELETE FROM ${guards} WHERE used_at <= v_now - ${guardLifetimeMs} ORDER BY used_at LIMIT p_limit;
+    ${beginWrite}
+    SET v_done = FALSE;
+    OPEN c_unused;
+    walk_guards: LOOP
+      FETCH c_unused INTO v_user_id;
+      IF v_done THEN
+        LEAVE walk_guards;
+      END IF;
+      SET v_id = NULL;
+      SELECT user_id INTO v_id FROM ${guards} WHERE user_id = v_user_id FOR UPDATE SKIP LOCKED;
+      SET v_done = FALSE;
+      IF v_id IS NOT NULL THEN
+        DELETE FROM ${guards} WHERE user_id = v_id;
+      END IF;
+    END LOOP;
+    CLOSE c_unused;
     ${commit}
     DO RELEASE_LOCK(v_lock);
   END IF;
@@ -386,7 +404,7 @@ BEGIN
   DECLARE v_removed BIGINT;
   DECLARE v_up_to BIGINT UNSIGNED DEFAULT p_up_to;
   ${rollbackOnError}
-  ${begin}
+  ${beginWrite}
   IF v_up_to IS NULL THEN
     SELECT COALESCE(MAX(pk), 0) INTO v_up_to FROM ${sessions};
   END IF;

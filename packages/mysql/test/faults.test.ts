@@ -131,7 +131,7 @@ test("a wrong password, a database that is not there, no database", async () => 
 test("a read-only server reads, and refuses writes for good", async () => {
   const admin = openPool(server.url);
   const store = await openStore({ pool: admin, table: "replica" });
-  await store.create({ id: "s", ...session });
+  await store.create({ id: "s", userId: "u", ...session });
   await admin.query("CREATE USER reader@'127.0.0.1'");
   await admin.query("GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON sojourn.* TO reader@'127.0.0.1'");
   await admin.query("SET GLOBAL read_only = 1");
@@ -141,6 +141,8 @@ test("a read-only server reads, and refuses writes for good", async () => {
   });
   const refused = { code: "BACKEND", message: expect.stringContaining("read-only") };
   expect(await reading.get("s")).toMatchObject({ payload: "p" });
+  expect(await reading.listByUser("u")).toHaveLength(1);
+  expect(await reading.count()).toMatchObject({ sessions: 1 });
   await expect(reading.create({ id: "t", ...session })).rejects.toMatchObject(refused);
   await expect(reading.touch("s", { idleMs: hour })).rejects.toMatchObject(refused);
   await expect(reading.destroy("s")).rejects.toMatchObject(refused);

@@ -4,6 +4,7 @@ import type { MySQLStore } from "@sojourn/mysql";
 import { startMySQL } from "@sojourn/test-fixtures";
 import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, describe, expect, test } from "vitest";
+import { namesOf } from "../src/names.js";
 import { openPool, openStore, quote, selectNumber } from "./harness.js";
 
 const server = await startMySQL();
@@ -178,9 +179,8 @@ describe("sweep", () => {
     await store.create({ id: "s", ...session, idleMs: 1 });
     await sleep(5);
     const other = await pool.getConnection();
-    const [rows] = await other.query<RowDataPacket[]>("SHOW CREATE PROCEDURE " + (await sweepProcedure("leader")));
-    const lock = /'(sojourn_sweep_[^']+)'/.exec(String(rows[0]?.["Create Procedure"]))?.[1];
-    await other.query("SELECT GET_LOCK(CONCAT(?, LEFT(SHA2(DATABASE(), 256), 24)), 0)".replace("?", `'${lock}'`));
+    const prefix = `sojourn_sweep_${namesOf("leader").suffix}_`;
+    await other.query(`DO GET_LOCK(CONCAT('${prefix}', LEFT(SHA2(DATABASE(), 256), 24)), 0)`);
     expect(await store.sweep({ limit: 10 })).toEqual([]);
     await other.query("DO RELEASE_ALL_LOCKS()");
     other.release();
@@ -256,12 +256,3 @@ test("50 logins at a time while guards are swept from under them: never more tha
   }
   await crowd.end();
 });
-
-/** The name of a table's sweep procedure, quoted. */
-async function sweepProcedure(table: string): Promise<string> {
-  const [rows] = await pool.query<RowDataPacket[]>(
-    `SELECT ROUTINE_NAME AS name FROM information_schema.ROUTINES
-     WHERE ROUTINE_NAME LIKE 'sojourn_sweep_%' AND ROUTINE_DEFINITION LIKE '%${quote(table)}%'`,
-  );
-  return quote(String(rows[0]?.name));
-}
