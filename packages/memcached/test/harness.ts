@@ -59,6 +59,10 @@ export class WaitCounter {
     }
   }
 
+  get waits(): number {
+    return this.#waits;
+  }
+
   async count(operation: () => Promise<unknown>): Promise<number> {
     const before = this.#waits;
     await operation();
