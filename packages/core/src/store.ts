@@ -254,7 +254,8 @@ export interface SessionStore {
   /**
    * Walks all live sessions of this namespace, in no particular order, in bounded memory.
    *
-   * A session that lives throughout the walk is seen; one may be seen twice where the backend's own cursor does so.
+   * A session that lives under one id throughout the walk is seen; one may be seen twice where the backend's own cursor
+   * does so. One that is renamed meanwhile may be missed, or seen under both ids.
    *
    * @throws SessionError `NOT_SUPPORTED`
    */
