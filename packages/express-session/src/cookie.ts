@@ -1,0 +1,38 @@
+/** What express-session keeps of a cookie, as its `Cookie` object, as JSON, or as an application wrote it. */
+export interface CookieData {
+  readonly expires?: Date | string | number | null | undefined;
+  readonly maxAge?: unknown;
+  readonly originalMaxAge?: unknown;
+}
+
+/** A cookie as stored: `expires` is absent, for the session's deadline is it, or `null` for a browser-session cookie. */
+export interface StoredCookie extends Omit<CookieData, "expires"> {
+  readonly expires?: null;
+}
+
+/** Milliseconds until a cookie expires, by the clock that dated it; `undefined` when it ends with the browser session. */
+export function lifetimeMs(cookie: CookieData | undefined): number | undefined {
+  const { expires, maxAge } = cookie ?? {};
+  const ms = expires === null || expires === undefined ? maxAge : new Date(expires).getTime() - Date.now();
+  return typeof ms === "number" && !Number.isNaN(ms) ? Math.ceil(ms) : undefined;
+}
+
+/** Leaves the date out, so that a touch moves it without writing the payload. */
+export function toStored(cookie: CookieData): StoredCookie {
+  const { expires: _, ...rest } = cookie;
+  return lifetimeMs(cookie) === undefined ? { ...rest, expires: null } : rest;
+}
+
+/** The cookie of a session that ends in `remainingMs`, dated by this process's clock as express-session does. */
+export function fromStored(cookie: StoredCookie, remainingMs: number): CookieData {
+  return cookie.expires === null ? cookie : { ...cookie, expires: new Date(Date.now() + remainingMs) };
+}
+
+/** express-session dates a cookie by one look at the clock, and takes `originalMaxAge` from the next. */
+const maxDriftMs = 10;
+
+/** The cookie to store: `originalMaxAge` shrinks by a millisecond now and then, which is no change of anybody's. */
+export function withoutDrift(cookie: StoredCookie, before: StoredCookie | undefined): StoredCookie {
+  const drift = Number(before?.originalMaxAge) - Number(cookie.originalMaxAge);
+  return drift > 0 && drift <= maxDriftMs ? { ...cookie, originalMaxAge: before?.originalMaxAge } : cookie;
+}

@@ -1,0 +1,152 @@
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
+import type { SessionStore } from "@sojourn/core";
+import { MemoryStore } from "@sojourn/memory";
+import express5 from "express";
+import session, { type SessionOptions, type Store } from "express-session";
+import { ExpressSessionStore, type ExpressSessionStoreOptions } from "../src/index.js";
+
+// The tests' sessions hold whatever a test puts there.
+declare module "express-session" {
+  interface SessionData {
+    [key: string]: unknown;
+  }
+}
+
+type Express = typeof express5;
+
+// Express 4 is installed under another name, for which there are no types; what is used of it is as in Express 5.
+const express4 = createRequire(import.meta.url)("express4") as Express;
+
+export const expressVersions: [string, Express][] = [
+  ["Express 4", express4],
+  ["Express 5", express5],
+];
+
+/** What a request does with its session. What it returns is the response, as JSON. */
+export type Action = (req: express5.Request) => unknown;
+
+export interface App extends AsyncDisposable {
+  readonly url: string;
+  /** Errors that reached Express, late ones included. */
+  readonly errors: unknown[];
+}
+
+/** Serves each action under its name, on a port of its own. */
+export async function serve(
+  express: Express,
+  store: Store,
+  actions: Record<string, Action>,
+  options: Partial<SessionOptions> = {},
+): Promise<App> {
+  const app = express();
+  const errors: unknown[] = [];
+  app.use(session({ secret: "test", resave: false, saveUninitialized: false, store, ...options }));
+  for (const [name, action] of Object.entries(actions)) {
+    app.get(`/${name}`, (req, res, next) => {
+      Promise.resolve(action(req)).then((body) => res.json(body ?? null), next);
+    });
+  }
+  const report: express5.ErrorRequestHandler = (error: Error, _req, res, _next) => {
+    errors.push(error);
+    if (!res.headersSent) res.status(500).json({ error: error.message });
+  };
+  app.use(report);
+  const server = app.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    errors,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** A browser: keeps its cookie from one request to the next. */
+export class Browser {
+  readonly #app: App;
+  cookie: string | undefined;
+
+  constructor(app: App, cookie?: string) {
+    this.#app = app;
+    this.cookie = cookie;
+  }
+
+  async get(action: string): Promise<unknown> {
+    const headers: Record<string, string> = this.cookie === undefined ? {} : { cookie: this.cookie };
+    const response = await fetch(`${this.#app.url}/${action}`, { headers });
+    this.cookie = response.headers.getSetCookie()[0]?.split(";")[0] ?? this.cookie;
+    return response.json();
+  }
+}
+
+/** A point at which a request waits until the test lets it go on. */
+export class Barrier {
+  /** Resolves when the request has arrived. */
+  readonly arrived: Promise<void>;
+  readonly #released: Promise<void>;
+  #arrive = (): void => {};
+  release = (): void => {};
+
+  constructor() {
+    this.arrived = new Promise((resolve) => {
+      this.#arrive = resolve;
+    });
+    this.#released = new Promise((resolve) => {
+      this.release = resolve;
+    });
+  }
+
+  wait(): Promise<void> {
+    this.#arrive();
+    return this.#released;
+  }
+}
+
+/** A bridge over a memory store whose clock the test moves, with a list of the store calls made. */
+export function setUp(options: Partial<ExpressSessionStoreOptions> = {}): {
+  store: ExpressSessionStore;
+  clock: { offsetMs: number };
+  calls: string[];
+  conflicts: string[];
+} {
+  const clock = { offsetMs: 0 };
+  const calls: string[] = [];
+  const memory = new MemoryStore({ clock: { now: () => Date.now() + clock.offsetMs } });
+  // Options with a manager are not made by this function.
+  const all = { store: recording(memory, calls), sweep: false, ...options } as ExpressSessionStoreOptions;
+  const store = new ExpressSessionStore(all);
+  const conflicts: string[] = [];
+  store.manager.on("conflict", ({ reason }) => conflicts.push(reason));
+  return { store, clock, calls, conflicts };
+}
+
+type Method = (...args: unknown[]) => unknown;
+
+/** A store that notes each method called on it. */
+export function recording(store: SessionStore, calls: string[]): SessionStore {
+  return overriding(store, (method, original) => (...args) => {
+    calls.push(method);
+    return original(...args);
+  });
+}
+
+/** A store whose methods are wrapped, to fail or to wait where a test wants it. */
+export function overriding(store: SessionStore, wrap: (method: string, original: Method) => Method): SessionStore {
+  return new Proxy(store, {
+    get(target, name) {
+      // A proxy's handler knows no more of a member than that it was asked for.
+      const member = Reflect.get(target, name) as unknown;
+      return typeof member === "function" ? wrap(String(name), member.bind(target) as Method) : member;
+    },
+  });
+}
+
+export const minute = 60_000;
+export const hour: number = 60 * minute;
+export const day: number = 24 * hour;
