@@ -54,7 +54,8 @@ function startMariaDB(binary: string, { args = [], timeZone }: MySQLServerOption
 
 function serverArgs({ port, dir }: ServerPlace): string[] {
   const where = [`--datadir=${join(dir, "data")}`, `--port=${port}`, "--bind-address=127.0.0.1"];
-  const files = [`--socket=${join(dir, "socket")}`, `--pid-file=${join(dir, "pid")}`];
+  // Its own tmpdir: at start a server removes whatever temporary tables others keep there.
+  const files = [`--socket=${join(dir, "socket")}`, `--pid-file=${join(dir, "pid")}`, `--tmpdir=${dir}`];
   // A log flushed once a second survives a kill of the server, though not of the machine: enough here, and far quicker.
   const speed = ["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--skip-name-resolve"];
   return ["--no-defaults", ...runAs(), ...where, ...files, ...speed, "--skip-log-bin"];

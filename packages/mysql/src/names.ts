@@ -10,7 +10,7 @@ const maxTableLength = 57;
 /** What a store is called in SQL: identifiers come quoted. */
 export interface Names {
   readonly sessions: string;
-  /** The table with one row per user who lately gained a session under a limit: a lock that orders such steps. */
+  /** The table with a row per user of whom something was lately decided that depends on all their sessions: a lock. */
   readonly guards: string;
   procedure(verb: Verb): string;
   /** The end of the names of this table's procedures and named locks, by version and table. */
