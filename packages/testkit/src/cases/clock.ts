@@ -31,6 +31,9 @@ export const clockCases: readonly ConformanceCase[] = [1, -1].map(
       const left = read.expiresAt - read.now;
       assert.ok(left > life - 10 * minute && left <= life, `${left} ms are left of ${life}`);
       assert.ok(read.lastActiveAt <= read.now, "lastActiveAt lies in the future");
+      assert.equal(await store.touch("renamed", { idleMs: 2 * hour }), true);
+      const touched = await store.get("renamed");
+      assert.ok(touched !== undefined && touched.expiresAt - touched.now > hour, "a longer touch looked shorter");
       await outlive(100);
       assert.equal(await store.get("short"), undefined, "a node with a wrong clock kept a dead session");
       assert.deepEqual(idsOf(await store.listByUser("u")).sort(), ["renamed", "theirs"]);

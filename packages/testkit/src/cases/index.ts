@@ -1,6 +1,7 @@
 import type { ConformanceCase } from "../case.js";
 import { callCases } from "./calls.js";
 import { clockCases } from "./clock.js";
+import { crashCases } from "./crash.js";
 import { expiryCases, nativeExpiryCases } from "./expiry.js";
 import { interleavingCases } from "./interleavings.js";
 import { lifecycleCases } from "./lifecycle.js";
@@ -23,6 +24,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...touchCases,
   ...indexCases,
   ...destroyByUserCases,
+  ...crashCases,
   ...textCases,
   ...namespaceCases,
   ...payloadCases,

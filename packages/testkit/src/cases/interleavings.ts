@@ -138,7 +138,6 @@ function needsOpenStepped({ openStepped }: ConformanceHarness): string | undefin
 export const interleavingCases: readonly ConformanceCase[] = [
   {
     id: "model/random-walk",
-    promise: 1,
     title: "a long random series of operations comes out as it does on the model",
     async run({ store, pass, rounds, capabilities }) {
       const random = randomFrom(rounds);
@@ -165,28 +164,24 @@ export const interleavingCases: readonly ConformanceCase[] = [
   },
   {
     id: "model/racing-pairs",
-    promise: 1,
     title: "two operations at the same time come out as one after the other would on the model",
     run: (context) =>
       raceAll(context, scenariosOf(2, context.capabilities, beginnings.slice(0, 2)), context.rounds * 15),
   },
   {
     id: "model/racing-triples",
-    promise: 1,
     title: "three operations at the same time come out as one after the other would on the model",
     run: (context) =>
       raceAll(context, scenariosOf(3, context.capabilities, beginnings.slice(0, 2)), context.rounds * 15),
   },
   {
     id: "model/interleaved-pairs",
-    promise: 1,
     title: "two operations come out as on the model under every order in which their requests can interleave",
     needs: needsOpenStepped,
     run: (context) => exploreAll(context, scenariosOf(2, context.capabilities, beginnings)),
   },
   {
     id: "model/interleaved-triples",
-    promise: 1,
     title: "three operations come out as on the model under every order in which their requests can interleave",
     needs: needsOpenStepped,
     run: (context) =>

@@ -297,4 +297,17 @@ export const userMutants: Mutants = {
       }
     },
   },
+  "crash/after-every-request": {
+    breaks: "a change of user writes the record with one request, and the list with the next",
+    Store: class extends ForgetfulStore {
+      override async update(id: string, change: SessionChange, options?: UpdateOptions): Promise<UpdateResult> {
+        const result = await super.update(id, change, options);
+        if (result.status !== "updated" || typeof change.userId !== "string") return result;
+        this.unlisted.add(id);
+        if (this.step !== undefined) await this.step();
+        this.unlisted.delete(id);
+        return result;
+      }
+    },
+  },
 };

@@ -1,0 +1,16 @@
+import { describe, test } from "vitest";
+import { describeConformance, ModelBackend, ModelStore } from "../src/index.js";
+
+// What other test files let pass at once is really waited for here, and cases run side by side.
+const backends = new Map<string, ModelBackend>();
+describeConformance(
+  {
+    name: "the model in real time",
+    async open(namespace) {
+      const backend = backends.get(namespace) ?? new ModelBackend();
+      backends.set(namespace, backend);
+      return new ModelStore(backend);
+    },
+  },
+  { describe, test },
+);
