@@ -1,0 +1,72 @@
+import { Cluster, Redis } from "ioredis";
+import { describe, expect, it } from "vitest";
+import { RedisStore, type RedisStoreOptions } from "../src/index.js";
+import { keyspace } from "../src/keys.js";
+import { resolveOptions } from "../src/options.js";
+
+const client = new Redis({ lazyConnect: true });
+
+describe("options", () => {
+  it("have defaults, and are not changed", () => {
+    const options = Object.freeze({ client });
+    expect(resolveOptions(options)).toEqual({ client, prefix: "sojourn", timeoutMs: 2_000, singleSlot: false });
+  });
+
+  it.each<[string, object]>([
+    ["client", {}],
+    ["client", { client: "redis://localhost" }],
+    ["client", { client: new Redis({ lazyConnect: true, keyPrefix: "x:" }) }],
+    ["client", { client: new Cluster([], { lazyConnect: true, redisOptions: { keyPrefix: "x:" } }) }],
+    ["client", { client: new Cluster([], { lazyConnect: true, scaleReads: "slave" }) }],
+    ["prefix", { client, prefix: "" }],
+    ["prefix", { client, prefix: "x".repeat(513) }],
+    ["prefix", { client, prefix: "nul\0" }],
+    ["prefix", { client, prefix: 7 }],
+    ["prefix", { client, prefix: "no tag", singleSlot: true }],
+    ["prefix", { client, prefix: "{}empty", singleSlot: true }],
+    ["timeoutMs", { client, timeoutMs: 0 }],
+    ["timeoutMs", { client, timeoutMs: 1.5 }],
+    ["timeoutMs", { client, timeoutMs: 2 ** 31 }],
+    ["singleSlot", { client, singleSlot: "yes" }],
+    ["ttl", { client, ttl: 60 }],
+  ])("%s is refused: %o", (option, options) => {
+    // What a caller without types may pass.
+    const open = () => new RedisStore(options as RedisStoreOptions);
+    expect(open).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+    expect(open).toThrow(`option "${option}"`);
+  });
+
+  it("take any prefix, and send nothing", () => {
+    const store = new RedisStore({ client, prefix: 'a:*[?]"\\ 😀' });
+    expect(store.capabilities).toMatchObject({ userIndex: "atomic", limit: "atomic", clock: "server" });
+    expect(client.status).toBe("wait");
+  });
+});
+
+describe("keys", () => {
+  const prefixes = ["a", "a#", "a##", "a#s", "a#s:", "a##s:", "#", "##", "#s:", "a#u:x", "a#s:a#s:"];
+
+  it("of one namespace are never those of another, whatever the ids", () => {
+    const ids = ["", "x", "#", "#s:", "s:", "a#s:", "#s:x"];
+    const seen = new Map<string, string>();
+    for (const prefix of prefixes) {
+      const { sessionPrefix, userPrefix } = keyspace(prefix);
+      for (const id of ids) {
+        for (const key of [sessionPrefix + id, userPrefix + id]) {
+          expect(seen.get(key), `${key} of ${prefix} and ${seen.get(key)}`).toBeUndefined();
+          seen.set(key, prefix);
+        }
+      }
+    }
+  });
+
+  it("of one namespace never begin as those of another do", () => {
+    for (const one of prefixes) {
+      for (const other of prefixes) {
+        if (one === other) continue;
+        expect(keyspace(one).sessionPrefix.startsWith(keyspace(other).sessionPrefix), `${one}, ${other}`).toBe(false);
+        expect(keyspace(one).sessionPrefix.startsWith(keyspace(other).userPrefix), `${one}, ${other}`).toBe(false);
+      }
+    }
+  });
+});
