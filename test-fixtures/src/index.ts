@@ -1,6 +1,6 @@
 export { findBinary, postgresDirectories, unprivilegedUser } from "./machine.js";
 export { askMemcached, type MemcachedServerOptions, resolveMemcached, startMemcached } from "./memcached.js";
-export { findMongoDB, startFerretDB, startMongoJavaServer } from "./mongodb.js";
+export { findMongoDB, resolveMongo, startFerretDB, startMongoJavaServer } from "./mongodb.js";
 export { type MySQLServerOptions, resolveMySQL, startMySQL } from "./mysql.js";
 export { type PostgresServerOptions, resolvePostgres, startPostgres } from "./postgres.js";
 export { type RedisServerOptions, resolveRedis, startRedis } from "./redis.js";

@@ -28,6 +28,12 @@ export async function findMongoDB(): Promise<ResolvedServer | string> {
   }
 }
 
+/** A real mongod, or else FerretDB: what examples run against. */
+export async function resolveMongo(): Promise<ResolvedServer> {
+  const mongod = await findMongoDB();
+  return typeof mongod === "string" ? startFerretDB() : mongod;
+}
+
 /** FerretDB 1.24 on SQLite: a database that speaks MongoDB's protocol. What is written survives a kill. */
 export function startFerretDB(): Promise<TestServer> {
   const binary = join(cache, "bin", process.platform === "win32" ? "ferretdb.exe" : "ferretdb");

@@ -27,22 +27,26 @@ const drift = 0.000_2;
  * Our own side is the monotonic clock, which nobody sets.
  */
 export class ServerClock {
-  readonly #ask: () => Promise<Date>;
   #offset: Offset | undefined;
   #measuring: Promise<Offset> | undefined;
+  #answered: Moment = never;
 
-  /** @param ask - answers the server's time */
-  constructor(ask: () => Promise<Date>) {
-    this.#ask = ask;
-  }
-
-  /** Asks the server only when what is known has become too vague, and now and then in the background. */
-  async now(): Promise<Moment> {
+  /**
+   * Asks the server only when what is known has become too vague, and now and then in the background.
+   *
+   * @param ask - answers the server's time
+   */
+  async now(ask: () => Promise<Date>): Promise<Moment> {
     let offset = this.#offset;
-    if (offset === undefined || widthOf(aged(offset)) > 2 * precisionMs) offset = await this.#measure();
-    else if (performance.now() - offset.measuredAt > refreshAfterMs) this.#measure().catch(() => {});
+    if (offset === undefined || widthOf(aged(offset)) > 2 * precisionMs) offset = await this.#measure(ask);
+    else if (performance.now() - offset.measuredAt > refreshAfterMs) this.#measure(ask).catch(() => {});
     const { least, most, measuredAt } = aged(offset);
-    return { earliest: Math.floor(measuredAt + least), latest: Math.ceil(measuredAt + most) };
+    // A better measurement must not make the time go back.
+    this.#answered = {
+      earliest: Math.max(this.#answered.earliest, Math.floor(measuredAt + least)),
+      latest: Math.max(this.#answered.latest, Math.ceil(measuredAt + most)),
+    };
+    return this.#answered;
   }
 
   /** After a failure another server may answer, with another clock. */
@@ -50,29 +54,30 @@ export class ServerClock {
     this.#offset = undefined;
   }
 
-  #measure(): Promise<Offset> {
-    this.#measuring ??= this.#sample().finally(() => {
+  #measure(ask: () => Promise<Date>): Promise<Offset> {
+    this.#measuring ??= this.#sample(ask).finally(() => {
       this.#measuring = undefined;
     });
     return this.#measuring;
   }
 
-  async #sample(): Promise<Offset> {
-    let offset = this.#offset;
-    for (let sample = 1; sample <= maxSamples; sample++) {
+  async #sample(ask: () => Promise<Date>): Promise<Offset> {
+    for (let sample = 1; ; sample++) {
       const askedAt = performance.now();
-      const time = (await this.#ask()).getTime();
+      const time = (await ask()).getTime();
       const heardAt = performance.now();
       // The server cuts its time to whole milliseconds.
       const heard = { least: time - heardAt, most: time + 1 - askedAt, measuredAt: heardAt };
-      offset = offset === undefined ? heard : narrowed(aged(offset), heard);
-      if (widthOf(offset) <= precisionMs) break;
+      const both = this.#offset === undefined ? undefined : intersection(aged(this.#offset), heard);
+      // Where they contradict each other a clock was set, or another server answers.
+      if (both === undefined) this.#answered = never;
+      this.#offset = both ?? heard;
+      if (widthOf(this.#offset) <= precisionMs || sample === maxSamples) return this.#offset;
     }
-    this.#offset = offset;
-    // The loop has run at least once.
-    return offset as Offset;
   }
 }
+
+const never: Moment = { earliest: Number.NEGATIVE_INFINITY, latest: Number.NEGATIVE_INFINITY };
 
 function aged({ least, most, measuredAt }: Offset): Offset {
   const now = performance.now();
@@ -80,11 +85,10 @@ function aged({ least, most, measuredAt }: Offset): Offset {
   return { least: least - parted, most: most + parted, measuredAt: now };
 }
 
-/** What both say; what `heard` says where they contradict each other, because a clock was set or the server is another. */
-function narrowed(known: Offset, heard: Offset): Offset {
+function intersection(known: Offset, heard: Offset): Offset | undefined {
   const least = Math.max(known.least, heard.least);
   const most = Math.min(known.most, heard.most);
-  return least <= most ? { least, most, measuredAt: heard.measuredAt } : heard;
+  return least <= most ? { least, most, measuredAt: heard.measuredAt } : undefined;
 }
 
 function widthOf({ least, most }: Offset): number {

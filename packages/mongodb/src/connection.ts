@@ -1,5 +1,5 @@
 import { SessionError, withTimeout } from "@sojourn/core";
-import type { Collection, CollectionOptions, WriteConcernSettings } from "mongodb";
+import type { Collection, CollectionOptions, Db, Document, MongoClient, WriteConcernSettings } from "mongodb";
 import { type Moment, ServerClock } from "./clock.js";
 import type { GuardDocument, SessionDocument } from "./document.js";
 import { classify, isUnknownToServer } from "./errors.js";
@@ -21,11 +21,18 @@ const collectionOptions: CollectionOptions = {
   raw: false,
 };
 
+/** For `find`: what the driver asks for otherwise is 101 documents, and the rest in another round trip. */
+export const inOneAnswer = { batchSize: 100_000 };
+
+/** Stores on one client share what is known of its server's clock, so that times written by them agree. */
+const clocks = new WeakMap<MongoClient, ServerClock>();
+
 /** The two collections of a store, its server's clock, and the rules under which each round trip is made. */
 export class Connection {
   readonly sessions: Collection<SessionDocument>;
   readonly guards: Collection<GuardDocument>;
   readonly timeoutMs: number;
+  readonly #db: Db;
   readonly #clock: ServerClock;
   readonly #writeConcern: WriteConcernSettings;
   #indexes: Promise<void> | undefined;
@@ -37,40 +44,34 @@ export class Connection {
     this.guards = db.collection<GuardDocument>(`${collectionName}_guards`, collectionOptions);
     this.timeoutMs = timeoutMs;
     this.#writeConcern = writeConcern;
-    // `hello` needs no login and is answered by the primary; old and lesser servers know it by its former name.
-    const hello = (name: "hello" | "isMaster") =>
-      db.command({ [name]: 1 }, { readPreference: "primary", ...collectionOptions });
-    this.#clock = new ServerClock(async () => {
-      const answer = await this.read("hello", () =>
-        hello("hello").catch((error: unknown) => {
-          if (isUnknownToServer(error)) return hello("isMaster");
-          throw error;
-        }),
-      );
-      const time: unknown = answer.localTime;
-      if (time instanceof Date) return time;
-      throw new SessionError("BACKEND", "@sojourn/mongodb: the server does not say what time it is");
-    });
+    this.#db = db;
+    this.#clock = clocks.get(client) ?? new ServerClock();
+    clocks.set(client, this.#clock);
   }
 
   /** The server's time. */
-  now(): Promise<Moment> {
+  async now(): Promise<Moment> {
     this.assertOpen();
-    return this.#clock.now();
+    return this.#clock.now(() => this.#askTime());
   }
 
   /** One round trip that changes nothing. */
-  read<T>(operation: string, request: () => Promise<T>): Promise<T> {
-    return this.#run(operation, request, false);
+  async read<T>(operation: string, request: () => Promise<T>): Promise<T> {
+    this.assertOpen();
+    return this.#attempt(operation, false, request);
   }
 
   /** One round trip that writes, and has written when so many servers say so as the options ask for. */
-  write<T>(operation: string, request: (options: { writeConcern: WriteConcernSettings }) => Promise<T>): Promise<T> {
-    return this.#run(operation, () => request({ writeConcern: this.#writeConcern }), true);
+  async write<T>(
+    operation: string,
+    request: (options: { writeConcern: WriteConcernSettings }) => Promise<T>,
+  ): Promise<T> {
+    this.assertOpen();
+    return this.#attempt(operation, true, () => request({ writeConcern: this.#writeConcern }));
   }
 
   /** The indexes are there when this resolves. Without the unique one, two sessions could get one id. */
-  ensureIndexes(): Promise<void> {
+  async ensureIndexes(): Promise<void> {
     this.assertOpen();
     this.#indexes ??= createIndexes(this).catch((error: unknown) => {
       this.#indexes = undefined;
@@ -87,8 +88,23 @@ export class Connection {
     this.#isClosed = true;
   }
 
-  async #run<T>(operation: string, request: () => Promise<T>, writes: boolean): Promise<T> {
-    this.assertOpen();
+  /** `hello` needs no login, and the primary answers it. Lesser servers know it by its former name only. */
+  async #askTime(): Promise<Date> {
+    const ask = (name: string): Promise<Document> =>
+      this.#db.command({ [name]: 1 }, { ...collectionOptions, readPreference: "primary" });
+    const answer = await this.#attempt("hello", false, () =>
+      ask("hello").catch((error: unknown) => {
+        if (isUnknownToServer(error)) return ask("isMaster");
+        throw error;
+      }),
+    );
+    const time: unknown = answer.localTime;
+    if (time instanceof Date) return time;
+    throw new SessionError("BACKEND", "@sojourn/mongodb: the server does not say what time it is");
+  }
+
+  /** Not for a store that has been closed; one clock serves several stores, and outlives each. */
+  async #attempt<T>(operation: string, writes: boolean, request: () => Promise<T>): Promise<T> {
     try {
       return await withTimeout(request(), this.timeoutMs, `@sojourn/mongodb: ${operation}`);
     } catch (error) {

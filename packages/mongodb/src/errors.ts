@@ -13,7 +13,7 @@ const serverErrors: ReadonlyMap<number, Meaning> = new Map([
   ...all([64], ["UNAVAILABLE", "the write was not confirmed by enough servers", true]),
   ...all([112], ["UNAVAILABLE", "concurrent writes stood in each other's way"]),
   ...all([11_601], ["UNAVAILABLE", "the server stopped the operation", true]),
-  ...all([50, 262], ["TIMEOUT", "the server ran out of the time that it was given"]),
+  ...all([50, 262], ["TIMEOUT", "the server ran out of the time that it was given", true]),
   ...all([13], ["BACKEND", "the user lacks a permission"]),
   ...all([8_000, 18], ["BACKEND", "the server refused the login"]),
   ...all([79, 100], ["BACKEND", 'the servers cannot satisfy the option "writeConcern"']),
@@ -38,6 +38,19 @@ const driverErrors: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ["MongoClientClosedError", ["CLOSED", "the client has been closed"]],
 ]);
 
+/** What the operating system says, where the driver passes it on as it is. */
+const unreachable: ReadonlySet<string> = new Set([
+  "EAI_AGAIN",
+  "ECONNABORTED",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EPIPE",
+  "ETIMEDOUT",
+]);
+
 /**
  * Turns an error of the driver into one of ours.
  *
@@ -50,21 +63,28 @@ export function classify(error: unknown, operation: string, sent: boolean): Sess
       cause: error,
       outcomeUnknown: sent && mayBeApplied,
     });
-  const { name, code, labels } = describeError(error);
+  const { name, code, labels, systemCode } = describeError(error);
   // One that is both was confirmed by the primary and not by enough others.
   if (name === "MongoWriteConcernError" && code !== 79 && code !== 100) {
     return say(["UNAVAILABLE", "the write was not confirmed by enough servers", true]);
   }
   const known = serverErrors.get(code) ?? driverErrors.get(name);
   if (known !== undefined) return say(known);
+  if (unreachable.has(systemCode)) return say(["UNAVAILABLE", "the connection was lost", true]);
   if (labels.includes("RetryableWriteError")) return say(["UNAVAILABLE", "the server is not ready", true]);
   if (code > 0) return say(["BACKEND", `the server answered error ${code}`]);
-  return say(["BACKEND", "the driver failed", true]);
+  return say(["BACKEND", `the driver failed${name === "" ? "" : ` with a ${name}`}`, true]);
 }
 
-/** Whether a document was refused because a unique index holds its key already: what `classify` made of it, too. */
+/** Whether a document was refused because a unique index holds its key already. */
 export function isDuplicateKey(error: unknown): boolean {
-  return describeError(error instanceof SessionError ? error.cause : error).code === 11_000;
+  const { code, message } = describeError(error);
+  // FerretDB 1 answers an update that SQLite refuses as an internal error.
+  return code === 11_000 || (code === 1 && message.includes("UNIQUE constraint failed"));
+}
+
+export function isMissingCollection(error: unknown): boolean {
+  return describeError(error).code === 26;
 }
 
 /** Whether the server knows no such command, or no such option of it. */
@@ -77,13 +97,27 @@ function all(codes: readonly number[], meaning: Meaning): [number, Meaning][] {
   return codes.map((code) => [code, meaning]);
 }
 
-function describeError(error: unknown): { name: string; code: number; labels: readonly string[] } {
+interface DescribedError {
+  readonly name: string;
+  readonly message: string;
+  /** The server's, 0 when it has said nothing. */
+  readonly code: number;
+  /** The operating system's. */
+  readonly systemCode: string;
+  readonly labels: readonly string[];
+}
+
+/** The driver's error, also when it is the cause of one of ours. */
+function describeError(thrown: unknown): DescribedError {
+  const error = thrown instanceof SessionError ? thrown.cause : thrown;
   const property = (key: string): unknown =>
     typeof error === "object" && error !== null ? Reflect.get(error, key) : undefined;
-  const [name, code, labels] = [property("name"), property("code"), property("errorLabels")];
+  const [name, message, code, labels] = ["name", "message", "code", "errorLabels"].map(property);
   return {
     name: typeof name === "string" ? name : "",
+    message: typeof message === "string" ? message : "",
     code: typeof code === "number" ? code : 0,
+    systemCode: typeof code === "string" ? code : "",
     labels: Array.isArray(labels) ? labels : [],
   };
 }

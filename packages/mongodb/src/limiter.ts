@@ -7,7 +7,7 @@ import {
   type SessionLimit,
 } from "@sojourn/core";
 import type { Filter, WithId } from "mongodb";
-import type { Connection } from "./connection.js";
+import { type Connection, inOneAnswer } from "./connection.js";
 import { byAge, hasEnded, isNotExpired, type SessionDocument } from "./document.js";
 import { UserQueue } from "./user-queue.js";
 import { type ChangeRequest, changeSession, insertSession, readTarget } from "./writes.js";
@@ -117,7 +117,9 @@ export class Limiter {
     const moment = await this.#connection.now();
     const { sessions } = this.#connection;
     const found = await this.#connection.read(operation, () =>
-      sessions.find({ userId, ...isNotExpired(moment) }, { projection: { sid: 1, createdAt: 1 } }).toArray(),
+      sessions
+        .find({ userId, ...isNotExpired(moment) }, { projection: { sid: 1, createdAt: 1 }, ...inOneAnswer })
+        .toArray(),
     );
     return found.sort(byAge);
   }

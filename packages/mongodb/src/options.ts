@@ -42,10 +42,7 @@ export function resolveOptions(options: MongoStoreOptions): ResolvedOptions {
   if (typeof writeConcern !== "object" || writeConcern === null || isUnacknowledged(writeConcern)) {
     throw invalidOption(packageName, "writeConcern", 'an object such as { w: "majority" }, w not 0', writeConcern);
   }
-  // Timers take no more than 31 bits: a longer one would fire at once.
-  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 2_147_483_647) {
-    throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
-  }
+  assertTimeout(timeoutMs);
   return { ...resolvePlace(options), writeConcern, timeoutMs };
 }
 
@@ -70,6 +67,12 @@ function resolvePlace(options: MongoStoreOptions): Pick<ResolvedOptions, "client
     throw invalidOption(packageName, "collectionName", expectation, collectionName);
   }
   return { client, dbName, collectionName };
+}
+
+export function assertTimeout(timeoutMs: unknown): asserts timeoutMs is number {
+  // Timers take no more than 31 bits: a longer one would fire at once.
+  if (Number.isInteger(timeoutMs) && Number(timeoutMs) >= 1 && Number(timeoutMs) <= 2_147_483_647) return;
+  throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
 }
 
 /** Refuses what cannot be the address of a server, without showing it: it holds a password. */

@@ -1,6 +1,6 @@
-import type { IndexDescription } from "mongodb";
+import type { Collection, Document, IndexDescription } from "mongodb";
 import type { Connection } from "./connection.js";
-import { isUnknownToServer } from "./errors.js";
+import { isMissingCollection, isUnknownToServer } from "./errors.js";
 
 /**
  * How long after its end a document is removed by the server itself, where it has TTL indexes. It is the backstop for a
@@ -20,20 +20,40 @@ const guardIndexes: IndexDescription[] = [
   { key: { touchedAt: 1 }, name: "sojourn_touched", expireAfterSeconds: backstopSeconds },
 ];
 
-/** Creates what is missing; where all is there it changes nothing. Any number of processes may do so at once. */
+/**
+ * Creates what is missing, in two round trips; where all is there, one that asks for no right but to read. Any number of
+ * processes may do so at once.
+ */
 export async function createIndexes(connection: Connection): Promise<void> {
   await Promise.all([
-    create(sessionIndexes, (indexes) => connection.sessions.createIndexes(indexes)),
-    create(guardIndexes, (indexes) => connection.guards.createIndexes(indexes)),
+    createMissing(connection, connection.sessions, sessionIndexes),
+    createMissing(connection, connection.guards, guardIndexes),
   ]);
+}
 
-  async function create(indexes: IndexDescription[], request: (indexes: IndexDescription[]) => Promise<unknown>) {
-    await connection.write("ensureSchema", () =>
-      request(indexes).catch((error: unknown) => {
-        if (!isUnknownToServer(error)) throw error;
-        // A server without TTL indexes: there the sweep alone removes.
-        return request(indexes.map(({ expireAfterSeconds: _, ...index }) => index));
-      }),
-    );
+async function createMissing<T extends Document>(
+  connection: Connection,
+  collection: Collection<T>,
+  indexes: readonly IndexDescription[],
+): Promise<void> {
+  const existing = await connection.read("ensureSchema", () => indexNames(collection));
+  const missing = indexes.filter(({ name = "" }) => !existing.includes(name));
+  if (missing.length === 0) return;
+  try {
+    await connection.write("ensureSchema", () => collection.createIndexes([...missing]));
+  } catch (error) {
+    if (!isUnknownToServer(error)) throw error;
+    // A server without TTL indexes: there the sweep alone removes.
+    const plain = missing.map(({ expireAfterSeconds: _, ...index }) => index);
+    await connection.write("ensureSchema", () => collection.createIndexes(plain));
+  }
+}
+
+async function indexNames<T extends Document>(collection: Collection<T>): Promise<string[]> {
+  try {
+    return (await collection.indexes()).map(({ name }) => name ?? "");
+  } catch (error) {
+    if (isMissingCollection(error)) return [];
+    throw error;
   }
 }

@@ -8,6 +8,7 @@ import {
   type CreateOptions,
   type CreateResult,
   type DestroyByUserOptions,
+  defaultTimeoutMs,
   type EndedSession,
   type NewSession,
   type ReadManyOptions,
@@ -16,6 +17,7 @@ import {
   type ScanOptions,
   type SessionChange,
   type SessionCounts,
+  SessionError,
   type SessionRecord,
   type SessionStore,
   type StoreCapabilities,
@@ -27,7 +29,7 @@ import {
 } from "@sojourn/core";
 import { type Document, type Filter, MongoClient, type WithId } from "mongodb";
 import { precisionMs } from "./clock.js";
-import { Connection } from "./connection.js";
+import { Connection, inOneAnswer } from "./connection.js";
 import {
   byAge,
   hasEnded,
@@ -39,7 +41,7 @@ import {
   type SessionDocument,
 } from "./document.js";
 import { Limiter } from "./limiter.js";
-import { assertUrl, type MongoStoreOptions, resolveOptions } from "./options.js";
+import { assertTimeout, assertUrl, type MongoStoreOptions, resolveOptions } from "./options.js";
 import { backstopMs } from "./schema.js";
 import { changeSession, insertSession } from "./writes.js";
 
@@ -89,14 +91,7 @@ export class MongoStore implements SessionStore {
    */
   static fromUrl(url: string, options: Omit<MongoStoreOptions, "client" | "collection"> = {}): MongoStore {
     assertUrl(url);
-    // Checked before there is a client, so that none is left behind.
-    const { timeoutMs } = resolveOptions({ ...options, client: unconnected });
-    const client = new MongoClient(url, {
-      // Beyond the store's own timeout nobody waits any more: then the driver should not send it either.
-      serverSelectionTimeoutMS: timeoutMs,
-      waitQueueTimeoutMS: timeoutMs,
-      connectTimeoutMS: timeoutMs,
-    });
+    const client = createClient(url, options.timeoutMs);
     const store = new MongoStore({ ...options, client });
     store.#closeClient = () => client.close();
     return store;
@@ -176,7 +171,7 @@ export class MongoStore implements SessionStore {
     const asked = await this.#connection.now();
     const { sessions } = this.#connection;
     const documents = await this.#connection.read("listByUser", () =>
-      sessions.find({ userId, ...isNotExpired(asked) }).toArray(),
+      sessions.find({ userId, ...isNotExpired(asked) }, inOneAnswer).toArray(),
     );
     return readRecords(documents.sort(byAge), await this.#connection.now(), options);
   }
@@ -230,7 +225,7 @@ export class MongoStore implements SessionStore {
     for (;;) {
       const filter = { ...after, ...isNotExpired(await this.#connection.now()) };
       const documents = await this.#connection.read("scan", () =>
-        sessions.find(filter).sort({ _id: 1 }).limit(batchSize).toArray(),
+        sessions.find(filter, inOneAnswer).sort({ _id: 1 }).limit(batchSize).toArray(),
       );
       yield* readRecords(documents, await this.#connection.now(), options);
       const last = documents.at(-1);
@@ -242,20 +237,15 @@ export class MongoStore implements SessionStore {
   async count(): Promise<SessionCounts> {
     const live = isLive(await this.#connection.now());
     const { sessions } = this.#connection;
-    const byUser = [
-      { $match: { ...live, userId: { $exists: true } } },
-      { $group: { _id: "$userId", sessions: { $sum: 1 } } },
-      { $group: { _id: null, users: { $sum: 1 }, sessions: { $sum: "$sessions" } } },
-    ];
-    const [count, [grouped]] = await Promise.all([
+    const ofUsers = { ...live, userId: { $exists: true } };
+    // Not `distinct`, whose answer has to fit into one document.
+    const users = [{ $match: ofUsers }, { $group: { _id: "$userId" } }, { $group: { _id: null, count: { $sum: 1 } } }];
+    const [all, withUser, [distinct]] = await Promise.all([
       this.#connection.read("count", () => sessions.countDocuments(live)),
-      this.#connection.read("count", () => sessions.aggregate<Document>(byUser).toArray()),
+      this.#connection.read("count", () => sessions.countDocuments(ofUsers)),
+      this.#connection.read("count", () => sessions.aggregate<Document>(users).toArray()),
     ]);
-    return {
-      sessions: count,
-      sessionsWithUser: Number(grouped?.sessions ?? 0),
-      users: Number(grouped?.users ?? 0),
-    };
+    return { sessions: all, sessionsWithUser: withUser, users: Number(distinct?.count ?? 0) };
   }
 
   async clear(): Promise<void> {
@@ -336,5 +326,18 @@ export class MongoStore implements SessionStore {
   }
 }
 
-/** Stands for the client while options are checked; nothing is asked of it. */
-const unconnected = new MongoClient("mongodb://127.0.0.1");
+/** It connects with the first request: until then there is nothing to close. */
+function createClient(url: string, timeoutMs: unknown = defaultTimeoutMs): MongoClient {
+  assertTimeout(timeoutMs);
+  try {
+    return new MongoClient(url, {
+      // Beyond the store's own timeout nobody waits any more: then the driver should not send it either.
+      serverSelectionTimeoutMS: timeoutMs,
+      waitQueueTimeoutMS: timeoutMs,
+      connectTimeoutMS: timeoutMs,
+    });
+  } catch (error) {
+    const message = '@sojourn/mongodb: option "url" is refused by the driver; its error is the cause';
+    throw new SessionError("INVALID_OPTION", message, { cause: error });
+  }
+}

@@ -23,7 +23,8 @@ export interface Place {
 export class UserQueue {
   readonly #connection: Connection;
   readonly #userId: string;
-  #ticket: string | undefined;
+  /** Empty while we stand in no queue. */
+  #ticket = "";
   /** Tickets of those who must have died. */
   #abandoned: readonly string[] = [];
 
@@ -70,7 +71,7 @@ export class UserQueue {
     const moment = await this.#connection.now();
     const guard = await this.#connection.read(operation, () => this.#connection.guards.findOne({ _id: this.#userId }));
     const tickets = guard?.tickets ?? [];
-    return tickets.some((ticket) => ticket === this.#ticket) ? this.#ahead(tickets, moment).length : undefined;
+    return tickets.includes(this.#ticket) ? this.#ahead(tickets, moment).length : undefined;
   }
 
   /**
@@ -80,8 +81,8 @@ export class UserQueue {
    */
   async leave(operation: string): Promise<void> {
     const ticket = this.#ticket;
-    if (ticket === undefined) return;
-    this.#ticket = undefined;
+    if (ticket === "") return;
+    this.#ticket = "";
     const { guards } = this.#connection;
     try {
       const alone = await this.#connection.write(operation, (options) =>
@@ -104,14 +105,14 @@ export class UserQueue {
 
   /** Leaves the ticket where it is: what it was drawn for may still arrive. */
   abandon(): void {
-    this.#ticket = undefined;
+    this.#ticket = "";
   }
 
   /** The tickets drawn before ours whose owners may still use them. */
   #ahead(tickets: readonly string[], { earliest }: Moment): string[] {
     const isAbandoned = (ticket: string): boolean => drawnAt(ticket) <= earliest - this.graceMs;
     this.#abandoned = tickets.filter(isAbandoned);
-    const own = tickets.findIndex((ticket) => ticket === this.#ticket);
+    const own = tickets.indexOf(this.#ticket);
     return tickets.slice(0, own).filter((ticket) => !isAbandoned(ticket));
   }
 }
