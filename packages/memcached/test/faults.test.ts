@@ -186,13 +186,13 @@ describe("a server that does not do", () => {
   });
 
   test("holds smaller items than the option says: refused before one is lost, and accepted with the option", async () => {
-    const server = await start({ args: ["-I", "600k"] });
+    const server = await start({ args: ["-I", "512k"] });
     const refused = open(server.url).create({ id: "a", ...lifetime });
     await expect(refused).rejects.toMatchObject({
       code: "INVALID_OPTION",
       message: expect.stringContaining('"maxItemBytes"'),
     });
-    const store = open(server.url, { maxItemBytes: 614_400 });
+    const store = open(server.url, { maxItemBytes: 524_288 });
     const payload = "x".repeat(store.capabilities.maxPayloadBytes);
     await store.create({ ...lifetime, id: "a", userId: "\u0001".repeat(512), payload });
     expect((await store.get("a"))?.payload).toBe(payload);

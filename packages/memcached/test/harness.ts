@@ -47,10 +47,12 @@ export class WaitCounter {
       const onResponse = server.onResponse.bind(server);
       const write = server.write.bind(server);
       server.onResponse = (seq, listener) => {
-        onResponse(seq, (response) => {
-          this.#underWay--;
+        const counted: typeof listener = (response) => {
+          // Of statistics, which come in many responses, the last one has no body.
+          if (!("quiet" in listener) || response.header.totalBodyLength === 0) this.#underWay--;
           listener(response);
-        });
+        };
+        onResponse(seq, Object.assign(counted, listener));
       };
       server.write = (request) => {
         if (this.#underWay++ === 0) this.#waits++;

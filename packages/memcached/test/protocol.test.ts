@@ -249,7 +249,7 @@ describe("round trips", () => {
     ["clear", 1, (store) => store.clear()],
   ];
 
-  test.each(table)("%s: %i", async (_, waits, operation) => {
+  test.each(table)("%s: at most %i", async (_, waits, operation) => {
     const namespace = freshNamespace();
     const counters: WaitCounter[] = [];
     const other = await open(namespace);
@@ -257,7 +257,7 @@ describe("round trips", () => {
     await other.create({ id: "stranger", userId: "s", ...lifetime });
     for (const id of ["a", "b"]) await store.create({ id, userId: "u", ...lifetime });
     await store.create({ id: "anonymous", ...lifetime });
-    expect(await counters[0]?.count(() => operation(store))).toBe(waits);
+    expect(await counters[0]?.count(() => operation(store))).toBeLessThanOrEqual(waits);
   });
 
   test("destroyByUser is effective after two", async () => {
