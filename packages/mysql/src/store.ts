@@ -56,7 +56,7 @@ const alwaysFitsBytes = 65_536;
 const requestOverheadBytes = 4_096;
 
 /** A statement is prepared for each number of ids that it takes, so there are few. */
-const readBatchSizes = [1, 8, 64];
+const readBatchSizes = [1, 4, 16, 64];
 
 const removalBatchSize = 1_000;
 const defaultScanBatchSize = 500;
@@ -105,7 +105,8 @@ export class MySQLStore implements SessionStore {
    * Creates the tables and procedures that are missing. Call it at start, from as many processes as you like: they wait
    * for each other.
    *
-   * Where everything is there already it changes nothing and needs no right to create anything.
+   * Where everything is there already it changes nothing and needs no right to create anything. Takes up to 30 s, whatever
+   * `timeoutMs` says.
    *
    * @throws SessionError `BACKEND` without the rights, `UNAVAILABLE`, `TIMEOUT`
    */

@@ -25,18 +25,18 @@ export const beginRead: string = begin("READ ONLY");
 export const beginWrite: string = begin("READ WRITE");
 
 /** A procedure that fails must not leave its transaction open on a connection that goes back to the pool. */
-export const rollbackOnError = `DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ${rollback} RESIGNAL; END;`;
+export const rollbackOnError: string = `DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ${rollback} RESIGNAL; END;`;
 
 /** Of a record, beside the id. */
 export const recordColumns = "user_id, payload, version, created_at, last_active_at, expires_at, ends_at";
 
 /** What {@link lockSession} reads, and the clock. */
-export const sessionVariables = `
+export const sessionVariables: string = `
   DECLARE v_pk BIGINT UNSIGNED;
   DECLARE v_id, v_user_id VARBINARY(512);
   DECLARE v_version, v_created_at, v_last_active_at, v_expires_at, v_ends_at, v_sweep_at, v_now BIGINT;`;
 
-export const isLive = "v_id <=> p_id AND v_expires_at > v_now";
+export const isLive: string = "v_id <=> p_id AND v_expires_at > v_now";
 
 /** Sets the variables above, or leaves them NULL. A rename may have been faster: the caller compares `v_id`. */
 export function lockSession({ sessions }: Names): string {
