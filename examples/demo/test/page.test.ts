@@ -42,7 +42,7 @@ test("a person logs in, sees two sessions, ends the other one and logs out", asy
   await page.getByLabel("Password").fill("password");
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByRole("heading", { name: "Active sessions" }).waitFor();
-  await page.getByText("This session").waitFor();
+  await page.getByRole("cell", { name: "This session" }).waitFor();
   expect(await page.getByRole("row").count()).toBe(3);
   await page.getByRole("cell", { name: "A phone elsewhere" }).waitFor();
 
@@ -50,7 +50,7 @@ test("a person logs in, sees two sessions, ends the other one and logs out", asy
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Preferences saved.").waitFor();
   await page.reload();
-  await page.getByText("This session").waitFor();
+  await page.getByRole("cell", { name: "This session" }).waitFor();
   expect(await page.getByLabel("Theme").inputValue()).toBe("dark");
 
   await page.getByRole("button", { name: /^End the session that began/ }).click();
