@@ -57,8 +57,9 @@ export class SavedSessions {
     const loaded = this.#loaded.get(data);
     if (loaded === undefined) return;
     // express-session hides keys such as "id" and "save": what a request cannot see it has not deleted.
-    const visible = Object.entries(loaded.seen).filter(([key]) => Object.hasOwn(built, key));
-    this.#loaded.set(built, { session: loaded.session, seen: Object.fromEntries(visible) });
+    const visible = new Set(Object.keys(built));
+    const seen = Object.fromEntries(Object.entries(loaded.seen).filter(([key]) => visible.has(key)));
+    this.#loaded.set(built, { session: loaded.session, seen });
   }
 
   async save(id: string, express: SessionData): Promise<void> {
@@ -78,12 +79,13 @@ export class SavedSessions {
     const idleMs = this.#idleMs(express);
     await this.#inOrder.run(id, async () => {
       if (idleMs <= 0) return void (await this.#byId.destroy(id));
-      const loaded = this.#find(id, express) ?? (await this.#load(id));
+      const found = this.#find(id, express);
+      const loaded = found ?? (await this.#load(id));
       if (loaded === undefined) return;
       const { session, seen } = loaded;
-      // A cookie that is as it was brings no deadline nearer that another request has moved away.
-      if (cookie === undefined || isSame(cookie, seen.cookie)) await session.touch({ idleMs });
-      else await this.#merge(loaded, { ...seen, cookie }, idleMs);
+      if (cookie !== undefined && !isSame(cookie, seen.cookie)) await this.#merge(loaded, { ...seen, cookie }, idleMs);
+      // A request that left the cookie as it was brings no deadline nearer that another request has moved away.
+      else await session.touch({ idleMs, shorten: found === undefined });
     });
   }
 

@@ -32,7 +32,7 @@ const set =
   (req) => {
     Object.assign(req.session, data);
   };
-const login = set({ user: "u1", cart: "u1's" });
+const login = set({ account: "u1", cart: "u1's" });
 const put: Action = (req) => set({ [String(req.query.key)]: 1 })(req);
 
 const races: Race[] = [
@@ -44,7 +44,7 @@ const races: Race[] = [
       const finish = await hold("slow?key=late");
       await browser.get("logout");
       await finish();
-      return (await look()).user !== undefined;
+      return (await look()).account !== undefined;
     },
   },
   {
@@ -55,7 +55,7 @@ const races: Race[] = [
       const finish = await hold("slow");
       await browser.get("logout");
       await finish();
-      return (await look()).user !== undefined;
+      return (await look()).account !== undefined;
     },
   },
   {
@@ -66,7 +66,7 @@ const races: Race[] = [
       const finish = await hold("slow?key=late");
       await browser.get("renew");
       await finish();
-      return (await look()).user !== undefined;
+      return (await look()).account !== undefined;
     },
   },
   {
@@ -108,12 +108,12 @@ const races: Race[] = [
   {
     name: "a slow request changes data, another deletes the user: the user is back",
     isLostByMemoryStore: true,
-    actions: { slow: put, leave: (req) => delete req.session.user },
+    actions: { slow: put, leave: (req) => delete req.session.account },
     async play({ browser, hold, look }) {
       const finish = await hold("slow?key=late");
       await browser.get("leave");
       await finish();
-      return (await look()).user !== undefined;
+      return (await look()).account !== undefined;
     },
   },
   {
@@ -121,14 +121,14 @@ const races: Race[] = [
     isLostByMemoryStore: true,
     actions: {
       slow: set({ cart: "u1's, and more" }),
-      switch: set({ user: "u2", cart: "u2's" }),
+      switch: set({ account: "u2", cart: "u2's" }),
     },
     async play({ browser, hold, look }) {
       const finish = await hold("slow");
       await browser.get("switch");
       await finish();
-      const { user, cart } = await look();
-      return user !== "u2" || cart !== "u2's";
+      const { account, cart } = await look();
+      return account !== "u2" || cart !== "u2's";
     },
   },
   {
@@ -173,7 +173,7 @@ describe.each(expressVersions)("%s", (version, express) => {
       expect(app.errors).toEqual([]);
       return losses;
     };
-    const ours = setUp({ userId: ({ user }) => (typeof user === "string" ? user : undefined) });
+    const ours = setUp({ userId: ({ account }) => account });
     const theirs = await lost(new session.MemoryStore());
     const held = await lost(ours.store);
     outcomes.push({

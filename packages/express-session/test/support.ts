@@ -7,10 +7,16 @@ import express5 from "express";
 import session, { type SessionOptions, type Store } from "express-session";
 import { ExpressSessionStore, type ExpressSessionStoreOptions } from "../src/index.js";
 
-// The tests' sessions hold whatever a test puts there.
 declare module "express-session" {
   interface SessionData {
-    [key: string]: unknown;
+    a?: unknown;
+    b?: unknown;
+    list?: number[];
+    cart?: string;
+    late?: boolean;
+    first?: number;
+    second?: number;
+    account?: string;
   }
 }
 

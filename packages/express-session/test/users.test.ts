@@ -1,0 +1,132 @@
+import { tokenToId } from "@sojourn/core";
+import { describe, expect, test } from "vitest";
+import type { ExpressSessionStore } from "../src/index.js";
+import { type Action, type App, Browser, expressVersions, serve, setUp } from "./support.js";
+
+const [, [, express] = [] as never] = expressVersions;
+
+const login: Action = (req) =>
+  new Promise<void>((resolve, reject) => {
+    req.session.regenerate((error) => {
+      if (error) return reject(error);
+      req.session.account = String(req.query.account);
+      req.session.save((failure) => (failure ? reject(failure) : resolve()));
+    });
+  });
+
+function actions(store: ExpressSessionStore): Record<string, Action> {
+  return {
+    login,
+    switch: (req) => {
+      req.session.account = String(req.query.account);
+    },
+    leave: (req) => {
+      delete req.session.account;
+    },
+    look: (req) => ({ account: req.session.account ?? null, id: tokenToId(req.sessionID) }),
+    others: (req) => store.destroyByUser(String(req.query.account), { except: req.sessionID }),
+  };
+}
+
+const userId = ({ account }: { account?: string }): string | undefined => account;
+
+async function idsOf(store: ExpressSessionStore, user: string): Promise<string[]> {
+  return (await store.listByUser(user)).map(({ id }) => id);
+}
+
+async function idIn(browser: Browser): Promise<string> {
+  return ((await browser.get("look")) as { id: string }).id;
+}
+
+async function loggedIn(app: App, account: string): Promise<Browser> {
+  const browser = new Browser(app);
+  await browser.get(`login?account=${account}`);
+  return browser;
+}
+
+describe("the sessions of a user", () => {
+  test("are listed with where they come from, and all but one's own are ended", async () => {
+    const { store } = setUp({
+      userId,
+      metadata: (req) => ({ ip: req.ip, userAgent: req.get("user-agent") }),
+    });
+    await using app = await serve(express, store, actions(store));
+    const [laptop, phone, other] = [await loggedIn(app, "u1"), await loggedIn(app, "u1"), await loggedIn(app, "u2")];
+    expect(await idsOf(store, "u1")).toEqual([await idIn(laptop), await idIn(phone)]);
+    expect((await store.listByUser("u1"))[0]?.metadata).toEqual({ ip: "127.0.0.1", userAgent: "node" });
+    expect(await phone.get("others?account=u1")).toEqual([expect.any(String)]);
+    expect(await laptop.get("look")).toMatchObject({ account: null });
+    expect(await phone.get("look")).toMatchObject({ account: "u1" });
+    expect(await other.get("look")).toMatchObject({ account: "u2" });
+    await store.manager.close();
+  });
+
+  test("follow the data: from nobody to one, to another, to nobody", async () => {
+    const { store } = setUp({ userId });
+    await using app = await serve(express, store, actions(store));
+    const browser = new Browser(app);
+    const listed = async (): Promise<number[]> =>
+      Promise.all(["u1", "u2"].map(async (user) => (await idsOf(store, user)).length));
+    await browser.get("switch?account=u1");
+    expect(await listed()).toEqual([1, 0]);
+    await browser.get("switch?account=u2");
+    expect(await listed()).toEqual([0, 1]);
+    await browser.get("leave");
+    expect(await listed()).toEqual([0, 0]);
+    await browser.get("switch?account=u1");
+    expect(await listed()).toEqual([1, 0]);
+    await store.manager.close();
+  });
+
+  test("a request that ends after log out everywhere brings nothing back", async () => {
+    const { store, conflicts } = setUp({ userId });
+    await using app = await serve(express, store, {
+      ...actions(store),
+      late: async (req) => {
+        await store.destroyByUser("u1");
+        req.session.late = true;
+      },
+    });
+    const browser = await loggedIn(app, "u1");
+    await browser.get("late");
+    expect(await store.length()).toBe(0);
+    expect(conflicts).toEqual(["ended"]);
+    expect(app.errors).toEqual([]);
+    await store.manager.close();
+  });
+
+  test("an except that is no session id ends nobody", async () => {
+    const { store } = setUp({ userId });
+    await using app = await serve(express, store, actions(store));
+    await loggedIn(app, "u1");
+    for (const except of ["", {}, "\r\n"] as string[]) {
+      await expect(store.destroyByUser("u1", { except })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    }
+    expect(await store.length()).toBe(1);
+    await store.manager.close();
+  });
+});
+
+describe("the session limit", () => {
+  test("reject reaches the callback of save, and the earlier sessions stay", async () => {
+    const { store } = setUp({ userId, sessionLimit: { max: 2, whenReached: "reject" } });
+    await using app = await serve(express, store, actions(store));
+    const browsers = [await loggedIn(app, "u1"), await loggedIn(app, "u1"), await loggedIn(app, "u1")];
+    expect(app.errors).toMatchObject([{ code: "LIMIT_REACHED" }]);
+    expect(await store.listByUser("u1")).toHaveLength(2);
+    expect(await browsers[0]?.get("look")).toMatchObject({ account: "u1" });
+    await store.manager.close();
+  });
+
+  test("evictOldest ends the oldest", async () => {
+    const { store } = setUp({ userId, sessionLimit: { max: 2, whenReached: "evictOldest" } });
+    await using app = await serve(express, store, actions(store));
+    const browsers = [await loggedIn(app, "u1"), await loggedIn(app, "u1"), await loggedIn(app, "u1")];
+    expect(await Promise.all(browsers.map((browser) => browser.get("look")))).toMatchObject([
+      { account: null },
+      { account: "u1" },
+      { account: "u1" },
+    ]);
+    await store.manager.close();
+  });
+});
