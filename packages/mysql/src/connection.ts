@@ -87,7 +87,8 @@ export class Connection {
       try {
         return await withTimeout(answer, remaining(deadline), `@sojourn/mysql: ${operation}`);
       } catch (error) {
-        if (attempt === maxAttempts || !isWorthRepeating(error)) throw classify(error, operation, writes);
+        const isLast = attempt === maxAttempts || performance.now() >= deadline;
+        if (isLast || !isWorthRepeating(error)) throw classify(error, operation, writes);
       }
       // Those who met do not meet again at once.
       await delay(Math.random() * 2 ** attempt);
