@@ -281,7 +281,9 @@ export class ClusterProtocol implements SessionProtocol {
     }
     const finished = await this.#run("rename", steps.finishRename, id, [random]);
     if (finished.status !== "finished") {
-      await Promise.all([this.#run("rename", steps.kill, newId, [membership]), takeBack()]);
+      await this.#run("rename", steps.kill, newId, [membership, joinForMs]);
+      // Not at the same time: the new record must not live on without a place in the index.
+      await takeBack();
       return { status: "missing" };
     }
     const victims = joined?.victims ?? [];
