@@ -32,9 +32,11 @@ export class Connection {
   readonly sessions: Collection<SessionDocument>;
   readonly guards: Collection<GuardDocument>;
   readonly timeoutMs: number;
+  readonly #client: MongoClient;
   readonly #db: Db;
   readonly #clock: ServerClock;
   readonly #writeConcern: WriteConcernSettings;
+  #connecting: Promise<unknown> | undefined;
   #indexes: Promise<void> | undefined;
   #isClosed = false;
 
@@ -44,6 +46,7 @@ export class Connection {
     this.guards = db.collection<GuardDocument>(`${collectionName}_guards`, collectionOptions);
     this.timeoutMs = timeoutMs;
     this.#writeConcern = writeConcern;
+    this.#client = client;
     this.#db = db;
     this.#clock = clocks.get(client) ?? new ServerClock();
     clocks.set(client, this.#clock);
@@ -103,10 +106,19 @@ export class Connection {
     throw new SessionError("BACKEND", "@sojourn/mongodb: the server does not say what time it is");
   }
 
+  /** Until it has succeeded once: a client whose first request fails rejects all that follow as if it had been closed. */
+  #connect(): Promise<unknown> {
+    this.#connecting ??= this.#client.connect().catch((error: unknown) => {
+      this.#connecting = undefined;
+      throw error;
+    });
+    return this.#connecting;
+  }
+
   /** Not for a store that has been closed; one clock serves several stores, and outlives each. */
   async #attempt<T>(operation: string, writes: boolean, request: () => Promise<T>): Promise<T> {
     try {
-      return await withTimeout(request(), this.timeoutMs, `@sojourn/mongodb: ${operation}`);
+      return await withTimeout(this.#connect().then(request), this.timeoutMs, `@sojourn/mongodb: ${operation}`);
     } catch (error) {
       const classified = classify(error, operation, writes);
       if (classified.retryable) this.#clock.forget();
