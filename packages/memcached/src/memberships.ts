@@ -7,6 +7,9 @@ import type { ServerClock } from "./server-clock.js";
 /** Writers of one user's item take turns by chance. Who has had none for so long gives up. */
 export const contentionMs = 5_000;
 
+/** The longest wait for another writer of this process. */
+const turnMs = 100;
+
 /** From this many members on, and at each power of two, members that ended by themselves are looked for. */
 const firstCensus = 16;
 
@@ -27,6 +30,9 @@ export interface Surveyed {
   readonly error: SessionError | undefined;
 }
 
+/** What is to become of the members, and what to answer. `members` omitted: nothing is written. */
+type Decide<Result> = (members: readonly Member[]) => Promise<{ members?: readonly Member[]; result: Result }>;
+
 export interface JoinOptions {
   readonly limit?: SessionLimit | undefined;
   /** Whether the session's record could be stored. Asked before anybody is evicted for it. */
@@ -43,6 +49,8 @@ export class Memberships {
   readonly #items: Items;
   readonly #clock: ServerClock;
   readonly #maxSessionsPerUser: number;
+  /** Settle once the last writer of a user's item in this process is done. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(items: Items, clock: ServerClock, maxSessionsPerUser: number) {
     this.#items = items;
@@ -190,16 +198,30 @@ export class Memberships {
   }
 
   /**
+   * The writers of this process take turns at a user's item, so that they do not spoil each other's writes. Nobody waits
+   * long for a turn: who has it may be waiting for a server that hangs.
+   */
+  async #change<Result>(userId: string, first: UserSlot | undefined, decide: Decide<Result>): Promise<Result> {
+    const previous = this.#turns.get(userId);
+    const change = async (): Promise<Result> => {
+      if (previous === undefined) return this.#swap(userId, first, decide);
+      await Promise.race([previous, delay(turnMs, undefined, { ref: false })]);
+      return this.#swap(userId, undefined, decide);
+    };
+    const changing = change();
+    const turn: Promise<void> = changing.then(ignore, ignore).then(() => {
+      if (this.#turns.get(userId) === turn) this.#turns.delete(userId);
+    });
+    this.#turns.set(userId, turn);
+    return changing;
+  }
+
+  /**
    * Reads, decides, compare-and-swaps, and starts over when another writer was faster.
    *
    * @param first - what has been read already, to save the first reading
-   * @param decide - `members` omitted: nothing is written
    */
-  async #change<Result>(
-    userId: string,
-    first: UserSlot | undefined,
-    decide: (members: readonly Member[]) => Promise<{ members?: readonly Member[]; result: Result }>,
-  ): Promise<Result> {
+  async #swap<Result>(userId: string, first: UserSlot | undefined, decide: Decide<Result>): Promise<Result> {
     const startedAt = performance.now();
     for (let attempt = 0; ; attempt++) {
       const slot = attempt === 0 && first !== undefined ? first : await this.#items.user(userId);
@@ -236,6 +258,8 @@ export function contention(): SessionError {
   const message = `@sojourn/memcached: other writers of one session or user were faster for ${contentionMs} ms`;
   return new SessionError("CONFLICT", message);
 }
+
+function ignore(): void {}
 
 function ignoreCorrupt(error: unknown): undefined {
   if (!isSessionError(error, "CORRUPT")) throw error;

@@ -26,31 +26,17 @@ import {
   type UpdateOptions,
   type UpdateResult,
 } from "@sojourn/core";
-import { LRUCache } from "lru-cache";
 import memjs from "memjs";
-import { expiryPrecisionMs, Items, type SessionSlot, sessionOverheadBytes, type UserSlot } from "./items.js";
-import { backOff, contention, contentionMs, isSame, Memberships } from "./memberships.js";
+import { Finder, type Found } from "./finder.js";
+import { expiryPrecisionMs, Items, type SessionSlot, sessionOverheadBytes } from "./items.js";
+import { backOff, contention, contentionMs, Memberships } from "./memberships.js";
 import { type MemcachedStoreOptions, parseUrl, resolveOptions } from "./options.js";
 import type { Member, StoredSession } from "./record.js";
 import { type ServerClock, sharedClock } from "./server-clock.js";
 import { Wire } from "./wire.js";
 
-/** For so many sessions a process remembers the user, and so reads record and user's item in one wait. */
-const rememberedSessions = 10_000;
-
 /** How long a create or a rename may take between its first write and the one that decides. */
 const claimMs = 3 * contentionMs;
-
-/** A session as it was found, with the items that it takes to change it. */
-interface Found {
-  readonly slot: SessionSlot;
-  /** The items read of its user and of the user that it is to have. */
-  readonly users: ReadonlyMap<string, UserSlot | undefined>;
-  /** `undefined` when it is missing, over, or not in its user's item. */
-  readonly session: StoredSession | undefined;
-  /** There is none yet, but another writer is making one. */
-  readonly isPending: boolean;
-}
 
 /**
  * Sessions in memcached 1.6 or later, by the driver `memjs`.
@@ -64,8 +50,7 @@ export class MemcachedStore implements SessionStore {
   readonly #items: Items;
   readonly #memberships: Memberships;
   readonly #clock: ServerClock;
-  /** Wrong entries cost a wait, never a wrong answer: what decides is the record. */
-  readonly #userOf = new LRUCache<string, string>({ max: rememberedSessions });
+  readonly #finder: Finder;
   #disconnect: () => void = () => {};
   #isClosed = false;
 
@@ -87,6 +72,7 @@ export class MemcachedStore implements SessionStore {
     this.#clock = sharedClock(client.servers.map(({ host, port }) => `${host}:${port}`).join());
     this.#items = new Items(this.#wire, this.#clock, namespace, maxItemBytes);
     this.#memberships = new Memberships(this.#items, this.#clock, maxSessionsPerUser);
+    this.#finder = new Finder(this.#items, this.#memberships, this.#clock, () => readSeconds(this.#wire));
   }
 
   /**
@@ -114,7 +100,7 @@ export class MemcachedStore implements SessionStore {
     assertNewSession(session, options, this.capabilities);
     const { id, userId, payload, idleMs, absoluteMs } = session;
     return retried(async () => {
-      const found = await this.#find(id, userId);
+      const found = await this.#finder.find(id, userId);
       if (found.session !== undefined) return { status: "duplicate" };
       if (found.isPending) return undefined;
       const now = this.#clock.now();
@@ -148,7 +134,7 @@ export class MemcachedStore implements SessionStore {
         await this.#items.remove(stored);
         return { status: "limitReached" };
       }
-      this.#userOf.set(id, userId);
+      this.#finder.remember(id, userId);
       const evicted = await committed(this.#memberships.bury(userId, joined.evicted));
       return { status: "created", record: this.#record(id, created), evicted };
     });
@@ -157,7 +143,7 @@ export class MemcachedStore implements SessionStore {
   async get(id: string): Promise<SessionRecord | undefined> {
     this.#assertOpen();
     assertId(id);
-    const { session } = await this.#find(id);
+    const { session } = await this.#finder.find(id);
     return session && this.#record(id, session);
   }
 
@@ -167,7 +153,7 @@ export class MemcachedStore implements SessionStore {
     assertChange(change, options, this.capabilities);
     const evicted: string[] = [];
     return retried(async () => {
-      const found = await this.#find(id, change.userId ?? undefined);
+      const found = await this.#finder.find(id, change.userId ?? undefined);
       const { session } = found;
       if (session === undefined) return { status: "missing" };
       if (this.#isClaimed(session)) return undefined;
@@ -183,7 +169,7 @@ export class MemcachedStore implements SessionStore {
     this.#assertOpen();
     assertTouch(id, options);
     return retried(async () => {
-      const found = await this.#find(id);
+      const found = await this.#finder.find(id);
       const { session } = found;
       if (session === undefined) return false;
       if (this.#isClaimed(session)) return undefined;
@@ -212,7 +198,10 @@ export class MemcachedStore implements SessionStore {
     assertId(newId, "newId");
     assertChange(change, options, this.capabilities);
     return retried(async () => {
-      const [found, occupant] = await Promise.all([this.#find(id, change.userId ?? undefined), this.#find(newId)]);
+      const [found, occupant] = await Promise.all([
+        this.#finder.find(id, change.userId ?? undefined),
+        this.#finder.find(newId),
+      ]);
       const { session, slot } = found;
       if (session === undefined) return { status: "missing" };
       if (this.#isClaimed(session)) return undefined;
@@ -232,7 +221,7 @@ export class MemcachedStore implements SessionStore {
       if (claimed !== undefined && stored !== undefined) {
         const outcome = await this.#exchange(found, claimed, session, memberOf(newId, renamed), renamed, options, id);
         if (outcome.status === "renamed") {
-          this.#userOf.delete(id);
+          this.#finder.forget(id);
           return { status: "renamed", record: this.#record(newId, renamed), evicted: outcome.evicted };
         }
         await Promise.all([this.#items.remove(stored), this.#items.saveSession(claimed, session)]);
@@ -248,7 +237,7 @@ export class MemcachedStore implements SessionStore {
     this.#assertOpen();
     assertId(id);
     const ended = await retried(async () => {
-      const { session, slot, users } = await this.#find(id);
+      const { session, slot, users } = await this.#finder.find(id);
       if (session === undefined) return { userId: undefined, isEnded: false };
       const { userId, nonce, claimedUntil } = session;
       const place = { id, nonce };
@@ -263,7 +252,7 @@ export class MemcachedStore implements SessionStore {
       if (userId !== undefined) await committed(this.#memberships.leave(userId, place, users.get(userId)));
       return { userId, isEnded: true };
     });
-    this.#userOf.delete(id);
+    this.#finder.forget(id);
     return ended.isEnded ? { id, userId: ended.userId } : undefined;
   }
 
@@ -320,46 +309,9 @@ export class MemcachedStore implements SessionStore {
     this.#disconnect();
   }
 
-  /** One wait where the user is known beforehand or there is none, else two. */
-  async #find(id: string, alsoUser?: string): Promise<Found> {
-    const wanted = new Set([this.#userOf.get(id), alsoUser].filter((userId) => userId !== undefined));
-    const readings = [...wanted].map(async (userId): Promise<[string, UserSlot | undefined]> => {
-      // What is read on a guess must not fail the call. What proves necessary is read again.
-      return [userId, await this.#items.user(userId).catch(() => undefined)];
-    });
-    const [slot, users] = await Promise.all([this.#items.session(id), Promise.all(readings), this.#clockIsReady()]);
-    return this.#judge(id, slot, new Map(users));
-  }
-
-  async #judge(id: string, slot: SessionSlot, users: Map<string, UserSlot | undefined>): Promise<Found> {
-    const session = slot.value;
-    const missing = { slot, users, session: undefined, isPending: false };
-    if (session === undefined || this.#memberships.isOver(session)) return missing;
-    const { userId, nonce } = session;
-    if (userId === undefined) return { slot, users, session, isPending: false };
-    this.#userOf.set(id, userId);
-    const isNamedIn = (userSlot: UserSlot | undefined): boolean =>
-      userSlot?.value?.some((member) => isSame(member, { id, nonce })) === true;
-    if (isNamedIn(users.get(userId))) return { slot, users, session, isPending: false };
-
-    // What was read together with the record may be older than the record.
-    const userSlot = await this.#items.user(userId);
-    users.set(userId, userSlot);
-    if (isNamedIn(userSlot)) return { slot, users, session, isPending: false };
-
-    // Dead, unless it moved to another user in between.
-    const again = await this.#items.session(id);
-    if (again.value !== undefined && again.value.nonce !== nonce) return this.#judge(id, again, new Map());
-    return {
-      ...missing,
-      slot: again,
-      isPending: again.value !== undefined && this.#clock.now() < session.pendingUntil,
-    };
-  }
-
   /** Whether a session is still there, so that a refusal and its reason were true at the same moment. */
   async #isAlive(id: string, { nonce, version }: StoredSession): Promise<boolean> {
-    const { session } = await this.#find(id);
+    const { session } = await this.#finder.find(id);
     return session?.nonce === nonce && session.version === version && !this.#isClaimed(session);
   }
 

@@ -65,6 +65,15 @@ describe("the user's item is the authority", () => {
     expect(survivors).toBeLessThan(rounds * 50);
   });
 
+  test("300 logins of a user at the same time in one process all succeed", async () => {
+    const store = await open(freshNamespace());
+    const ids = Array.from({ length: 300 }, (_, n) => `a${n}`);
+    const startedAt = performance.now();
+    await Promise.all(ids.map((id) => store.create({ id, userId: "u", ...lifetime })));
+    console.log(`300 logins of one user at the same time: ${Math.round(performance.now() - startedAt)} ms`);
+    expect(await store.listByUser("u")).toHaveLength(300);
+  });
+
   test("its loss logs the user out, and leaves nothing alive", async () => {
     const namespace = freshNamespace();
     const store = await open(namespace);
