@@ -14,6 +14,8 @@ export interface ScriptReply {
   readonly rest: readonly Reply[];
 }
 
+type OnCorrupt = (error: SessionError) => void;
+
 export interface CommandOptions {
   /** The operation that it is part of, for messages. */
   readonly operation: string;
@@ -53,11 +55,7 @@ export class Connection {
   }
 
   /** Reads a key that an index or a walk has named. One that holds another type is reported as a corrupt record. */
-  async peek(
-    operation: string,
-    key: string | Buffer,
-    onCorrupt?: (error: SessionError) => void,
-  ): Promise<Buffer | undefined> {
+  async peek(operation: string, key: string | Buffer, onCorrupt?: OnCorrupt): Promise<Buffer | undefined> {
     try {
       const value = await this.command({ operation }, "GET", key);
       return value === null ? undefined : asBuffer(value);
@@ -66,6 +64,15 @@ export class Connection {
       onCorrupt?.(error);
       return undefined;
     }
+  }
+
+  /** The same for several keys, by one command where they lie on one node. */
+  async peekAll(operation: string, keys: readonly Buffer[], onCorrupt?: OnCorrupt): Promise<(Buffer | undefined)[]> {
+    if (keys.length === 0) return [];
+    if (isClusterClient(this.#client)) return Promise.all(keys.map((key) => this.peek(operation, key, onCorrupt)));
+    const values = (await this.command({ operation }, "MGET", ...keys)) as (Buffer | null)[];
+    // Nothing, or another type: GET tells which.
+    return Promise.all(keys.map((key, n) => values[n] ?? this.peek(operation, key, onCorrupt)));
   }
 
   /** The server's clock, asked only when the estimate will not do. */

@@ -10,7 +10,7 @@ export interface SessionProtocol
 }
 
 /** What both protocols can do. Redis holds 512 MiB in a string; a script needs room for copies of it. */
-export const commonCapabilities = {
+export const commonCapabilities: Omit<StoreCapabilities, "userIndex" | "limit"> = {
   expiryPrecisionMs: 25,
   expiry: "native",
   clock: "server",
@@ -18,7 +18,7 @@ export const commonCapabilities = {
   count: true,
   clear: "enumerate",
   maxPayloadBytes: 32 * 1_024 * 1_024,
-} as const satisfies Partial<StoreCapabilities>;
+};
 
 export function oldestFirst(a: SessionRecord, b: SessionRecord): number {
   return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);

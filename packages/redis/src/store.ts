@@ -155,7 +155,7 @@ export class RedisStore implements SessionStore {
     const prefixBytes = Buffer.byteLength(sessionPrefix);
     for await (const keys of walkKeys(this.#connection, "scan", sessionPattern, options.batchSize)) {
       const now = await this.#connection.now("scan");
-      const values = await Promise.all(keys.map((key) => this.#connection.peek("scan", key, options.onCorrupt)));
+      const values = await this.#connection.peekAll("scan", keys, options.onCorrupt);
       const stored = keys.flatMap((key, n): [id: string, value: Buffer][] => {
         const value = values[n];
         return value && !isTombstone(value) ? [[key.toString("utf8", prefixBytes), value]] : [];
