@@ -1,5 +1,5 @@
 import { AssertionError } from "node:assert/strict";
-import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import type { SessionStore, StoreCapabilities } from "@sojourn/core";
 import { randomFrom } from "./random.js";
 import { outcomeOf, type Pass, type Scenario, stateOf } from "./scenario.js";
@@ -18,7 +18,8 @@ export interface ExploredBackend {
 
 export interface ExploreOptions {
   /**
-   * Explore only so many schedules, drawn at random from `seed` (default 1). Default: all of them.
+   * Explore at most so many schedules: half of them in order, the rest drawn at random from `seed` (default 1).
+   * Default: all that there are.
    */
   readonly sample?: { readonly schedules: number; readonly seed?: number } | undefined;
   /**
@@ -48,7 +49,7 @@ export async function explore(
   start: () => ExploredBackend | Promise<ExploredBackend>,
   { sample, blockedAfterMs = 0 }: ExploreOptions = {},
 ): Promise<Exploration> {
-  const random = sample && randomFrom(sample.seed ?? 1);
+  const random = randomFrom(sample?.seed ?? 1);
   let judge: Judge | undefined;
   let schedules = 0;
   // The decisions that the next schedule repeats; after them it takes the first, so the last is the one to change.
@@ -56,13 +57,15 @@ export async function explore(
   while (prefix !== undefined) {
     if (sample !== undefined && schedules === sample.schedules) return { schedules, complete: false };
     const repeated: readonly number[] = prefix;
+    // The first half of a sample is taken in order: where that is all there is, it is complete.
+    const isDrawn = sample !== undefined && schedules >= sample.schedules / 2;
     const decide = (depth: number, options: number): number =>
-      random === undefined ? (repeated[depth] ?? 0) : Math.floor(random() * options);
+      isDrawn ? Math.floor(random() * options) : (repeated[depth] ?? 0);
     const { decisions, observation, capabilities } = await runSchedule(scenario, await start(), decide, blockedAfterMs);
     judge ??= await judgeOf(scenario, capabilities);
     judge(observation);
     schedules++;
-    if (random === undefined) prefix = nextPrefix(decisions);
+    if (!isDrawn) prefix = nextPrefix(decisions);
   }
   return { schedules, complete: true };
 }
@@ -126,6 +129,7 @@ async function runSchedule(
   await scenario.arrange?.(observer, pass);
 
   const walkers: Walker[] = [];
+  const news = new News();
   for (const { name } of scenario.operations) {
     const held: (() => void)[] = [];
     let entered = false;
@@ -133,7 +137,9 @@ async function runSchedule(
       // The call and its first request are one: between them nothing happens that others could notice.
       const isFirst = !entered;
       entered ||= walker?.called === true;
-      return isFirst ? Promise.resolve() : new Promise((resolve) => held.push(resolve));
+      if (isFirst) return Promise.resolve();
+      news.tell();
+      return new Promise((resolve) => held.push(resolve));
     };
     let walker: Walker | undefined;
     const store = await open(step);
@@ -150,6 +156,7 @@ async function runSchedule(
       failures.push(error);
     }
     walker.done = true;
+    news.tell();
   };
 
   const decisions: Decision[] = [];
@@ -168,7 +175,7 @@ async function runSchedule(
       walker.startedAt = moment;
       void call(walkers.indexOf(walker), walker);
     }
-    await settled(walkers, blockedAfterMs);
+    await settled(walkers, news, blockedAfterMs);
     for (const other of walkers) if (other.done && other.endedAt < 0) other.endedAt = moment;
   }
   const path = `  schedule: ${history.join(" | ")}`;
@@ -186,10 +193,34 @@ async function runSchedule(
 }
 
 /** Waits until every operation is held or done, or waits for another one. */
-async function settled(walkers: readonly Walker[], blockedAfterMs: number): Promise<void> {
+async function settled(walkers: readonly Walker[], news: News, blockedAfterMs: number): Promise<void> {
+  // One turn lets everything happen that needs no input from outside.
+  await turn();
   const end = performance.now() + blockedAfterMs;
-  do await (blockedAfterMs === 0 ? turn() : sleep(1));
-  while (walkers.some(({ called, done, held }) => called && !done && held.length === 0) && performance.now() < end);
+  while (walkers.some(({ called, done, held }) => called && !done && held.length === 0)) {
+    const leftMs = end - performance.now();
+    if (leftMs <= 0) return;
+    await news.within(leftMs);
+  }
+}
+
+/** Wakes whoever waits for any operation to get on. */
+class News {
+  #wake: () => void = () => undefined;
+
+  tell(): void {
+    this.#wake();
+  }
+
+  within(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
 }
 
 /** The decisions of the schedule after this one, depth first, or `undefined` after the last. */

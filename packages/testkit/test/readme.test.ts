@@ -7,6 +7,9 @@ test("the README lists each case under its promise", async () => {
   const byPromise = new Map<number | undefined, string[]>();
   for (const { id, promise } of conformanceCases)
     byPromise.set(promise, [...(byPromise.get(promise) ?? []), `\`${id}\``]);
-  const rows = [...byPromise].map(([promise, ids]) => `| ${promise ?? "all"} | ${ids.join(", ")} |`);
-  expect(readme).toContain(["| promise | cases |", "| --- | --- |", ...rows].join("\n"));
+  for (const [promise, ids] of byPromise) {
+    expect(readme).toContain(
+      `- ${promise === undefined ? "Every promise" : `Promise ${promise}`}: ${ids.join(", ")}\n`,
+    );
+  }
 });
