@@ -7,7 +7,13 @@ import type { ServerClock } from "./server-clock.js";
 /** Writers of one user's item take turns by chance. Who has had none for so long gives up. */
 export const contentionMs = 5_000;
 
-/** The longest wait for another writer of this process. */
+/** The writers of one user's item in this process: the turn of the last one, and how many turns have ended. */
+interface Turns {
+  last: Promise<true> | undefined;
+  ended: number;
+}
+
+/** The longest wait for a turn while none ends. */
 const turnMs = 100;
 
 /** From this many members on, and at each power of two, members that ended by themselves are looked for. */
@@ -49,8 +55,7 @@ export class Memberships {
   readonly #items: Items;
   readonly #clock: ServerClock;
   readonly #maxSessionsPerUser: number;
-  /** Settle once the last writer of a user's item in this process is done. */
-  readonly #turns = new Map<string, Promise<void>>();
+  readonly #turns = new Map<string, Turns>();
 
   constructor(items: Items, clock: ServerClock, maxSessionsPerUser: number) {
     this.#items = items;
@@ -199,20 +204,27 @@ export class Memberships {
 
   /**
    * The writers of this process take turns at a user's item, so that they do not spoil each other's writes. Nobody waits
-   * long for a turn: who has it may be waiting for a server that hangs.
+   * while no turn ends: who has it may be waiting for a server that hangs.
    */
   async #change<Result>(userId: string, first: UserSlot | undefined, decide: Decide<Result>): Promise<Result> {
-    const previous = this.#turns.get(userId);
+    const turns = this.#turns.get(userId) ?? { last: undefined, ended: 0 };
+    this.#turns.set(userId, turns);
+    const previous = turns.last;
     const change = async (): Promise<Result> => {
       if (previous === undefined) return this.#swap(userId, first, decide);
-      await Promise.race([previous, delay(turnMs, undefined, { ref: false })]);
+      for (let isMine = false, ended = -1; !isMine && ended !== turns.ended; ) {
+        ended = turns.ended;
+        isMine = await Promise.race([previous, delay(turnMs, false, { ref: false })]);
+      }
       return this.#swap(userId, undefined, decide);
     };
     const changing = change();
-    const turn: Promise<void> = changing.then(ignore, ignore).then(() => {
-      if (this.#turns.get(userId) === turn) this.#turns.delete(userId);
+    const turn: Promise<true> = changing.then(ignore, ignore).then(() => {
+      turns.ended++;
+      if (turns.last === turn) this.#turns.delete(userId);
+      return true;
     });
-    this.#turns.set(userId, turn);
+    turns.last = turn;
     return changing;
   }
 

@@ -76,6 +76,8 @@ describe("a server that is away", () => {
     const store = open(server.url, { timeoutMs: 300 });
     await store.create({ id: "kept", userId: "u", ...lifetime });
     server.pause();
+    // The signal takes its time to arrive.
+    await vi.waitFor(() => expect(store.get("kept")).rejects.toMatchObject({ retryable: true }), { timeout: 10_000 });
     for (const code of await failures(store)) expect(["UNAVAILABLE", "TIMEOUT"]).toContain(code);
     await expect(store.clear()).rejects.toMatchObject({ outcomeUnknown: true });
     server.resume();
