@@ -28,8 +28,9 @@ const drift = 0.000_2;
  */
 export class ServerClock {
   #offset: Offset | undefined;
+  #isDoubtful = false;
   #measuring: Promise<Offset> | undefined;
-  #answered: Moment = never;
+  #answered: Moment & { readonly answeredAt: number } = never;
 
   /**
    * Asks the server only when what is known has become too vague, and now and then in the background.
@@ -38,20 +39,23 @@ export class ServerClock {
    */
   async now(ask: () => Promise<Date>): Promise<Moment> {
     let offset = this.#offset;
-    if (offset === undefined || widthOf(aged(offset)) > 2 * precisionMs) offset = await this.#measure(ask);
+    const isKnown = offset !== undefined && !this.#isDoubtful && widthOf(aged(offset)) <= 2 * precisionMs;
+    if (offset === undefined || !isKnown) offset = await this.#measure(ask);
     else if (performance.now() - offset.measuredAt > refreshAfterMs) this.#measure(ask).catch(() => {});
     const { least, most, measuredAt } = aged(offset);
-    // A better measurement must not make the time go back.
+    // A better measurement must not make the time go back or stand still: it goes at half speed until it has caught up.
+    const { earliest, latest, answeredAt } = this.#answered;
     this.#answered = {
-      earliest: Math.max(this.#answered.earliest, Math.floor(measuredAt + least)),
-      latest: Math.max(this.#answered.latest, Math.ceil(measuredAt + most)),
+      earliest: Math.max(earliest, measuredAt + least),
+      latest: Math.max(latest + (measuredAt - answeredAt) / 2, measuredAt + most),
+      answeredAt: measuredAt,
     };
-    return this.#answered;
+    return { earliest: Math.floor(this.#answered.earliest), latest: Math.ceil(this.#answered.latest) };
   }
 
   /** After a failure another server may answer, with another clock. */
-  forget(): void {
-    this.#offset = undefined;
+  doubt(): void {
+    this.#isDoubtful = true;
   }
 
   #measure(ask: () => Promise<Date>): Promise<Offset> {
@@ -72,12 +76,13 @@ export class ServerClock {
       // Where they contradict each other a clock was set, or another server answers.
       if (both === undefined) this.#answered = never;
       this.#offset = both ?? heard;
+      this.#isDoubtful = false;
       if (widthOf(this.#offset) <= precisionMs || sample === maxSamples) return this.#offset;
     }
   }
 }
 
-const never: Moment = { earliest: Number.NEGATIVE_INFINITY, latest: Number.NEGATIVE_INFINITY };
+const never = { earliest: Number.NEGATIVE_INFINITY, latest: Number.NEGATIVE_INFINITY, answeredAt: 0 };
 
 function aged({ least, most, measuredAt }: Offset): Offset {
   const now = performance.now();

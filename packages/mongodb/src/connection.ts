@@ -121,7 +121,7 @@ export class Connection {
       return await withTimeout(this.#connect().then(request), this.timeoutMs, `@sojourn/mongodb: ${operation}`);
     } catch (error) {
       const classified = classify(error, operation, writes);
-      if (classified.retryable) this.#clock.forget();
+      if (classified.retryable) this.#clock.doubt();
       throw classified;
     }
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { ServerClock } from "../src/clock.js";
 
@@ -19,10 +20,26 @@ describe("the server's clock", () => {
     let last = await clock.now(serverAhead(1_000));
     for (let round = 0; round < 50; round++) {
       // Measured anew each time, and never as precisely.
-      clock.forget();
+      clock.doubt();
       const moment = await clock.now(serverAhead(1_000));
       expect(moment.earliest).toBeGreaterThanOrEqual(last.earliest);
       expect(moment.latest).toBeGreaterThanOrEqual(last.latest);
+      last = moment;
+    }
+  });
+
+  test("goes on after a vague measurement has been followed by a precise one", async () => {
+    const clock = new ServerClock();
+    const vague = async (): Promise<Date> => {
+      await sleep(80);
+      return new Date(performance.now());
+    };
+    let last = await clock.now(vague);
+    clock.doubt();
+    for (let round = 0; round < 5; round++) {
+      await sleep(5);
+      const moment = await clock.now(serverAhead(0));
+      expect(moment.latest).toBeGreaterThan(last.latest);
       last = moment;
     }
   });
