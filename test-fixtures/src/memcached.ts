@@ -61,7 +61,7 @@ export async function askMemcached(port: number, command: string): Promise<strin
     let answer = "";
     for await (const chunk of socket) {
       answer += String(chunk);
-      if (/(^|\r\n|\n)(END|OK|ERROR|RESET)\r\n$/.test(answer)) break;
+      if (/(^|\n)(END|OK|ERROR|RESET|BUSY.*)\r\n$/.test(answer)) break;
     }
     return answer;
   } finally {

@@ -78,7 +78,10 @@ export async function entriesOf(url: string, namespace: string): Promise<(number
   const prefix = generation.slice(0, generation.lastIndexOf(":"));
   const port = Number(new URL(url).port);
   const now = Number(/STAT time (\d+)/.exec(await askMemcached(port, "stats\r\n"))?.[1]);
-  const dump = await askMemcached(port, "lru_crawler metadump all\r\n");
+  let dump: string;
+  // One walk at a time.
+  do dump = await askMemcached(port, "lru_crawler metadump all\r\n");
+  while (dump.startsWith("BUSY"));
   return dump.split("\n").flatMap((line) => {
     const [, encodedKey, exp] = /^key=(\S+) exp=(-?\d+)/.exec(line) ?? [];
     const key = decodeURIComponent(encodedKey ?? "");
