@@ -7,13 +7,12 @@ import { build } from "tsup";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { conformanceCases } from "../src/index.js";
 
-const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 let directory: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "sojourn-testkit-"));
   await build({
-    entry: [here("fixtures/node-runner.ts")],
+    entry: [fileURLToPath(new URL("./fixtures/node-runner.ts", import.meta.url))],
     outDir: directory,
     outExtension: () => ({ js: ".mjs" }),
     format: "esm",
@@ -23,7 +22,7 @@ beforeAll(async () => {
     removeNodeProtocol: false,
     noExternal: [/^@sojourn\//],
     esbuildOptions: (options) => {
-      options.alias = { "@sojourn/core": here("../../core/src/index.ts") };
+      options.alias = { "@sojourn/core": fileURLToPath(new URL("../../core/src/index.ts", import.meta.url)) };
     },
   });
 });

@@ -185,7 +185,7 @@ export const writeCases: readonly ConformanceCase[] = [
       await store.create(session("counter", { payload: "0" }));
       const increments = Math.max(2, Math.round(rounds / 4));
       const increment = async (own: typeof store): Promise<void> => {
-        for (;;) {
+        for (let attempt = 0; attempt < 1_000; attempt++) {
           const read = await own.get("counter");
           assert.ok(read !== undefined, "the session vanished");
           const { status } = await own.update(
@@ -196,6 +196,7 @@ export const writeCases: readonly ConformanceCase[] = [
           if (status === "updated") return;
           assert.equal(status, "conflict");
         }
+        assert.fail("a writer met a conflict 1,000 times in a row");
       };
       const writers = Array.from({ length: 4 }, async (_, n) => {
         const own = stores[n % 2] ?? store;

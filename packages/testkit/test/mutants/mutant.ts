@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Kind, SimulatedBackend, SimulatedStore } from "../simulated.js";
 
 /** A store that breaks one promise in one way. */
-export interface Mutant {
+interface Mutant {
   /** What it does wrong, as its author might have put it in a bug report. */
   readonly breaks: string;
   readonly Store: typeof SimulatedStore;
