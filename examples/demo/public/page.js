@@ -11,18 +11,22 @@ async function call(method, path, body) {
   return response.status === 204 ? {} : response.json();
 }
 
+/** Shows what there is now, and then what came of the last action. */
 async function show(message = "") {
   const profile = await call("GET", "profile");
   element("logged-out").hidden = profile !== undefined;
   element("logged-in").hidden = profile === undefined;
+  if (profile !== undefined) showProfile(profile, (await call("GET", "sessions")) ?? []);
   element("status").textContent = message;
-  if (profile === undefined) return;
-  element("user").textContent = profile.user.name;
-  element("login-count").textContent = profile.loginCount;
-  element("last-activity").textContent = new Date(profile.lastActivityAt).toLocaleString();
-  element("theme").value = profile.preferences.theme ?? "light";
-  document.documentElement.dataset.theme = element("theme").value;
-  element("sessions").replaceChildren(...((await call("GET", "sessions")) ?? []).map(sessionRow));
+}
+
+function showProfile({ user, loginCount, lastActivityAt, preferences: { theme = "light" } }, sessions) {
+  element("user").textContent = user.name;
+  element("login-count").textContent = loginCount;
+  element("last-activity").textContent = new Date(lastActivityAt).toLocaleString();
+  element("theme").value = theme;
+  document.documentElement.dataset.theme = theme;
+  element("sessions").replaceChildren(...sessions.map(sessionRow));
 }
 
 function sessionRow({ id, current, createdAt, lastActiveAt, ip, userAgent }) {
@@ -46,10 +50,10 @@ function endButton(id, createdAt) {
 }
 
 /** Does something, then shows where that leads; a failure is told, not swallowed. */
-async function act(action, message) {
+async function act(action, message, refusal = "You are logged out.") {
   try {
     const answer = await action();
-    await show(answer === undefined ? "You are logged out." : message);
+    await show(answer === undefined ? refusal : message);
   } catch (error) {
     element("status").textContent = error.message;
   }
@@ -59,11 +63,8 @@ element("login").addEventListener("submit", (event) => {
   event.preventDefault();
   const { username, password } = event.target.elements;
   const credentials = { username: username.value, password: password.value };
-  void (async () => {
-    const answer = await call("POST", "login", credentials);
-    event.target.reset();
-    await show(answer === undefined ? "Wrong user name or password." : "Logged in.");
-  })();
+  password.value = "";
+  void act(() => call("POST", "login", credentials), "Logged in.", "Wrong user name or password.");
 });
 
 element("preferences").addEventListener("submit", (event) => {
@@ -77,4 +78,4 @@ element("end-others").addEventListener("click", () =>
   act(() => call("POST", "sessions/end-others", {}), "All other sessions ended."),
 );
 
-void show();
+void act(() => ({}), "");

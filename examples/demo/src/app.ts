@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
-import { type SessionStore, tokenToId } from "@sojourn/core";
-import { ExpressSessionStore } from "@sojourn/express-session";
+import { tokenToId } from "@sojourn/core";
+import type { ExpressSessionStore } from "@sojourn/express-session";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import session from "express-session";
 import { authenticate, type User } from "./users.js";
@@ -15,31 +15,31 @@ declare module "express-session" {
 }
 
 export interface AppOptions {
-  readonly store: SessionStore;
+  readonly sessions: ExpressSessionStore;
+  /** Signs the session cookie. */
   readonly secret: string;
-  readonly secureCookie?: boolean;
 }
 
+const cookieName = "sid";
+
 /** The demo's web application: a page at `/` over a JSON API. */
-export function createApp({ store, secret, secureCookie = false }: AppOptions): Express {
-  const sessions = new ExpressSessionStore({
-    store,
-    userId: (data) => data.user?.id,
-    metadata: (req) => ({ ip: req.ip, userAgent: req.get("user-agent") }),
-  });
+export function createApp({ sessions, secret }: AppOptions): Express {
   const app = express();
   app.disable("x-powered-by");
+  // The demo listens on this machine alone: a proxy before it may say who the client is, and that it came over HTTPS.
+  app.set("trust proxy", "loopback");
   app.use(setHeaders, refuseCrossSite);
   app.use(express.static(fileURLToPath(new URL("../public", import.meta.url))));
   app.use(express.json({ limit: "10kb" }));
   app.use(
     session({
       store: sessions,
-      name: "sid",
+      name: cookieName,
       secret,
       resave: false,
       saveUninitialized: false,
-      cookie: { httpOnly: true, sameSite: "lax", secure: secureCookie, maxAge: 30 * 60_000 },
+      rolling: true,
+      cookie: { httpOnly: true, sameSite: "lax", secure: "auto", maxAge: 30 * 60_000 },
     }),
   );
 
@@ -52,14 +52,12 @@ export function createApp({ store, secret, secureCookie = false }: AppOptions): 
       return;
     }
     const { loginCount = 0, preferences = {} } = req.session;
-    // A new id at login: whoever knew the old one (session fixation) knows nothing now.
-    await regenerate(req);
-    Object.assign(req.session, {
-      user,
-      preferences,
-      loginCount: loginCount + 1,
-      lastActivityAt: new Date().toISOString(),
-    });
+    // A new id at login: whoever knew the old one (session fixation) knows nothing of this one.
+    await done((callback) => req.session.regenerate(callback));
+    const lastActivityAt = new Date().toISOString();
+    Object.assign(req.session, { user, preferences, loginCount: loginCount + 1, lastActivityAt });
+    // Before the answer: one who is told of a login has one.
+    await done((callback) => req.session.save(callback));
     res.json({ user });
   });
 
@@ -76,11 +74,9 @@ export function createApp({ store, secret, secureCookie = false }: AppOptions): 
     res.json(req.session.preferences);
   });
 
-  app.post("/logout", (req, res, next) => {
-    req.session.destroy((error) => {
-      if (error) next(error);
-      else res.clearCookie("sid", { httpOnly: true, sameSite: "lax", secure: secureCookie }).status(204).end();
-    });
+  app.post("/logout", async (req, res) => {
+    await done((callback) => req.session.destroy(callback));
+    res.clearCookie(cookieName).status(204).end();
   });
 
   app.get("/sessions", async (req, res) => {
@@ -119,9 +115,10 @@ function userOf({ session: { user } }: Request): User {
   return user;
 }
 
-function regenerate({ session: current }: Request): Promise<void> {
+/** What express-session does, as a promise. */
+function done(act: (callback: (error?: unknown) => void) => unknown): Promise<void> {
   return new Promise((resolve, reject) => {
-    current.regenerate((error) => (error ? reject(error as Error) : resolve()));
+    act((error) => (error ? reject(error as Error) : resolve()));
   });
 }
 

@@ -6,8 +6,6 @@ export interface Config {
   readonly secret: string;
   /** Where sessions are kept, as a URL; `memory:` keeps them in this process. */
   readonly storeUrl: string;
-  /** Whether the cookie goes over HTTPS alone. */
-  readonly secureCookie: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -26,7 +24,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: readPort(env.PORT),
     secret,
     storeUrl: env.SESSION_STORE ?? "memory:",
-    secureCookie: production,
     warnings,
   };
 }

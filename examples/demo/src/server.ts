@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { ExpressSessionStore } from "@sojourn/express-session";
 import { createApp } from "./app.js";
 import type { Config } from "./config.js";
 import { openStore } from "./stores.js";
@@ -8,18 +9,23 @@ import { openStore } from "./stores.js";
 export interface Demo {
   /** `http://127.0.0.1:3000` */
   readonly url: string;
-  /** Lets requests in flight end, then closes the store. */
+  /** Lets requests in flight end, for ten seconds at most, then closes the store. */
   stop(): Promise<void>;
 }
 
-export async function startDemo({ port, secret, storeUrl, secureCookie }: Config): Promise<Demo> {
-  const store = await openStore(storeUrl);
-  const server = createServer(createApp({ store, secret, secureCookie }));
+/** Opens the store and serves the demo on this machine alone; port 0 takes a free one. */
+export async function startDemo({ port, secret, storeUrl }: Config): Promise<Demo> {
+  const sessions = new ExpressSessionStore({
+    store: await openStore(storeUrl),
+    userId: (data) => data.user?.id,
+    metadata: (req) => ({ ip: req.ip, userAgent: req.get("user-agent") }),
+  });
+  const server = createServer(createApp({ sessions, secret }));
   try {
     server.listen(port, "127.0.0.1");
     await once(server, "listening");
   } catch (error) {
-    await store.close();
+    await sessions.manager.close();
     throw error;
   }
   // A server that listens on TCP has such an address.
@@ -27,15 +33,12 @@ export async function startDemo({ port, secret, storeUrl, secureCookie }: Config
   return {
     url: `http://127.0.0.1:${address.port}`,
     async stop() {
-      await close(server);
-      await store.close();
+      // Also ends connections that are kept alive without a request on them.
+      server.close();
+      const deadline = setTimeout(() => server.closeAllConnections(), 10_000);
+      await once(server, "close");
+      clearTimeout(deadline);
+      await sessions.manager.close();
     },
   };
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
 }

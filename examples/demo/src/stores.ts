@@ -7,11 +7,8 @@ const openers: Readonly<Record<string, (url: string) => Promise<SessionStore>>> 
   "rediss:": openRedis,
   "postgres:": openPostgres,
   "postgresql:": openPostgres,
-  "mysql:": async (url) => {
-    const store = (await import("@sojourn/mysql")).MySQLStore.fromUrl(url);
-    await store.ensureSchema();
-    return store;
-  },
+  "mysql:": openMySQL,
+  "mariadb:": openMySQL,
   "mongodb:": openMongo,
   "mongodb+srv:": openMongo,
   "memcached:": async (url) => (await import("@sojourn/memcached")).MemcachedStore.fromUrl(url),
@@ -32,13 +29,23 @@ async function openRedis(url: string): Promise<SessionStore> {
 }
 
 async function openPostgres(url: string): Promise<SessionStore> {
-  const store = (await import("@sojourn/postgres")).PostgresStore.fromUrl(url);
-  await store.ensureSchema();
-  return store;
+  return withSchema((await import("@sojourn/postgres")).PostgresStore.fromUrl(url));
+}
+
+async function openMySQL(url: string): Promise<SessionStore> {
+  return withSchema((await import("@sojourn/mysql")).MySQLStore.fromUrl(url));
 }
 
 async function openMongo(url: string): Promise<SessionStore> {
-  const store = (await import("@sojourn/mongodb")).MongoStore.fromUrl(url);
-  await store.ensureSchema();
-  return store;
+  return withSchema((await import("@sojourn/mongodb")).MongoStore.fromUrl(url));
+}
+
+async function withSchema(store: SessionStore & { ensureSchema(): Promise<void> }): Promise<SessionStore> {
+  try {
+    await store.ensureSchema();
+    return store;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }

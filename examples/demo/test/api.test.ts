@@ -4,7 +4,7 @@ import { Client, type ListedSession } from "./client.js";
 
 let demo: Demo;
 beforeAll(async () => {
-  demo = await startDemo({ port: 0, secret: "test", storeUrl: "memory:", secureCookie: false, warnings: [] });
+  demo = await startDemo({ port: 0, secret: "test", storeUrl: "memory:", warnings: [] });
 });
 afterAll(() => demo.stop());
 
@@ -107,4 +107,18 @@ test("a body that is no JSON is 400, not 500", async () => {
     body: "{",
   });
   expect(response.status).toBe(400);
+});
+
+test.each([
+  ["http", false],
+  ["https", true],
+])("the cookie of a login over %s: secure %s, for this site, out of reach of scripts", async (protocol, secure) => {
+  const response = await fetch(`${demo.url}/login`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-forwarded-proto": protocol },
+    body: JSON.stringify({ username: "admin", password: "password" }),
+  });
+  const cookie = response.headers.getSetCookie()[0] ?? "";
+  expect(cookie).toMatch(/; HttpOnly; .*SameSite=Lax/);
+  expect(cookie.includes("; Secure")).toBe(secure);
 });

@@ -13,7 +13,7 @@ describe.each([
 ])("two nodes of the demo on %s", (_name, resolve) => {
   test("share their sessions: log in on one, list and revoke on the other", async () => {
     const server = await resolve();
-    const config = { port: 0, secret: "shared", storeUrl: server.url, secureCookie: false, warnings: [] };
+    const config = { port: 0, secret: "shared", storeUrl: server.url, warnings: [] };
     const nodes = [await startDemo(config), await startDemo(config)] as const;
     try {
       const [laptop, phone] = [new Client("laptop"), new Client("phone")];

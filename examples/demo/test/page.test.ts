@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { findBinary } from "@sojourn/test-fixtures";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Demo, startDemo } from "../src/server.js";
@@ -8,7 +8,7 @@ let demo: Demo;
 let browser: Browser;
 
 beforeAll(async () => {
-  demo = await startDemo({ port: 0, secret: "test", storeUrl: "memory:", secureCookie: false, warnings: [] });
+  demo = await startDemo({ port: 0, secret: "test", storeUrl: "memory:", warnings: [] });
   browser = await chromium.launch({
     executablePath: findChromium(),
     args: [
@@ -29,6 +29,10 @@ test("a person logs in, sees two sessions, ends the other one and logs out", asy
   const page = await browser.newPage();
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(error.message));
+  page.on("console", (message) => {
+    // A refused login and the look after a logout are answered 401, which the browser notes.
+    if (message.type() === "error" && !message.text().includes("401")) errors.push(message.text());
+  });
   await page.goto(demo.url);
 
   await page.getByLabel("User name").fill("admin");
@@ -64,16 +68,11 @@ test("a person logs in, sees two sessions, ends the other one and logs out", asy
   expect(errors).toEqual([]);
 });
 
-/** The browser that scripts/provision.mjs installs, or another one. */
+/** The browser that scripts/provision.mjs looks for and installs. */
 function findChromium(): string {
-  const candidates = [
-    process.env.CHROMIUM_PATH,
-    "/usr/bin/chromium",
-    "/usr/bin/chromium-browser",
-    "/usr/bin/google-chrome",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-  ];
-  const found = candidates.find((path) => path !== undefined && existsSync(path));
+  const named = process.env.SOJOURN_TEST_CHROMIUM;
+  const mac = "/Applications/Google Chrome.app/Contents/MacOS";
+  const found = named ?? findBinary(["chromium", "chromium-browser", "google-chrome", "Google Chrome"], [mac]);
   if (found !== undefined) return found;
-  throw new Error("No Chromium found: install one (apt-get install chromium) or name it in CHROMIUM_PATH");
+  throw new Error("Chromium is missing: install chromium, or set SOJOURN_TEST_CHROMIUM to its path");
 }
