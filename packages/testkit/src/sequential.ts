@@ -22,8 +22,8 @@ export type Judge = (observation: Observation) => void;
  *
  * An order counts only if it keeps what was observed to precede. A store whose index is `eventual` is allowed what the
  * contract allows it: a write may miss a session that is being renamed, a session created during `destroyByUser` may be
- * ended unreported, and a session renamed may be read under both ids for a moment, also when the rename then comes to
- * nothing: a create of the new id may have found it taken.
+ * ended unreported, and a session renamed may be read and listed under both ids for a moment, also when the rename then
+ * comes to nothing: a create of the new id may have found it taken.
  */
 export async function judgeOf(scenario: Scenario, capabilities: StoreCapabilities): Promise<Judge> {
   const { operations } = scenario;
@@ -93,6 +93,7 @@ function variants(operation: Operation, others: readonly Operation[]): Operation
   const renamed = others.some((other) => other !== operation && other.verb === "rename" && other.id === id);
   if (verb === "update" && renamed) return [operation, { ...operation, run: async () => ({ status: "missing" }) }];
   if (verb === "touch" && renamed) return [operation, { ...operation, run: async () => false }];
+  if (verb === "listByUser") return [operation, ...others.flatMap((other) => listingBothIds(operation, other))];
   if (verb !== "create" || id === undefined) return [operation];
   const allowed = [operation];
   if (others.some((other) => other.newId === id)) {
@@ -107,6 +108,17 @@ function variants(operation: Operation, others: readonly Operation[]): Operation
     allowed.push({ ...operation, run: createAndEnd });
   }
   return allowed;
+}
+
+/** A list made while a rename is under way: the session is there under its old id and under its new one. */
+function listingBothIds(list: Operation, { verb, id, newId }: Operation): Operation[] {
+  if (verb !== "rename" || newId === undefined) return [];
+  const run: Operation["run"] = async (store, pass) => {
+    const listed = await list.run(store, pass);
+    const old = Array.isArray(listed) ? listed.find((record) => record.id === id) : undefined;
+    return old === undefined ? listed : [...(listed as unknown[]), { ...old, id: newId }];
+  };
+  return [{ ...list, run }];
 }
 
 function keeps(order: readonly number[], precedes: (first: number, second: number) => boolean): boolean {
