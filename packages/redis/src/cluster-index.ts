@@ -145,7 +145,8 @@ export class ClusterIndex {
    * Holds members against their records, and repairs what a process left behind that died half-way: finishes what was
    * ordered dead, removes members that never got a record, raises scores that lag behind.
    *
-   * @returns the records that belong to their members, unreadable ones included, and how many members were removed
+   * @returns the records that belong to their members, unreadable ones included; how many members had none although
+   * nobody has ordered them dead; how many members were removed
    */
   async examine(
     operation: string,
@@ -153,7 +154,7 @@ export class ClusterIndex {
     members: readonly ScoredMember[],
     now: number,
     read: (key: string) => Promise<Buffer | undefined>,
-  ): Promise<{ owned: [id: string, value: Buffer][]; removed: number }> {
+  ): Promise<{ owned: [id: string, value: Buffer][]; missing: number; removed: number }> {
     const living = members.filter(({ score }) => score > 0);
     const ordered = members.filter(({ score }) => score < 0);
     const [values] = await Promise.all([
@@ -175,7 +176,7 @@ export class ClusterIndex {
       } else if (isLeftOver(member, now) || (!isRecord && member.score < now)) gone.push(member);
     }
     await Promise.all([this.remove(operation, userId, gone), ...repairs]);
-    return { owned, removed: gone.length };
+    return { owned, missing: living.length - owned.length, removed: gone.length };
   }
 
   #run(operation: string, step: Script, userId: string, args: (string | number)[]): Promise<ScriptReply> {

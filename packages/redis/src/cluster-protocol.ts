@@ -32,7 +32,7 @@ import { liveSizes, walkKeys } from "./walk.js";
  * What must be true at any moment, whoever dies in between: a live session is in the index of its user. So the index is
  * written first when a session is gained, and last when it is lost; a list shows a member only with the record that names
  * its membership; and a log-out first orders its members dead, then ends the records, leaving tombstones for those that
- * are still on their way. `docs/adr` and the scripts say why each step is needed.
+ * are still on their way. `docs/adr/0007-redis-cluster-index-first.md` says why each step is needed.
  */
 export class ClusterProtocol implements SessionProtocol {
   readonly capabilities: StoreCapabilities = { ...commonCapabilities, userIndex: "eventual", limit: "settled" };
@@ -131,10 +131,19 @@ export class ClusterProtocol implements SessionProtocol {
   }
 
   async listByUser(userId: string, { onCorrupt }: ReadManyOptions): Promise<SessionRecord[]> {
-    const { now, members } = await this.#index.members("listByUser", userId);
-    const read = (key: string) => this.#connection.peek("listByUser", key, onCorrupt);
-    const { owned } = await this.#index.examine("listByUser", userId, members, now, read);
-    return readRecords(owned, now, onCorrupt).sort(oldestFirst);
+    let seen = new Set<string>();
+    for (;;) {
+      const { now, members } = await this.#index.members("listByUser", userId);
+      const wrongType: SessionError[] = [];
+      const read = (key: string) => this.#connection.peek("listByUser", key, (error) => wrongType.push(error));
+      const { owned, missing } = await this.#index.examine("listByUser", userId, members, now, read);
+      // A member without a record may have been renamed in between, and is then to be listed under its new id.
+      if (missing === 0 || members.every(({ text }) => seen.has(text))) {
+        for (const error of wrongType) onCorrupt?.(error);
+        return readRecords(owned, now, onCorrupt).sort(oldestFirst);
+      }
+      seen = new Set(members.map(({ text }) => text));
+    }
   }
 
   async destroyByUser(userId: string, { except }: DestroyByUserOptions): Promise<string[]> {

@@ -1,0 +1,39 @@
+import { startRedis, type TestServer } from "@sojourn/test-fixtures";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { RedisStore } from "../src/index.js";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+
+const session = (id: string) => ({ id, userId: "u", payload: "p", idleMs: 60_000, absoluteMs: 60_000 });
+
+it("needs no more permissions than the README says, and says BACKEND without them", async () => {
+  const admin = new Redis(server.url);
+  const documented = "~shop#* +@string +@sortedset +@keyspace +@scripting +@connection +time +info".split(" ");
+  await admin.call("ACL", "SETUSER", "shop", "on", ">secret", ...documented);
+  await admin.call("ACL", "SETUSER", "reader", "on", ">secret", "~shop#*", "+@read", "+@connection", "+info", "+time");
+  admin.disconnect();
+
+  const store = RedisStore.fromUrl(server.url.replace("//", "//shop:secret@"), { prefix: "shop" });
+  expect((await store.create(session("a"))).status).toBe("created");
+  expect((await store.update("a", { payload: "q", userId: "v" })).status).toBe("updated");
+  expect(await store.touch("a", { idleMs: 30_000 })).toBe(true);
+  expect((await store.rename("a", "b")).status).toBe("renamed");
+  expect((await store.listByUser("v")).length).toBe(1);
+  for await (const { id } of store.scan()) expect(id).toBe("b");
+  expect((await store.count()).sessions).toBe(1);
+  expect((await store.destroyByUser("v")).length).toBe(1);
+  await store.clear();
+  await store.close();
+
+  const other = RedisStore.fromUrl(server.url.replace("//", "//shop:secret@"), { prefix: "other" });
+  await expect(other.get("a")).rejects.toMatchObject({ code: "BACKEND" });
+  await other.close();
+  const reader = RedisStore.fromUrl(server.url.replace("//", "//reader:secret@"), { prefix: "shop" });
+  await expect(reader.create(session("a"))).rejects.toMatchObject({ code: "BACKEND", outcomeUnknown: false });
+  await reader.close();
+});
