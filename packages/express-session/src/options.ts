@@ -1,5 +1,6 @@
 import {
   invalidOption,
+  type SessionData as ManagedData,
   refuseUnknownOptions,
   type SessionManager,
   type SessionManagerOptions,
@@ -21,9 +22,9 @@ interface BridgeOptions {
   readonly metadata?: ((req: Request) => SessionMetadata) | undefined;
 }
 
-interface WithManager extends BridgeOptions {
+interface WithManager<Data extends object> extends BridgeOptions {
   /** A manager that the application uses elsewhere too. Its options hold. */
-  readonly manager: SessionManager;
+  readonly manager: SessionManager<Data>;
   readonly store?: undefined;
 }
 
@@ -42,19 +43,19 @@ interface WithStore extends BridgeOptions, SessionManagerOptions {
 }
 
 /** A `manager`, or a `store` with the options of a manager to be made for it. */
-export type ExpressSessionStoreOptions = WithManager | WithStore;
+export type ExpressSessionStoreOptions<Data extends object = ManagedData> = WithManager<Data> | WithStore;
 
-export interface ResolvedOptions {
+export interface ResolvedOptions<Data extends object = ManagedData> {
   readonly userId: (data: Partial<SessionData>) => string | null | undefined;
   readonly metadata: (req: Request) => SessionMetadata;
   /** A manager, or what to make one of. */
-  readonly manager: SessionManager | SessionManagerOptions;
+  readonly manager: SessionManager<Data> | SessionManagerOptions;
 }
 
 const packageName = "@sojourn/express-session";
 
 /** @throws SessionError `INVALID_OPTION` */
-export function resolveOptions(options: ExpressSessionStoreOptions): ResolvedOptions {
+export function resolveOptions<Data extends object>(options: ExpressSessionStoreOptions<Data>): ResolvedOptions<Data> {
   if (typeof options !== "object" || options === null) {
     throw invalidOption(packageName, "options", "an object", options);
   }

@@ -1,12 +1,12 @@
-import { KeyedQueue, type Session, SessionError, type SessionManager } from "@sojourn/core";
+import { KeyedQueue, type SaveOptions, type Session, SessionError, type SessionManager } from "@sojourn/core";
 import type { SessionData } from "express-session";
 import { fromStored, lifetimeMs, type StoredCookie, toStored, withoutDrift } from "./cookie.js";
 import type { Request, ResolvedOptions } from "./options.js";
 
 /** A session's data as JSON, with its cookie as stored. */
 interface StoredData {
-  readonly [key: string]: unknown;
-  readonly cookie?: StoredCookie;
+  [key: string]: unknown;
+  cookie?: StoredCookie;
 }
 
 /** What is known of an object that came from the store. */
@@ -39,17 +39,13 @@ export class SavedSessions {
 
   async get(id: string): Promise<SessionData | undefined> {
     const session = await this.#byId.get(id, { touch: false });
-    return session && this.toExpress(session);
+    return session && this.#toExpress(session);
   }
 
-  /** A copy of a session's data that the caller may change and hand back. */
-  toExpress(session: Session): SessionData {
-    const data: StoredData = JSON.parse(JSON.stringify(session.data));
-    const { cookie } = data;
-    const express = isObject(cookie) ? { ...data, cookie: fromStored(cookie, session.remainingMs) } : data;
-    this.#loaded.set(express, { session, seen: session.data });
-    // The application's types say what its sessions hold.
-    return express as unknown as SessionData;
+  async all(): Promise<SessionData[]> {
+    const all: SessionData[] = [];
+    for await (const session of this.#byId.scan()) all.push(this.#toExpress(session));
+    return all;
   }
 
   /** Goes on with `built`, the object that express-session made of `data`. */
@@ -93,6 +89,16 @@ export class SavedSessions {
     await this.#inOrder.run(id, () => this.#byId.destroy(id));
   }
 
+  /** A copy of a session's data that the caller may change and hand back. */
+  #toExpress(session: Session): SessionData {
+    const data: StoredData = JSON.parse(JSON.stringify(session.data));
+    const { cookie } = data;
+    const express = isObject(cookie) ? { ...data, cookie: fromStored(cookie, session.remainingMs) } : data;
+    this.#loaded.set(express, { session, seen: session.data });
+    // The application's types say what its sessions hold.
+    return express as unknown as SessionData;
+  }
+
   /** Writes what has changed in an object since it was in step with the store. Of a session that has ended, nothing. */
   async #merge(loaded: Loaded, data: StoredData, idleMs: number): Promise<void> {
     const { session, seen } = loaded;
@@ -109,21 +115,19 @@ export class SavedSessions {
     const request = requestOf(express);
     const userId = this.#userId(data);
     const metadata = request && this.#metadata(request);
+    // Of express-session's own two requests made one id, and both keep what they set. What an application sets by itself
+    // is all there is.
+    const options: SaveOptions = request ? { base: {}, userId } : { onConflict: "overwrite", userId: userId ?? null };
     for (;;) {
-      const created = await this.#byId.create(id, { data: { ...data }, userId, metadata, idleTimeout: idleMs });
+      const created = await this.#byId.create(id, { data, userId, metadata, idleTimeout: idleMs });
       const session = created ?? (await this.#byId.get(id, { touch: false }));
-      // It has ended in between, and its id is free again.
-      if (session === undefined) continue;
-      if (created === undefined) {
-        // Of express-session's own, two requests made the same id. What an application sets by itself is all there is.
-        const status = await (request === undefined
-          ? session.save({ ...data }, { onConflict: "overwrite", userId: userId ?? null, idleMs })
-          : session.save({ ...data }, { base: {}, userId, idleMs }));
-        if (status !== "saved" && status !== "unchanged") continue;
+      const status = created ? "saved" : await session?.save(data, { ...options, idleMs });
+      // Otherwise the session that had the id has ended in between, and the id is free again.
+      if (session !== undefined && (status === "saved" || status === "unchanged")) {
+        // The application's own object stays its own: setting it once more is meant as the first time.
+        if (request !== undefined) this.#loaded.set(express, { session, seen: data });
+        return;
       }
-      // The application's object stays its own: setting it once more is meant as the first time.
-      if (request !== undefined) this.#loaded.set(express, { session, seen: data });
-      return;
     }
   }
 

@@ -1,4 +1,12 @@
-import { type CallOptions, isId, type Session, SessionError, SessionManager, tokenToId } from "@sojourn/core";
+import {
+  type CallOptions,
+  isId,
+  type SessionData as ManagedData,
+  type Session,
+  SessionError,
+  SessionManager,
+  tokenToId,
+} from "@sojourn/core";
 import { type SessionData, Store } from "express-session";
 import { answer, type Callback } from "./callback.js";
 import { type ExpressSessionStoreOptions, type Request, resolveOptions } from "./options.js";
@@ -19,19 +27,22 @@ export interface DestroyByUserInput extends CallOptions {
  *
  * The events `connect` and `disconnect` are never emitted: after a `disconnect` express-session runs requests without
  * any `req.session`. While the backend is down, each request fails by itself, within the store's timeout.
+ *
+ * @typeParam Data - what the sessions of `manager` hold, for its users; express-session's own types hold for requests
  */
-export class ExpressSessionStore extends Store {
+export class ExpressSessionStore<Data extends object = ManagedData> extends Store {
   /** The sessions behind this store: for events, statistics, `destroyById`, and `close` at the end. */
-  readonly manager: SessionManager;
+  readonly manager: SessionManager<Data>;
   readonly #sessions: SavedSessions;
   #generate: ((req: Request) => void) | undefined;
 
   /** @throws SessionError `INVALID_OPTION` */
-  constructor(options: ExpressSessionStoreOptions) {
+  constructor(options: ExpressSessionStoreOptions<Data>) {
     super();
     const { manager, ...rest } = resolveOptions(options);
-    this.manager = "byId" in manager ? manager : new SessionManager(manager);
-    this.#sessions = new SavedSessions(this.manager, rest);
+    this.manager = "byId" in manager ? manager : new SessionManager<Data>(manager);
+    // What the sessions hold is express-session's and the application's affair: here it is JSON.
+    this.#sessions = new SavedSessions(this.manager as unknown as SessionManager, rest);
   }
 
   /**
@@ -67,18 +78,12 @@ export class ExpressSessionStore extends Store {
 
   /** The data of all live sessions. Their session ids are known to their clients only. @throws SessionError `NOT_SUPPORTED` */
   override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
-    return answer(
-      this.#collect((session) => this.#sessions.toExpress(session)),
-      callback,
-    );
+    return answer(this.#sessions.all(), callback);
   }
 
   /** The storage ids of all live sessions. @throws SessionError `NOT_SUPPORTED` */
   ids(callback?: Callback<string[]>): Promise<string[]> {
-    return answer(
-      this.#collect(({ id }) => id),
-      callback,
-    );
+    return answer(this.#ids(), callback);
   }
 
   /** The number of live sessions. @throws SessionError `NOT_SUPPORTED` */
@@ -92,7 +97,7 @@ export class ExpressSessionStore extends Store {
   }
 
   /** The live sessions of a user, oldest first. That of a request has the id `tokenToId(req.sessionID)`. */
-  listByUser(userId: string, options: CallOptions = {}): Promise<Session[]> {
+  listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
     return this.manager.listByUser(userId, options);
   }
 
@@ -142,10 +147,10 @@ export class ExpressSessionStore extends Store {
     if (isSid(sid)) await this.#sessions.destroy(tokenToId(sid));
   }
 
-  async #collect<Item>(pick: (session: Session) => Item): Promise<Item[]> {
-    const items: Item[] = [];
-    for await (const session of this.manager.byId.scan()) items.push(pick(session));
-    return items;
+  async #ids(): Promise<string[]> {
+    const ids: string[] = [];
+    for await (const { id } of this.manager.byId.scan()) ids.push(id);
+    return ids;
   }
 
   async #count(): Promise<number> {
