@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { run } from "./support.js";
 
 test.each([
-  ["formatted and free of lint", "biome", ["ci", "."]],
+  ["formatted and free of lint", "biome", ["ci", "--colors=off", "."]],
   ["well typed", "tsc", ["--noEmit"]],
   ["free of unused files, exports and dependencies", "knip", []],
   [
