@@ -135,7 +135,7 @@ export function setUp(options: Partial<ExpressSessionStoreOptions> = {}): {
 type Method = (...args: unknown[]) => unknown;
 
 /** A store that notes each method called on it. */
-export function recording(store: SessionStore, calls: string[]): SessionStore {
+function recording(store: SessionStore, calls: string[]): SessionStore {
   return overriding(store, (method, original) => (...args) => {
     calls.push(method);
     return original(...args);
