@@ -53,6 +53,13 @@ const requirements = [
     help: "install the PostgreSQL server, so that `postgres` and `initdb` are on the PATH",
   },
   {
+    name: "PgBouncer",
+    variable: "SOJOURN_TEST_POSTGRES_URL",
+    isPresent: () => hasBinary(["pgbouncer"]),
+    aptPackage: "pgbouncer",
+    help: "install pgbouncer",
+  },
+  {
     name: "MariaDB",
     variable: "SOJOURN_TEST_MYSQL_URL",
     isPresent: () => hasBinary(["mariadbd"]),
@@ -104,7 +111,7 @@ for (const { name, install, isPresent } of missing) {
   }
 }
 for (const { name, variable, isPresent, help } of missing) {
-  if (!isPresent()) say(`${name} is missing: ${help}, or set ${variable}. Its tests will fail.`);
+  if (!isPresent()) say(`${name} is missing: ${help}, or set ${variable}`);
 }
 
 /** @param {string[]} packages */
