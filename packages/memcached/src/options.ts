@@ -96,7 +96,9 @@ function isMemjsClient(client: unknown): client is MemjsClient {
 
 function isMemjsServer(server: unknown): boolean {
   if (typeof server !== "object" || server === null) return false;
-  return ["onResponse", "onError", "write"].every((method) => typeof Reflect.get(server, method) === "function");
+  return ["onResponse", "onError", "write", "error", "removeAllListeners"].every(
+    (method) => typeof Reflect.get(server, method) === "function",
+  );
 }
 
 function assertInteger(option: string, value: unknown, least: number, most: number): void {

@@ -33,7 +33,7 @@ import { backOff, contention, contentionMs, Memberships } from "./memberships.js
 import { type MemcachedStoreOptions, parseUrl, resolveOptions } from "./options.js";
 import type { Member, StoredSession } from "./record.js";
 import { type ServerClock, sharedClock } from "./server-clock.js";
-import { Wire } from "./wire.js";
+import { type MemjsClient, Wire } from "./wire.js";
 
 /** How long a create or a rename may take between its first write and the one that decides. */
 const claimMs = 3 * contentionMs;
@@ -52,7 +52,6 @@ export class MemcachedStore implements SessionStore {
   readonly #clock: ServerClock;
   readonly #finder: Finder;
   #disconnect: () => void = () => {};
-  #isClosed = false;
 
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: MemcachedStoreOptions) {
@@ -91,7 +90,7 @@ export class MemcachedStore implements SessionStore {
       { failover: false, logger: { log: () => {} } },
     );
     const store = new MemcachedStore({ ...options, client });
-    store.#disconnect = () => client.close();
+    store.#disconnect = () => disconnect(client);
     return store;
   }
 
@@ -304,9 +303,9 @@ export class MemcachedStore implements SessionStore {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    this.#wire.close();
     this.#disconnect();
+    this.#disconnect = () => {};
   }
 
   /** Whether a session is still there, so that a refusal and its reason were true at the same moment. */
@@ -424,8 +423,14 @@ export class MemcachedStore implements SessionStore {
   }
 
   #assertOpen(): void {
-    if (this.#isClosed) throw new SessionError("CLOSED", "@sojourn/memcached: the store has been closed");
+    this.#wire.assertOpen();
   }
+}
+
+function disconnect(client: MemjsClient): void {
+  client.close();
+  // What is under way may still be answered, but a server that hangs shall not keep the process alive.
+  for (const server of client.servers) server._socket?.unref();
 }
 
 /** Runs `attempt` until another writer is not faster. */

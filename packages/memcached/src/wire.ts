@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { SessionError, withTimeout } from "@sojourn/core";
 import memjs from "memjs";
+import { giveUp, prepare, send } from "./connection.js";
 import { classify, refusal, status } from "./errors.js";
 
 /** A response of the server, as memjs parses it. */
@@ -10,6 +11,13 @@ export interface MemjsResponse {
   readonly val: Buffer;
 }
 
+/** A connection of memjs: a socket of Node.js. */
+export interface MemjsSocket {
+  removeAllListeners(event: "close"): unknown;
+  destroy(): unknown;
+  unref(): unknown;
+}
+
 /** The part of a memjs 1.3 server that the store uses. */
 export interface MemjsServer {
   readonly host: string;
@@ -17,6 +25,13 @@ export interface MemjsServer {
   onResponse(seq: number, listener: (response: MemjsResponse) => void): void;
   onError(seq: number, listener: (error: Error) => void): void;
   write(request: Buffer): void;
+  /** Ends the connection and fails all that is under way. */
+  error(error: Error): void;
+  removeAllListeners(event: "authenticated"): unknown;
+  /** `undefined` while there is none. */
+  readonly _socket?: MemjsSocket | undefined;
+  /** What of an answer has arrived. */
+  responseBuffer: Buffer;
   readonly responseCallbacks: { [seq: number]: unknown };
   readonly errorCallbacks: { [seq: number]: unknown };
 }
@@ -66,6 +81,7 @@ export class Wire {
   readonly #maxItemBytes: number;
   readonly #proven = new Set<MemjsServer>();
   readonly #proofs = new Map<MemjsServer, Promise<void>>();
+  #isClosed = false;
 
   constructor(client: MemjsClient, timeoutMs: number, maxItemBytes: number) {
     this.#client = client;
@@ -81,6 +97,15 @@ export class Wire {
     const server = this.#client.server(key);
     if (server) return server;
     throw new SessionError("UNAVAILABLE", "@sojourn/memcached: memjs has no server for the key");
+  }
+
+  /** From here on nothing is sent: an operation under way would otherwise open a connection that nobody closes. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  assertOpen(): void {
+    if (this.#isClosed) throw new SessionError("CLOSED", "@sojourn/memcached: the store has been closed");
   }
 
   async get(server: MemjsServer, key: string): Promise<RawItem | undefined> {
@@ -150,11 +175,14 @@ export class Wire {
     operation: string,
     isLast: (response: MemjsResponse) => boolean = () => true,
   ): Promise<MemjsResponse> {
+    this.assertOpen();
     if (this.#client.seq >= lastSeq) this.#client.seq = 0;
     this.#client.incrSeq();
     const { seq } = this.#client;
     const request = memjs.Utils.makeRequestBuffer(opcode, key, extrasOf(exptime), value, seq);
     if (token !== undefined) request.writeBigUInt64BE(token, 16);
+    prepare(server);
+    let socket: MemjsSocket | undefined;
     const answered = new Promise<MemjsResponse>((resolve, reject) => {
       const listener = (response: MemjsResponse): void => {
         if (isLast(response)) resolve(response);
@@ -162,7 +190,7 @@ export class Wire {
       // `quiet` is memjs' word for: more responses may follow, until one without a body.
       server.onResponse(seq, opcode === opcodes.stat ? Object.assign(listener, { quiet: true }) : listener);
       server.onError(seq, reject);
-      server.write(request);
+      socket = send(server, request);
     });
     try {
       return await withTimeout(answered, this.#timeoutMs, `@sojourn/memcached: ${operation}`);
@@ -170,6 +198,7 @@ export class Wire {
       // memjs keeps the listeners of a request that is never answered.
       delete server.responseCallbacks[seq];
       delete server.errorCallbacks[seq];
+      giveUp(server, socket);
       throw classify(error, operation, opcode !== opcodes.get && opcode !== opcodes.stat);
     }
   }
