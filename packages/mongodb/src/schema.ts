@@ -1,4 +1,5 @@
-import type { Collection, Document, IndexDescription } from "mongodb";
+import { SessionError } from "@sojourn/core";
+import type { Collection, Document, IndexDescription, IndexDescriptionInfo } from "mongodb";
 import type { Connection } from "./connection.js";
 import { isMissingCollection, isUnknownToServer } from "./errors.js";
 
@@ -36,8 +37,9 @@ async function createMissing<T extends Document>(
   collection: Collection<T>,
   indexes: readonly IndexDescription[],
 ): Promise<void> {
-  const existing = await connection.read("ensureSchema", () => indexNames(collection));
-  const missing = indexes.filter(({ name = "" }) => !existing.includes(name));
+  const existing = await connection.read("ensureSchema", () => indexesOf(collection));
+  assertFit(existing, indexes);
+  const missing = indexes.filter(({ name }) => !existing.some((index) => index.name === name));
   if (missing.length === 0) return;
   try {
     await connection.write("ensureSchema", () => collection.createIndexes([...missing]));
@@ -49,11 +51,39 @@ async function createMissing<T extends Document>(
   }
 }
 
-async function indexNames<T extends Document>(collection: Collection<T>): Promise<string[]> {
+async function indexesOf<T extends Document>(collection: Collection<T>): Promise<IndexDescriptionInfo[]> {
   try {
-    return (await collection.indexes()).map(({ name }) => name ?? "");
+    return await collection.indexes();
   } catch (error) {
     if (isMissingCollection(error)) return [];
     throw error;
   }
+}
+
+/**
+ * Refuses what is there and would break a promise: an index of one of our names that differs, and a collation, by which
+ * other ids would be the same. A collection's own collation shows at its index on `_id`.
+ *
+ * @throws SessionError `BACKEND`
+ */
+export function assertFit(existing: readonly IndexDescriptionInfo[], indexes: readonly IndexDescription[]): void {
+  for (const index of existing) {
+    const own = indexes.find(({ name }) => name === index.name);
+    if (own === undefined && index.name !== "_id_") continue;
+    const locale: unknown = index.collation?.locale ?? "simple";
+    const isFit =
+      locale === "simple" &&
+      index.partialFilterExpression === undefined &&
+      (own === undefined || (fieldsOf(index) === fieldsOf(own) && (own.unique !== true || index.unique === true)));
+    if (isFit) continue;
+    const message =
+      locale === "simple"
+        ? `the collection's index ${index.name} differs from the store's; drop it`
+        : `the collection's index ${index.name} has a collation; ids have to be compared byte for byte`;
+    throw new SessionError("BACKEND", `@sojourn/mongodb: ensureSchema: ${message}`);
+  }
+}
+
+function fieldsOf({ key }: Pick<IndexDescription, "key">): string {
+  return Object.entries(key).join();
 }

@@ -198,7 +198,8 @@ export class MongoStore implements SessionStore {
   async sweep(options: SweepOptions): Promise<EndedSession[]> {
     assertSweep(options);
     const moment = await this.#connection.now();
-    const expired = isExpired(moment);
+    // What has no id is no session, and nobody could be told that it has ended.
+    const expired: Filter<SessionDocument> = { ...isExpired(moment), sid: { $type: "string" } };
     const removed: EndedSession[] = [];
     while (removed.length < options.limit) {
       const batchSize = Math.min(options.limit - removed.length, removalBatchSize);
@@ -222,15 +223,18 @@ export class MongoStore implements SessionStore {
     const { sessions } = this.#connection;
     // By `_id`, which never changes, and without a cursor that would have to be closed or would expire.
     let after: Filter<SessionDocument> = {};
+    const idOfType = new Map<string, unknown>();
     for (;;) {
       const filter = { ...after, ...isNotExpired(await this.#connection.now()) };
       const documents = await this.#connection.read("scan", () =>
         sessions.find(filter, inOneAnswer).sort({ _id: 1 }).limit(batchSize).toArray(),
       );
       yield* readRecords(documents, await this.#connection.now(), options);
-      const last = documents.at(-1);
-      if (last === undefined || documents.length < batchSize) return;
-      after = { _id: { $gt: last._id } };
+      for (const { _id } of documents) idOfType.set(typeOf(_id), _id);
+      const last = documents.length < batchSize ? undefined : documents.at(-1);
+      if (last !== undefined) after = { _id: { $gt: last._id } };
+      else if ("_id" in after) after = exceptTypesOf([...idOfType.values()]);
+      else return;
     }
   }
 
@@ -324,6 +328,16 @@ export class MongoStore implements SessionStore {
     const removed = await this.#connection.write(operation, (concern) => sessions.findOneAndDelete(filter, concern));
     return removed === null ? undefined : { id: removed.sid, userId: removed.userId };
   }
+}
+
+/** `$gt` sees the type of its operand only: ObjectIds as a rule, but others may write here and use what they like. */
+function exceptTypesOf(ids: readonly unknown[]): Filter<SessionDocument> {
+  // The types of `_id` are what others make of them.
+  return { $nor: ids.flatMap((id) => [{ _id: { $lte: id as never } }, { _id: { $gte: id as never } }]) };
+}
+
+function typeOf(id: unknown): string {
+  return String(Reflect.get(Object(id), "_bsontype") ?? Object.prototype.toString.call(id));
 }
 
 /** It connects with the first request: until then there is nothing to close. */

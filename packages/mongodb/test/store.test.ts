@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isSessionError } from "@sojourn/core";
 import { startFerretDB, startMongoJavaServer } from "@sojourn/test-fixtures";
-import { type Document, Long } from "mongodb6";
+import { type Document, type IndexDescription, Long } from "mongodb6";
 import { afterAll, describe, expect, test } from "vitest";
 import { MongoStore } from "../src/index.js";
+import { assertFit } from "../src/schema.js";
 import { countWaits, openClient, openClient6, openStore } from "./harness.js";
 
 const server = await startMongoJavaServer();
@@ -44,6 +45,33 @@ describe("set-up", () => {
     await expect(store.create({ id: "a", ...lives })).resolves.toMatchObject({ status: "created" });
     const indexes: Document[] = await db.collection(name).indexes();
     expect(indexes.some(({ key, unique }) => key.sid === 1 && unique)).toBe(true);
+  });
+});
+
+describe("a collection that does not fit is refused before a session is stored", () => {
+  const name = "sojourn_sid";
+  const strange: readonly [what: string, index: IndexDescription][] = [
+    ["is not unique", { name, key: { sid: 1 } }],
+    ["has another key", { name, key: { userId: 1 }, unique: true }],
+    ["covers a part", { name, key: { sid: 1 }, unique: true, partialFilterExpression: { version: 1 } }],
+    ["compares without case", { name, key: { sid: 1 }, unique: true, collation: { locale: "en", strength: 2 } }],
+  ];
+  test.each(strange)("an index of the store's name %s", async (_, index) => {
+    const collection = db.collection(`strange_${collections++}`);
+    await collection.createIndexes([index]);
+    const store = new MongoStore({ collection, timeoutMs: 10_000 });
+    await expect(store.ensureSchema()).rejects.toMatchObject({
+      code: "BACKEND",
+      message: expect.stringContaining(name),
+    });
+    await expect(store.create({ id: "a", ...lives })).rejects.toMatchObject({ code: "BACKEND" });
+    expect(await collection.countDocuments()).toBe(0);
+  });
+
+  test("a collation of the collection, as its index on _id tells it", () => {
+    const ofIds = { v: 2, key: { _id: 1 }, name: "_id_" } as const;
+    expect(() => assertFit([{ ...ofIds, collation: { locale: "fr" } }], [])).toThrow(/collation/);
+    expect(() => assertFit([ofIds, { ...ofIds, collation: { locale: "simple" } }], [])).not.toThrow();
   });
 });
 
@@ -154,6 +182,30 @@ describe("what is stored", () => {
     const before = await db.collection(name).findOne({ sid: "a" });
     await store.rename("a", "b");
     expect((await db.collection(name).findOne({ sid: "b" }))?._id).toEqual(before?._id);
+  });
+});
+
+describe("what strangers write", () => {
+  test.each([1, 2, 3, 100])("hides no session from a scan in batches of %i, whatever its _id is", async (batchSize) => {
+    const { store, name } = await open();
+    const ids = Array.from({ length: 6 }, (_, n) => `a${n}`);
+    for (const id of ids) await store.create({ id, ...lives });
+    const strangers = [5, "text", { a: 1 }, new Date(), true].map((_id, n) => ({ _id: _id as never, sid: `s${n}` }));
+    await db.collection(name).insertMany(strangers);
+    const corrupt: unknown[] = [];
+    const seen: string[] = [];
+    const records = store.scan({ batchSize, onCorrupt: (error) => corrupt.push(error) });
+    for await (const { id } of records) seen.push(id);
+    expect(seen.sort()).toEqual(ids);
+    expect(corrupt).toHaveLength(strangers.length);
+  });
+
+  test("is not swept as a session", async () => {
+    const { store, name } = await open();
+    const stranger = { endsAt: new Date(0), note: "not yours" };
+    await db.collection(name).insertOne({ ...stranger });
+    expect(await store.sweep({ limit: 10 })).toEqual([]);
+    expect(await db.collection(name).findOne({})).toMatchObject(stranger);
   });
 });
 
