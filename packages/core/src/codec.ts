@@ -1,5 +1,6 @@
 import { parse } from "secure-json-parse";
 import { SessionError } from "./errors.js";
+import { deepFreeze } from "./freeze.js";
 
 /** Which session a payload belongs to, for codecs that bind one to the other. */
 export interface CodecContext {
@@ -10,8 +11,9 @@ export interface CodecContext {
 /**
  * Turns the content of a session into a payload and back.
  *
- * What `decode` returns must equal, as JSON, what `encode` was given. Both may be asynchronous. An error thrown by either
- * reaches the caller as `ENCODE` or `DECODE`; the stored session is left as it is.
+ * What `decode` returns must equal, as JSON, what `encode` was given: a payload is decoded before it is sent, and refused
+ * when that fails. Both may be asynchronous. An error thrown by either reaches the caller as `ENCODE` or `DECODE`; the
+ * stored session is left as it is. A change of id or user encodes anew.
  */
 export interface SessionCodec {
   encode(content: unknown, context: CodecContext): string | Promise<string>;
@@ -44,10 +46,10 @@ export async function encodeContent(codec: SessionCodec, content: object, contex
   );
 }
 
-/** Runs `codec.decode`; every failure becomes `DECODE`. */
+/** Runs `codec.decode` and freezes what it returns, deeply; every failure becomes `DECODE`. */
 export async function decodeContent(codec: SessionCodec, payload: string, context: CodecContext): Promise<unknown> {
   try {
-    return await codec.decode(payload, context);
+    return deepFreeze(await codec.decode(payload, context));
   } catch (cause) {
     // The parser's message may quote the payload: it stays in `cause`.
     throw new SessionError("DECODE", `@sojourn/core: the payload of session ${context.id} cannot be decoded`, {
@@ -56,8 +58,12 @@ export async function decodeContent(codec: SessionCodec, payload: string, contex
   }
 }
 
-/** The first line of the cause names what is in the way, as `JSON.stringify` words it, and no value. */
+/**
+ * The first line of an error of the language names what is in the way, and no value. Any other error may quote one: what it
+ * says stays in `cause`.
+ */
 export function encodeError(cause: unknown): SessionError {
-  const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : "the codec failed";
+  const isOfLanguage = cause instanceof TypeError || cause instanceof RangeError;
+  const reason = isOfLanguage ? cause.message.split("\n", 1)[0] : "the codec failed";
   return new SessionError("ENCODE", `@sojourn/core: session data cannot be encoded: ${reason}`, { cause });
 }

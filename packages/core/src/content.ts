@@ -1,6 +1,5 @@
-import { decodeContent, type SessionCodec } from "./codec.js";
+import { type CodecContext, decodeContent, type SessionCodec } from "./codec.js";
 import { describe, SessionError } from "./errors.js";
-import { deepFreeze } from "./freeze.js";
 import type { SessionRecord } from "./store.js";
 
 /** What an application may note about where a session comes from, shown by "active sessions" pages. JSON values only. */
@@ -25,24 +24,49 @@ export interface SessionState extends Omit<SessionRecord, "payload"> {
   readonly readAt: number;
 }
 
+/** Content ready to be sent, and as every reader will get it. */
+export interface EncodedContent {
+  readonly payload: string;
+  readonly content: SessionContent;
+}
+
 /** @throws SessionError `ENCODE` when data or metadata is not an object */
 export function assertContent({ data, metadata }: SessionContent): void {
   assertObject(data, "data");
   assertObject(metadata, "metadata");
 }
 
+/** @throws SessionError `DECODE` */
 export async function decodeState(codec: SessionCodec, record: SessionRecord): Promise<SessionState> {
   const readAt = performance.now();
   const { payload, ...rest } = record;
-  const content = await decodeContent(codec, payload, record);
-  if (!isContent(content)) {
-    throw new SessionError("DECODE", `@sojourn/core: the payload of session ${record.id} is not a session's content`);
-  }
-  return { ...rest, content: deepFreeze(content), readAt };
+  return { ...rest, content: await readContent(codec, payload, record), readAt };
+}
+
+/** The state after a write that the store has just answered: what was sent is not decoded again. */
+export function writtenState({ payload, ...rest }: SessionRecord, content: SessionContent): SessionState {
+  return { ...rest, content, readAt: performance.now() };
+}
+
+/** @throws SessionError `DECODE` */
+export async function readContent(
+  codec: SessionCodec,
+  payload: string,
+  context: CodecContext,
+): Promise<SessionContent> {
+  const content = await decodeContent(codec, payload, context);
+  if (isContent(content)) return content;
+  throw new SessionError("DECODE", `@sojourn/core: the payload of session ${context.id} is not a session's content`);
 }
 
 function isContent(value: unknown): value is SessionContent {
-  return isObject(value) && "data" in value && isObject(value.data) && "metadata" in value && isObject(value.metadata);
+  if (!isObject(value) || !("data" in value && isObject(value.data))) return false;
+  if (!("metadata" in value && isObject(value.metadata))) return false;
+  return (
+    !("idleMs" in value) ||
+    value.idleMs === undefined ||
+    (Number.isSafeInteger(value.idleMs) && Number(value.idleMs) > 0)
+  );
 }
 
 function assertObject(value: unknown, name: string): void {

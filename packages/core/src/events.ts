@@ -48,24 +48,29 @@ export type SessionListener<Name extends keyof SessionEvents> = (event: SessionE
 export class EventHub {
   /** How often each event was emitted. */
   readonly counts: Map<string, number> = new Map();
-  readonly #listeners = new Map<string, Set<(event: never) => unknown>>();
+  readonly #subscriptions = new Map<string, Set<{ readonly listener: (event: never) => unknown }>>();
 
   on<Name extends keyof SessionEvents>(name: Name, listener: SessionListener<Name>): () => void {
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners);
-    listeners.add(listener);
-    return () => listeners.delete(listener);
+    const subscriptions = this.#subscriptions.get(name) ?? new Set();
+    this.#subscriptions.set(name, subscriptions);
+    // One for each call: two that share a listener end by themselves.
+    const subscription = { listener };
+    subscriptions.add(subscription);
+    return () => subscriptions.delete(subscription);
   }
 
   emit<Name extends keyof SessionEvents>(name: Name, event: SessionEvents[Name]): void {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
-    const listeners = this.#listeners.get(name);
-    if (listeners === undefined) return;
+    const subscriptions = this.#subscriptions.get(name);
+    if (subscriptions === undefined) return;
     // The type of the listeners follows from the name that they were added under.
-    for (const listener of [...listeners] as SessionListener<Name>[]) {
+    for (const { listener } of [...subscriptions] as { listener: SessionListener<Name> }[]) {
       try {
         const outcome = listener(event);
-        if (outcome instanceof Promise) outcome.catch((error: unknown) => this.#reportListener(name, error));
+        // Not by class: a library's own kind of promise rejects as well.
+        if (typeof outcome === "object") {
+          Promise.resolve(outcome).catch((error: unknown) => this.#reportListener(name, error));
+        }
       } catch (error) {
         this.#reportListener(name, error);
       }

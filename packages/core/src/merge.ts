@@ -15,11 +15,15 @@ export interface KeyChanges {
 export function diffKeys(base: object, changed: object): KeyChanges {
   const set = new Map<string, unknown>();
   const deleted = new Set<string>();
-  const before = new Map(Object.entries(base));
+  const before = new Map<string, string>();
+  for (const [key, value] of Object.entries(base)) {
+    const json = toJson(value);
+    if (json !== undefined) before.set(key, json);
+  }
   for (const [key, value] of Object.entries(changed)) {
     const json = toJson(value);
     if (json === undefined) continue;
-    if (!before.has(key) || JSON.stringify(before.get(key)) !== json) set.set(key, value);
+    if (before.get(key) !== json) set.set(key, value);
     before.delete(key);
   }
   for (const key of before.keys()) deleted.add(key);

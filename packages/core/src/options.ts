@@ -31,8 +31,8 @@ export interface SessionManagerOptions {
   readonly absoluteTimeout?: Duration | undefined;
   /**
    * A read moves the stored deadline only when it moves it by at least this much, which spares writes; a session may end
-   * that much early, never late. 0 writes at each read. Less than `idleTimeout`. Default: a sixtieth of the session's
-   * idle timeout.
+   * that much early, never late. 0 writes at each read. Less than `idleTimeout`. Default, also for a session whose own
+   * idle timeout is no longer than this: a sixtieth of the session's idle timeout.
    */
   readonly touchAfter?: Duration | undefined;
   /** Default `"merge"`. */
@@ -43,7 +43,7 @@ export interface SessionManagerOptions {
   readonly maxPayloadBytes?: number | undefined;
   /** How sessions become payloads. Default {@link jsonCodec}. */
   readonly codec?: SessionCodec | undefined;
-  /** How long one store operation may take, in milliseconds. Default 2000. */
+  /** How long one store operation may take, or wait for the session's earlier writes, in milliseconds. Default 2000. */
   readonly timeoutMs?: number | undefined;
   /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
   readonly sweep?: SweepSchedule | false | undefined;
@@ -79,11 +79,11 @@ const known = [
 /** @throws SessionError `INVALID_OPTION` */
 export function resolveManagerOptions(options: SessionManagerOptions): ResolvedManagerOptions {
   if (typeof options !== "object" || options === null)
-    throw invalidOption(packageName, "options", "an object", options);
+    throw invalidOption(packageName, "options", "an object", unquoted(options));
   refuseUnknownOptions(packageName, options, known);
   const { store, codec = jsonCodec, onConflict = "merge", sweep = {}, timeoutMs = defaultTimeoutMs } = options;
-  if (typeof store?.get !== "function" || typeof store.capabilities !== "object") {
-    throw invalidOption(packageName, "store", "a SessionStore", store);
+  if (typeof store?.get !== "function" || typeof store.capabilities?.maxPayloadBytes !== "number") {
+    throw invalidOption(packageName, "store", "a SessionStore", unquoted(store));
   }
   const { idleMs, absoluteMs } = resolveTimeouts(options, { idleMs: 30 * 60_000, absoluteMs: 12 * 3_600_000 });
   if (!["merge", "fail", "overwrite"].includes(onConflict)) {
@@ -91,9 +91,6 @@ export function resolveManagerOptions(options: SessionManagerOptions): ResolvedM
   }
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
     throw invalidOption(packageName, "codec", "an object with encode and decode", codec);
-  }
-  if (sweep !== false && (typeof sweep !== "object" || sweep === null)) {
-    throw invalidOption(packageName, "sweep", "an object or false", sweep);
   }
   const largest = store.capabilities.maxPayloadBytes;
   const { maxPayloadBytes = Math.min(2 ** 20, largest) } = options;
@@ -109,7 +106,7 @@ export function resolveManagerOptions(options: SessionManagerOptions): ResolvedM
     maxPayloadBytes: Math.min(maxPayloadBytes, largest),
     codec,
     timeoutMs,
-    sweep,
+    sweep: resolveSweep(sweep),
   };
 }
 
@@ -147,8 +144,26 @@ function resolveLimit(limit: SessionLimit | undefined): SessionLimit | undefined
   return { max: limit.max, whenReached: limit.whenReached };
 }
 
+/** Checked for every store, also one that is not swept: the option is wrong all the same. */
+function resolveSweep(sweep: SweepSchedule | false): SweepSchedule | false {
+  if (sweep === false) return false;
+  if (typeof sweep !== "object" || sweep === null) {
+    throw invalidOption(packageName, "sweep", "an object or false", sweep);
+  }
+  refuseUnknownOptions(packageName, sweep, ["interval", "batchSize"]);
+  const { interval, batchSize } = sweep;
+  if (interval !== undefined) durationMs(interval, "sweep.interval");
+  if (batchSize !== undefined) requirePositiveInteger(batchSize, "sweep.batchSize");
+  return { interval, batchSize };
+}
+
 function requirePositiveInteger(value: unknown, option: string): void {
   if (!Number.isSafeInteger(value) || (value as number) < 1) {
     throw invalidOption(packageName, option, "a positive integer", value);
   }
+}
+
+/** Where options or a store belong somebody may pass the URL of a backend, with the password in it. */
+function unquoted(value: unknown): unknown {
+  return typeof value === "string" ? "a string" : value;
 }

@@ -1,14 +1,23 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallOptions } from "./abort.js";
 import { type CodecContext, encodeContent } from "./codec.js";
-import { assertContent, decodeState, type SessionContent, type SessionState } from "./content.js";
-import { SessionError } from "./errors.js";
+import {
+  assertContent,
+  decodeState,
+  type EncodedContent,
+  readContent,
+  type SessionContent,
+  type SessionState,
+  writtenState,
+} from "./content.js";
+import { isSessionError, SessionError } from "./errors.js";
 import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
 import { applyKeys, diffKeys, isUnchanged } from "./merge.js";
 import type { ConflictPolicy, ResolvedManagerOptions } from "./options.js";
 import type { SaveOptions, SessionWriter, TouchInput, UpdateFunction, WriteOptions, WriteOutcome } from "./session.js";
-import type { EndedSession, SessionChange, SessionLimit } from "./store.js";
+import type { EndedSession, SessionChange, SessionLimit, SessionRecord } from "./store.js";
 import type { StoreCalls } from "./store-calls.js";
+import { assertTouch } from "./validate.js";
 
 /** Each failed attempt means that another writer succeeded: a hundred in a row is a hot spot that needs another design. */
 const maxAttempts = 100;
@@ -29,11 +38,14 @@ export class SessionWrites implements SessionWriter {
   async touch(base: SessionState, { idleMs, shorten, signal }: TouchInput = {}): Promise<WriteOutcome> {
     const { id, userId, endsAt } = base;
     const ownIdleMs = idleMs ?? this.idleMs(base);
+    assertTouch(id, { idleMs: ownIdleMs });
     // The store's clock at this moment: what it said when the session was read, and the time since.
     const now = Math.floor(base.now + performance.now() - base.readAt);
     const expiresAt = Math.min(now + ownIdleMs, endsAt);
     const gain = expiresAt - base.expiresAt;
-    const touchAfterMs = this.#options.touchAfterMs ?? ownIdleMs / 60;
+    const { touchAfterMs: wanted = ownIdleMs } = this.#options;
+    // A touch that moves the deadline that far never comes where the whole idle timeout is shorter.
+    const touchAfterMs = wanted < ownIdleMs ? wanted : ownIdleMs / 60;
     const isDue = gain > 0 ? gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
     if (!isDue) return { status: "unchanged", state: base };
     const touched = await this.#calls.runInOrder(
@@ -80,7 +92,8 @@ export class SessionWrites implements SessionWriter {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const data = await compute(current);
       if (data === current.content.data && userId === undefined) return { status: "unchanged", state: current };
-      const payload = await this.encode({ ...current.content, data }, { id, userId: ownerAfter(current, userId) });
+      const context = { id, userId: ownerAfter(current, userId) };
+      const { payload, content } = await this.encode({ ...current.content, data }, context);
       const change = { payload, idleMs, ...userChange(userId) };
       const result = await this.#calls.runInOrder(
         "update",
@@ -92,15 +105,15 @@ export class SessionWrites implements SessionWriter {
         case "updated":
           this.#events.emit("updated", { id, userId: result.record.userId });
           this.emitDestroyed(result.evicted, result.record.userId, "limit");
-          return { status: "saved", state: await decodeState(this.#options.codec, result.record) };
+          return { status: "saved", state: writtenState(result.record, content) };
         case "missing":
           this.#conflict(current, "ended");
           return { status: "ended", state: base };
         case "limitReached":
           throw limitReached(limit);
         case "conflict":
-          current = await decodeState(this.#options.codec, result.current);
-          if (hasChangedUser(base, current)) {
+          current = await this.decode(result.current, "update");
+          if (hasChangedUser(base, current, userId)) {
             this.#conflict(current, "changedUser");
             return { status: "changedUser", state: base };
           }
@@ -134,9 +147,10 @@ export class SessionWrites implements SessionWriter {
     const limit = this.limitFor(userId);
     let current = update?.base;
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const encoded = current && update && (await this.#changeContent(current, newId, userId, update.change));
       const change: SessionChange = {
         ...userChange(userId),
-        ...(current && update && (await this.#contentChange(current, newId, userId, update.change))),
+        ...(current && encoded && { payload: encoded.payload, idleMs: this.idleMs(current) }),
       };
       const result = await this.#calls.runInOrder(
         "rename",
@@ -148,7 +162,7 @@ export class SessionWrites implements SessionWriter {
         case "renamed":
           this.#events.emit("regenerated", { id: newId, previousId: id, userId: result.record.userId });
           this.emitDestroyed(result.evicted, result.record.userId, "limit");
-          return decodeState(this.#options.codec, result.record);
+          return encoded ? writtenState(result.record, encoded.content) : this.decode(result.record, "rename");
         case "missing":
           return undefined;
         case "limitReached":
@@ -156,8 +170,8 @@ export class SessionWrites implements SessionWriter {
         case "duplicate":
           throw new SessionError("CONFLICT", "@sojourn/core: a live session has the new id");
         case "conflict":
-          current = await decodeState(this.#options.codec, result.current);
-          if (update && hasChangedUser(update.base, current)) {
+          current = await this.decode(result.current, "rename");
+          if (update && hasChangedUser(update.base, current, userId)) {
             this.#conflict(current, "changedUser");
             return undefined;
           }
@@ -165,6 +179,7 @@ export class SessionWrites implements SessionWriter {
           await backOff(attempt);
       }
     }
+    if (current !== undefined) this.#conflict(current, "refused");
     throw tooManyAttempts(id);
   }
 
@@ -174,15 +189,33 @@ export class SessionWrites implements SessionWriter {
     return ended !== undefined;
   }
 
-  /** Everything that can be wrong with a payload shows here, before anything is sent. */
-  async encode(content: SessionContent, context: CodecContext): Promise<string> {
+  /** Everything that can be wrong with a payload shows here, before anything is sent: also that nobody could read it. */
+  async encode(content: SessionContent, context: CodecContext): Promise<EncodedContent> {
     assertContent(content);
-    const payload = await encodeContent(this.#options.codec, content, context);
+    const { codec, maxPayloadBytes } = this.#options;
+    const payload = await encodeContent(codec, content, context);
     const bytes = Buffer.byteLength(payload);
-    const { maxPayloadBytes } = this.#options;
-    if (bytes <= maxPayloadBytes) return payload;
-    const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
-    throw new SessionError("PAYLOAD_TOO_LARGE", message);
+    if (bytes > maxPayloadBytes) {
+      const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
+      throw new SessionError("PAYLOAD_TOO_LARGE", message);
+    }
+    try {
+      return { payload, content: await readContent(codec, payload, context) };
+    } catch (cause) {
+      const message = "@sojourn/core: session data cannot be encoded: its payload would not be readable";
+      throw new SessionError("ENCODE", message, { cause });
+    }
+  }
+
+  /** Reads a record; one that cannot be read becomes an `error` event too. @throws SessionError `DECODE` */
+  async decode(record: SessionRecord, operation: string): Promise<SessionState> {
+    try {
+      return await decodeState(this.#options.codec, record);
+    } catch (error) {
+      const { id, userId } = record;
+      if (isSessionError(error)) this.#events.emit("error", { error, operation, id, userId });
+      throw error;
+    }
   }
 
   /** The session's own idle timeout. */
@@ -199,15 +232,14 @@ export class SessionWrites implements SessionWriter {
     for (const id of ids) this.#events.emit("destroyed", { id, userId, reason });
   }
 
-  async #contentChange(
+  async #changeContent(
     current: SessionState,
     newId: string,
     userId: string | null | undefined,
     change: UpdateFunction<object>,
-  ): Promise<SessionChange> {
+  ): Promise<EncodedContent> {
     const data = await change(current.content.data);
-    const payload = await this.encode({ ...current.content, data }, { id: newId, userId: ownerAfter(current, userId) });
-    return { payload, idleMs: this.idleMs(current) };
+    return this.encode({ ...current.content, data }, { id: newId, userId: ownerAfter(current, userId) });
   }
 
   #conflict({ id, userId }: EndedSession, reason: ConflictReason): void {
@@ -228,9 +260,13 @@ function ownerAfter(current: SessionState, userId: string | null | undefined): s
   return userId === undefined ? current.userId : (userId ?? undefined);
 }
 
-/** The user that was loaded was set, and is not the one stored: what this writer knows belongs to somebody else's session. */
-function hasChangedUser(base: SessionState, current: SessionState): boolean {
-  return base.userId !== undefined && base.userId !== current.userId;
+/**
+ * The user that was loaded was set, and is not the one stored: what this writer knows belongs to somebody else's session.
+ * Or it was loaded anonymous, to become one user's, and is another's by now: nobody gets what is in the other's session.
+ */
+function hasChangedUser(base: SessionState, current: SessionState, userId: string | null | undefined): boolean {
+  if (base.userId !== undefined) return base.userId !== current.userId;
+  return typeof userId === "string" && current.userId !== undefined && current.userId !== userId;
 }
 
 /** The first attempts follow at once; later ones spread, so that many writers of one session do not keep step. */

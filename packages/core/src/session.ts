@@ -115,12 +115,12 @@ export class Session<Data extends object = SessionData> {
    *
    * @returns false when the session has ended, or belongs to another user than when this handle was loaded
    * @throws SessionError `CONFLICT` after a hundred attempts, `ENCODE`, `PAYLOAD_TOO_LARGE`, `LIMIT_REACHED`, and what
-   * the store throws; the stored session is then unchanged
+   * the store throws; the stored session is then unchanged, unless the error's `outcomeUnknown` says otherwise
    */
   async update(change: UpdateFunction<Data>, options: WriteOptions = {}): Promise<boolean> {
     // The writer hands `change` this session's own data.
     const { status, state } = await this.#writer.update(this.#state, change as UpdateFunction<object>, options);
-    this.#state = state;
+    this.#adopt(state);
     return status === "saved" || status === "unchanged";
   }
 
@@ -132,7 +132,7 @@ export class Session<Data extends object = SessionData> {
    */
   async save(data: Data | DeepReadonly<Data>, options: SaveOptions = {}): Promise<SaveStatus> {
     const { status, state } = await this.#writer.save(this.#state, data, options);
-    this.#state = state;
+    this.#adopt(state);
     return status;
   }
 
@@ -143,7 +143,7 @@ export class Session<Data extends object = SessionData> {
    */
   async touch(options: TouchInput = {}): Promise<boolean> {
     const { status, state } = await this.#writer.touch(this.#state, options);
-    this.#state = state;
+    this.#adopt(state);
     return status !== "ended";
   }
 
@@ -156,6 +156,11 @@ export class Session<Data extends object = SessionData> {
   toJSON(): SessionInfo {
     const { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, metadata } = this;
     return { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, metadata };
+  }
+
+  /** Two calls of one handle may end in the other order: the one that began on older data takes nothing back. */
+  #adopt(state: SessionState): void {
+    if (state.version >= this.#state.version) this.#state = state;
   }
 }
 

@@ -1,7 +1,8 @@
 import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
-import { decodeState, type SessionMetadata, type SessionState } from "./content.js";
+import { jsonCodec } from "./codec.js";
+import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
 import type { Duration } from "./duration.js";
-import { isSessionError, type SessionError } from "./errors.js";
+import type { SessionError } from "./errors.js";
 import type { EventHub } from "./events.js";
 import { type ResolvedManagerOptions, resolveTimeouts } from "./options.js";
 import { Session, type SessionData, type UpdateFunction } from "./session.js";
@@ -84,7 +85,7 @@ export class SessionsById<Data extends object = SessionData> {
     const { data, userId, metadata = {} } = input;
     const { idleMs, absoluteMs } = resolveTimeouts(input, this.#options);
     const own = idleMs === this.#options.idleMs ? {} : { idleMs };
-    const payload = await this.#writes.encode({ data, metadata, ...own }, { id, userId });
+    const { payload, content } = await this.#writes.encode({ data, metadata, ...own }, { id, userId });
     const limit = this.#writes.limitFor(userId);
     const session = { id, userId, payload, idleMs, absoluteMs };
     const result = await this.#calls.runInOrder("create", id, (store) => store.create(session, { limit }), input);
@@ -92,7 +93,7 @@ export class SessionsById<Data extends object = SessionData> {
     if (result.status === "limitReached") throw limitReached(limit);
     this.#events.emit("created", { id, userId });
     this.#writes.emitDestroyed(result.evicted, userId, "limit");
-    return this.#open(await decodeState(this.#options.codec, result.record));
+    return this.#open(writtenState(result.record, content));
   }
 
   /**
@@ -122,7 +123,9 @@ export class SessionsById<Data extends object = SessionData> {
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
-    const { userId, update, signal } = input;
+    // A codec may bind a payload to its id and user: it encodes the same data once more.
+    const keep = this.#options.codec === jsonCodec ? undefined : same;
+    const { userId, update = keep, signal } = input;
     const base = update && (await this.#read(id, { signal }));
     if (update !== undefined && base === undefined) return undefined;
     // The session hands `update` data of the type that the caller says its payloads hold.
@@ -182,7 +185,8 @@ export class SessionsById<Data extends object = SessionData> {
         if (state !== undefined) yield this.#open(state);
       }
     } finally {
-      await records.return?.();
+      // A walk that was aborted does not wait for the store's step under way. What was read stands, whatever this does.
+      await withAbort(Promise.resolve(records.return?.()), signal, operation).catch(ignore);
     }
   }
 
@@ -226,16 +230,16 @@ export class SessionsById<Data extends object = SessionData> {
 
   async #read(id: string, options: CallOptions): Promise<SessionState | undefined> {
     const record = await this.#calls.run("get", { id }, (store) => store.get(id), options);
-    return record && decodeState(this.#options.codec, record);
+    return record && this.#writes.decode(record, "get");
   }
 
-  async #decodeOrReport(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
-    try {
-      return await decodeState(this.#options.codec, record);
-    } catch (error) {
-      if (!isSessionError(error)) throw error;
-      this.#events.emit("error", { error, operation, id: record.id, userId: record.userId });
-      return undefined;
-    }
+  #decodeOrReport(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
+    return this.#writes.decode(record, operation).catch(() => undefined);
   }
 }
+
+function same<T>(data: T): T {
+  return data;
+}
+
+function ignore(): void {}

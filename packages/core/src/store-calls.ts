@@ -59,14 +59,28 @@ export class StoreCalls {
     }
   }
 
-  /** As {@link run}, after the writes of this session that this process began before. */
-  async runInOrder<T>(operation: string, id: string, call: StoreCall<T>, options: CallOptions = {}): Promise<T> {
-    throwIfAborted(options.signal, operation);
-    const turn = this.#queue.run(id, () => this.run(operation, { id }, call, options));
-    return withAbort(turn, options.signal, operation);
+  /**
+   * As {@link run}, after the writes of this session that this process began before. One whose turn has not come within
+   * the time limit is not sent: behind a write that hangs, the next ones would wait ever longer.
+   */
+  async runInOrder<T>(operation: string, id: string, call: StoreCall<T>, { signal }: CallOptions = {}): Promise<T> {
+    throwIfAborted(signal, operation);
+    const startedAt = performance.now();
+    const turn = this.#queue.run(id, async () => {
+      throwIfAborted(signal, operation);
+      if (performance.now() - startedAt >= this.#timeoutMs) throw notSent(operation, this.#timeoutMs);
+      // The signal ends the caller's waiting alone: the next write still waits for this one.
+      return this.run(operation, { id }, call);
+    });
+    return withAbort(turn, signal, operation);
   }
 
   close(): void {
     this.#closed = true;
   }
+}
+
+function notSent(operation: string, timeoutMs: number): SessionError {
+  const message = `@sojourn/core: ${operation} was not sent within ${timeoutMs} ms: earlier writes of its session took that long`;
+  return new SessionError("TIMEOUT", message, { outcomeUnknown: false });
 }

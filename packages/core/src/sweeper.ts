@@ -2,6 +2,7 @@ import { setImmediate as nextTick } from "node:timers/promises";
 import { type Duration, durationMs } from "./duration.js";
 import { invalidOption, refuseUnknownOptions } from "./errors.js";
 import type { EndedSession, SessionStore } from "./store.js";
+import { maxTimerMs } from "./timeout.js";
 
 export interface SweeperOptions {
   /** The store to sweep. Stores that expire by themselves need no sweeper. */
@@ -72,11 +73,12 @@ export class Sweeper {
   }
 
   #schedule(): void {
-    // A timer takes at most 2^31 - 1 ms and fires at once beyond that.
-    const waitMs = Math.min(this.#intervalMs * (0.5 + Math.random()), 2 ** 31 - 1);
+    const waitMs = Math.min(this.#intervalMs * (0.5 + Math.random()), maxTimerMs);
     this.#timer = setTimeout(() => {
       this.run()
         .catch(this.#onError)
+        // An `onError` that fails has nobody left to tell.
+        .catch(ignore)
         .finally(() => {
           if (!this.#stopped) this.#schedule();
         });

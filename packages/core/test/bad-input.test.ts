@@ -35,10 +35,29 @@ describe("options", () => {
     ["half a codec", { codec: { encode: String } }, /option "codec" must be an object with encode and decode/],
     ["a timeout of 0", { timeoutMs: 0 }, /option "timeoutMs" must be a positive integer, received 0/],
     ["an unknown sweep option", { sweep: { every: "1m" } }, /unknown option "every"/],
+    ["a wrong sweep interval", { sweep: { interval: "soon" } }, /option "sweep.interval" must be .* received "soon"/],
+    ["a sweep of nothing", { sweep: { batchSize: 0 } }, /option "sweep.batchSize" must be .* received 0/],
+    ["a store without capabilities", { store: { get: String, capabilities: null } }, /"store" must be a SessionStore/],
   ])("%s is refused", (_name, options, message) => {
     expect(() => new SessionManager({ store: new ModelStore(), ...options } as SessionManagerOptions)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringMatching(message) }),
     );
+  });
+
+  test("a wrong sweep is refused also where the store needs none", () => {
+    const store = Object.create(new ModelStore(), {
+      capabilities: { value: { expiry: "native", maxPayloadBytes: 1 } },
+    });
+    expect(() => new SessionManager({ store, sweep: { interval: "soon" as "1m" } })).toThrow(/sweep.interval/);
+  });
+
+  test("a URL in the place of a store or of the options is not shown: it may hold a password", () => {
+    const url = "redis://user:hunter2@localhost" as unknown;
+    for (const options of [url, { store: url }]) {
+      expect(() => new SessionManager(options as SessionManagerOptions)).toThrow(
+        expect.objectContaining({ code: "INVALID_OPTION", message: expect.not.stringContaining("hunter2") }),
+      );
+    }
   });
 
   test("of one session are checked like those of the manager", async () => {
@@ -115,6 +134,12 @@ describe("ids", () => {
     }
     expect(calls.filter((method) => method === "get")).toEqual([]);
   });
+});
+
+test.each([Number.NaN, 0, -1, 1.5])("a touch of %s ms is refused, whether due or not", async (idleMs) => {
+  const { session } = await setUp().manager.create({ data: {} });
+  await expect(session.touch({ idleMs })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  await expect(session.save({}, { idleMs })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
 });
 
 describe("data", () => {

@@ -90,6 +90,36 @@ describe.each<ConflictPolicy>(["merge", "fail", "overwrite"])("under the policy 
   });
 });
 
+describe("an anonymous session that became one user's, and is to become another's by what was loaded before,", () => {
+  test("keeps its data from the other: a save is dropped", async () => {
+    const { manager, token, slow, fast, conflicts } = await loadTwice({ cart: [] });
+    await fast.save({ cart: [], isAdmin: true }, { userId: "u1" });
+    expect(await slow.save({ cart: [], mine: 1 }, { userId: "u2" })).toBe("changedUser");
+    expect(await manager.get(token)).toMatchObject({ userId: "u1", data: { cart: [], isAdmin: true } });
+    expect(conflicts).toEqual(["changedUser"]);
+  });
+
+  test("keeps its data from the other: a regeneration is dropped", async () => {
+    const { manager, token, fast } = await loadTwice({});
+    const regenerated = await manager.regenerate(token, {
+      userId: "u2",
+      update: async (data) => {
+        await fast.save({ isAdmin: true }, { userId: "u1" });
+        return { ...data, mine: 1 };
+      },
+    });
+    expect(regenerated).toBeUndefined();
+    expect(await manager.get(token)).toMatchObject({ userId: "u1", data: { isAdmin: true } });
+  });
+
+  test("takes a second login of the same user", async () => {
+    const { slow, fast } = await loadTwice({});
+    await fast.save({ a: 1 }, { userId: "u1" });
+    expect(await slow.save({ b: 1 }, { userId: "u1" })).toBe("saved");
+    expect(slow).toMatchObject({ userId: "u1", data: { a: 1, b: 1 } });
+  });
+});
+
 test("policy overwrite: this writer's data replaces what is stored", async () => {
   const { manager, token, slow, fast } = await loadTwice({ a: 1 }, "42", "overwrite");
   await fast.save({ a: 1, fast: 1 });
@@ -125,6 +155,20 @@ describe("update", () => {
     await expect(hotSpot).rejects.toMatchObject({ code: "CONFLICT" });
     expect(calls).toBe(100);
     expect((await manager.get(token))?.data).toEqual({ n: 0, other: 100 });
+  });
+
+  test("within a regeneration gives up likewise, keeps the token, and says so", async () => {
+    const { manager, token, conflicts } = await loadTwice({ n: 0 });
+    let n = 0;
+    const hotSpot = manager.regenerate(token, {
+      update: async (data) => {
+        await manager.update(token, () => ({ n: ++n }));
+        return data;
+      },
+    });
+    await expect(hotSpot).rejects.toMatchObject({ code: "CONFLICT" });
+    expect(conflicts.at(-1)).toBe("refused");
+    expect((await manager.get(token))?.data).toEqual({ n: 100 });
   });
 
   test("returning the data received writes nothing", async () => {

@@ -84,6 +84,47 @@ describe("an AbortSignal", () => {
   });
 });
 
+test("an aborted walk does not wait for the step of the store that is under way", async () => {
+  const hanging = overriding(new ModelStore(), (method, original) =>
+    method === "scan" ? () => ({ [Symbol.asyncIterator]: () => ({ next: never, return: never }) }) : original,
+  );
+  const manager = new SessionManager({ store: hanging, sweep: false });
+  const controller = new AbortController();
+  const walk = manager.byId.scan({ signal: controller.signal }).next();
+  controller.abort();
+  await expect(walk).rejects.toMatchObject({ code: "ABORTED" });
+});
+
+test("behind a write that hangs, no call waits longer than the next one", async () => {
+  const { manager, calls } = over("destroy", never, { timeoutMs: 50 });
+  const { session } = await manager.create({ data: {} });
+  calls.length = 0;
+  const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => session.destroy()));
+  const errors = outcomes.map((outcome) => outcome.status === "rejected" && outcome.reason);
+  for (const error of errors) expect(error).toMatchObject({ code: "TIMEOUT" });
+  expect(calls.length).toBeLessThanOrEqual(2);
+  expect(errors.filter(({ outcomeUnknown }) => outcomeUnknown)).toHaveLength(calls.length);
+});
+
+test("a write whose caller gave up still holds its place before the next", async () => {
+  const slow = gate();
+  const { manager, calls } = over("touch", async (original) => {
+    await slow.opened;
+    return original();
+  });
+  const { session } = await manager.create({ data: {} });
+  calls.length = 0;
+  const controller = new AbortController();
+  const touched = session.touch({ idleMs: 60_000, shorten: true, signal: controller.signal });
+  const destroyed = session.destroy();
+  controller.abort();
+  await expect(touched).rejects.toMatchObject({ code: "ABORTED", outcomeUnknown: true });
+  expect(calls).toEqual(["touch"]);
+  slow.open();
+  expect(await destroyed).toBe(true);
+  expect(calls).toEqual(["touch", "destroy"]);
+});
+
 describe("reads of one session", () => {
   test("of one tick are one read", async () => {
     const { manager, calls } = setUp();

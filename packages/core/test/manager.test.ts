@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { isSessionError, type SessionEvents, type SessionManager } from "../src/index.js";
-import { hour, minute, setUp } from "./support.js";
+import { gate, hour, minute, setUp } from "./support.js";
 
 describe("a session's life", () => {
   test("create, get, update, regenerate, destroy", async () => {
@@ -120,6 +120,15 @@ describe("deadlines", () => {
     expect(exact.calls).toEqual(["create", "get", "get", "touch"]);
   });
 
+  test("a session whose own idle timeout is shorter than touchAfter lives as long as it is used", async () => {
+    const { manager, clock } = setUp({ ...timeouts, touchAfter: "10m" });
+    const { token } = await manager.create({ data: {}, idleTimeout: "5m" });
+    for (let read = 0; read < 10; read++) {
+      clock.now += minute;
+      expect((await manager.get(token))?.expiresAt).toBe(clock.now + 5 * minute);
+    }
+  });
+
   test("the time that is left needs no clock of this process", async () => {
     const { manager, clock } = setUp({ idleTimeout: "30m", absoluteTimeout: "12h" });
     clock.now += 5 * hour;
@@ -177,6 +186,21 @@ describe("touch", () => {
     expect(calls).toEqual(["touch"]);
     expect(session?.expiresAt).toBe(clock.now + hour);
   });
+});
+
+test("two calls of one handle: the one that began on older data takes nothing back", async () => {
+  const { manager } = setUp();
+  const { session } = await manager.create({ data: { a: 1 } });
+  const later = gate();
+  const slow = session.update(async (data) => {
+    await later.opened;
+    return data;
+  });
+  await session.update(() => ({ a: 2 }));
+  later.open();
+  await slow;
+  expect(session).toMatchObject({ data: { a: 2 }, version: 2 });
+  expect(await session.save({ a: 1 })).toBe("saved");
 });
 
 describe("the sessions of a user", () => {
@@ -301,14 +325,20 @@ describe("events and statistics", () => {
     manager.on("created", async () => {
       throw new Error("later");
     });
+    // A promise of another library, as drivers and query builders return.
+    manager.on("created", () => ({
+      // biome-ignore lint/suspicious/noThenProperty: this is one.
+      then: (_resolve: unknown, reject: (reason: Error) => void) => reject(new Error("by another promise")),
+    }));
     const after = vi.fn();
     manager.on("created", after);
     await manager.create({ data: {} });
-    await vi.waitFor(() => expect(errors).toHaveBeenCalledTimes(2));
+    await vi.waitFor(() => expect(errors).toHaveBeenCalledTimes(3));
     expect(after).toHaveBeenCalledOnce();
     expect(errors.mock.calls.map(([{ error }]) => String((error as Error).cause))).toEqual([
       "Error: at once",
       "Error: later",
+      "Error: by another promise",
     ]);
   });
 
@@ -318,6 +348,15 @@ describe("events and statistics", () => {
     manager.on("created", listener)();
     await manager.create({ data: {} });
     expect(listener).not.toHaveBeenCalled();
+  });
+
+  test("two subscriptions of one listener end each by itself", async () => {
+    const { manager } = setUp();
+    const listener = vi.fn();
+    manager.on("created", listener);
+    manager.on("created", listener)();
+    await manager.create({ data: {} });
+    expect(listener).toHaveBeenCalledOnce();
   });
 
   test("statistics count what happened and what is stored", async () => {

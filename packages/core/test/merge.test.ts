@@ -23,6 +23,7 @@ describe("three-way merge", () => {
       { a: ["mine"] },
     ],
     ["brings back a key that this writer changed and the other deleted", { a: 1 }, { a: 2 }, {}, { a: 2 }],
+    ["counts undefined in the base as absent", { a: undefined }, {}, { a: 1 }, { a: 1 }],
     ["counts undefined as deleted", { a: 1, b: 1 }, { a: undefined, b: 1 }, { a: 1, b: 1 }, { b: 1 }],
   ])("%s", (_title, base, mine, stored, expected) => {
     expect(merge(base, mine, stored)).toEqual(expected);

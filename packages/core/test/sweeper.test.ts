@@ -92,6 +92,20 @@ describe("the timer", () => {
     await sweeper.stop();
   });
 
+  test("goes on when onError itself fails", async () => {
+    const onError = vi.fn(() => {
+      throw new Error("nobody is left to tell");
+    });
+    const store = overriding(await expiredStore(1), (method, original) => async (...args) => {
+      if (method === "sweep") throw new Error("down");
+      return original(...args);
+    });
+    const sweeper = new Sweeper({ store, interval: minute, onError }).start();
+    await vi.advanceTimersByTimeAsync(10 * minute);
+    expect(onError.mock.calls.length).toBeGreaterThan(1);
+    await sweeper.stop();
+  });
+
   test("does not fire at once for an interval beyond what a timer can hold", async () => {
     const swept = vi.fn();
     const sweeper = new Sweeper({ store: await expiredStore(1), interval: "400d", onSwept: swept }).start();

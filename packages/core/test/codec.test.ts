@@ -1,0 +1,101 @@
+import { describe, expect, test, vi } from "vitest";
+import { jsonCodec, type SessionCodec } from "../src/index.js";
+import { setUp } from "./support.js";
+
+describe("data that a reader would not get back", () => {
+  test("is ENCODE before anything is sent, and the session keeps its token and data", async () => {
+    let isBroken = false;
+    const decode: SessionCodec["decode"] = (payload, context) => {
+      if (isBroken) throw new Error("the key is gone");
+      return jsonCodec.decode(payload, context);
+    };
+    const { manager, calls } = setUp({ codec: { ...jsonCodec, decode } });
+    const { token, session } = await manager.create({ data: { a: 1 } });
+    calls.length = 0;
+    isBroken = true;
+    await expect(session.update(() => ({ a: 2 }))).rejects.toMatchObject({ code: "ENCODE" });
+    await expect(manager.create({ data: {} })).rejects.toMatchObject({ code: "ENCODE" });
+    await expect(manager.regenerate(token)).rejects.toMatchObject({ code: "DECODE" });
+    expect(calls).toEqual(["get"]);
+    isBroken = false;
+    expect(await manager.get(token)).toMatchObject({ data: { a: 1 }, version: 1 });
+  });
+
+  test("is ENCODE also where its JSON is no object", async () => {
+    const { manager, calls } = setUp();
+    const date = new Date() as unknown as Record<string, unknown>;
+    await expect(manager.create({ data: date })).rejects.toMatchObject({ code: "ENCODE" });
+    expect(calls).toEqual([]);
+    const { token, session } = await manager.create({ data: { kept: true } });
+    await expect(session.save(date)).rejects.toMatchObject({ code: "ENCODE" });
+    expect((await manager.get(token))?.data).toEqual({ kept: true });
+  });
+
+  test("is ENCODE where it cannot be frozen", async () => {
+    const { manager } = setUp({
+      codec: { ...jsonCodec, decode: () => ({ data: { bytes: new Uint8Array(1) }, metadata: {} }) },
+    });
+    await expect(manager.create({ data: {} })).rejects.toMatchObject({ code: "ENCODE" });
+  });
+});
+
+test("a codec that binds a payload to its id and user reads it after each change of both", async () => {
+  const binding: SessionCodec = {
+    encode: (content, context) => JSON.stringify({ content, ...context }),
+    decode: (payload, { id, userId }) => {
+      const bound = JSON.parse(payload) as { id: string; userId?: string; content: unknown };
+      if (bound.id !== id || bound.userId !== userId) throw new Error("the payload of another session");
+      return bound.content;
+    },
+  };
+  const { manager } = setUp({ codec: binding });
+  const { token } = await manager.create({ data: { a: 1 } });
+  const login = await manager.regenerate(token, { userId: "42" });
+  expect(login?.session).toMatchObject({ userId: "42", data: { a: 1 } });
+  const again = await manager.regenerate(login?.token ?? "");
+  expect((await manager.get(again?.token ?? ""))?.data).toEqual({ a: 1 });
+  expect(await again?.session.update((data) => data, { userId: null })).toBe(true);
+  expect((await manager.get(again?.token ?? ""))?.data).toEqual({ a: 1 });
+});
+
+test("what a codec's error says may be data: it is in the cause alone", async () => {
+  const codec = {
+    ...jsonCodec,
+    encode: () => {
+      throw new Error("cannot encode hunter2");
+    },
+  };
+  const error: unknown = await setUp({ codec })
+    .manager.create({ data: {} })
+    .catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: "ENCODE", cause: { message: "cannot encode hunter2" } });
+  expect(String(error)).not.toContain("hunter2");
+});
+
+test("a payload that nests deeper than the stack reaches is read like any other", async () => {
+  const { manager, store } = setUp();
+  const depth = 50_000;
+  const payload = `{"data":{"a":${"[".repeat(depth)}${"]".repeat(depth)}},"metadata":{}}`;
+  await store.create({ id: "deep", userId: "42", payload, idleMs: 60_000, absoluteMs: 60_000 });
+  expect((await manager.listByUser("42")).map(({ id }) => id)).toEqual(["deep"]);
+});
+
+test.each(["0", '"1h"', "1.5", "null"])("a payload with an idle timeout of %s is DECODE", async (idleMs) => {
+  const { manager, store } = setUp();
+  const payload = `{"data":{},"metadata":{},"idleMs":${idleMs}}`;
+  await store.create({ id: "foreign", payload, idleMs: 60_000, absoluteMs: 60_000 });
+  await expect(manager.byId.get("foreign")).rejects.toMatchObject({ code: "DECODE" });
+});
+
+test("a payload that cannot be read is an error event, whoever reads it", async () => {
+  const { manager, store } = setUp();
+  const errors = vi.fn();
+  manager.on("error", errors);
+  await store.create({ id: "foreign", userId: "42", payload: "not json", idleMs: 60_000, absoluteMs: 60_000 });
+  await expect(manager.byId.get("foreign")).rejects.toMatchObject({ code: "DECODE" });
+  await expect(manager.byId.rename("foreign", "other")).rejects.toMatchObject({ code: "DECODE" });
+  expect(errors.mock.calls.map(([{ operation, error }]) => [operation, error.code])).toEqual([
+    ["get", "DECODE"],
+    ["rename", "DECODE"],
+  ]);
+});
