@@ -25,7 +25,7 @@ export interface SweepSchedule {
 export interface SessionManagerOptions {
   /** Where sessions are kept. The manager closes it when it is closed. */
   readonly store: SessionStore;
-  /** A session unused this long ends. At most `absoluteTimeout`. Default `"30m"`. */
+  /** A session unused this long ends. At most `absoluteTimeout`. Default `"30m"`, or `absoluteTimeout` if that is less. */
   readonly idleTimeout?: Duration | undefined;
   /** A session older than this ends, however busy. Default `"12h"`. */
   readonly absoluteTimeout?: Duration | undefined;
@@ -86,9 +86,7 @@ export function resolveManagerOptions(options: SessionManagerOptions): ResolvedM
     throw invalidOption(packageName, "store", "a SessionStore", unquoted(store));
   }
   const { idleMs, absoluteMs } = resolveTimeouts(options, { idleMs: 30 * 60_000, absoluteMs: 12 * 3_600_000 });
-  if (!["merge", "fail", "overwrite"].includes(onConflict)) {
-    throw invalidOption(packageName, "onConflict", '"merge", "fail" or "overwrite"', onConflict);
-  }
+  requirePolicy(onConflict);
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
     throw invalidOption(packageName, "codec", "an object with encode and decode", codec);
   }
@@ -115,14 +113,19 @@ export function resolveTimeouts(
   { idleTimeout, absoluteTimeout }: Pick<SessionManagerOptions, "idleTimeout" | "absoluteTimeout">,
   defaults: { readonly idleMs: number; readonly absoluteMs: number },
 ): { idleMs: number; absoluteMs: number } {
-  const idleMs = idleTimeout === undefined ? defaults.idleMs : durationMs(idleTimeout, "idleTimeout");
   const absoluteMs =
     absoluteTimeout === undefined ? defaults.absoluteMs : durationMs(absoluteTimeout, "absoluteTimeout");
-  if (idleMs > absoluteMs) {
-    const expectation = `at most the absolute timeout of ${absoluteMs} ms`;
-    throw invalidOption(packageName, "idleTimeout", expectation, idleTimeout ?? defaults.idleMs);
-  }
-  return { idleMs, absoluteMs };
+  // A default gives way to what was asked for; two that were asked for must agree.
+  if (idleTimeout === undefined) return { idleMs: Math.min(defaults.idleMs, absoluteMs), absoluteMs };
+  const idleMs = durationMs(idleTimeout, "idleTimeout");
+  if (idleMs <= absoluteMs) return { idleMs, absoluteMs };
+  throw invalidOption(packageName, "idleTimeout", `at most the absolute timeout of ${absoluteMs} ms`, idleTimeout);
+}
+
+/** @throws SessionError `INVALID_OPTION` */
+export function requirePolicy(policy: ConflictPolicy): void {
+  if (["merge", "fail", "overwrite"].includes(policy)) return;
+  throw invalidOption(packageName, "onConflict", '"merge", "fail" or "overwrite"', policy);
 }
 
 function resolveTouchAfter(touchAfter: Duration | undefined, idleMs: number): number | undefined {

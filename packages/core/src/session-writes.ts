@@ -13,7 +13,7 @@ import {
 import { isSessionError, SessionError } from "./errors.js";
 import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
 import { applyKeys, diffKeys, isUnchanged } from "./merge.js";
-import type { ConflictPolicy, ResolvedManagerOptions } from "./options.js";
+import { type ConflictPolicy, type ResolvedManagerOptions, requirePolicy } from "./options.js";
 import type { SaveOptions, SessionWriter, TouchInput, UpdateFunction, WriteOptions, WriteOutcome } from "./session.js";
 import type { EndedSession, SessionChange, SessionLimit, SessionRecord } from "./store.js";
 import type { StoreCalls } from "./store-calls.js";
@@ -65,6 +65,7 @@ export class SessionWrites implements SessionWriter {
 
   async save(base: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome> {
     const { userId, idleMs, signal, onConflict: policy = this.#options.onConflict } = options;
+    requirePolicy(policy);
     assertContent({ ...base.content, data });
     const changes = diffKeys(options.base ?? base.content.data, data);
     const movesUser = userId !== undefined && (userId ?? undefined) !== base.userId;

@@ -60,6 +60,19 @@ describe("options", () => {
     }
   });
 
+  test("a short absolute timeout alone shortens the default idle timeout", async () => {
+    const { manager } = setUp({ absoluteTimeout: "10m" });
+    const { session } = await manager.create({ data: {} });
+    expect(session.expiresAt).toBe(session.endsAt);
+  });
+
+  test("an unknown policy of one save is refused", async () => {
+    const { manager } = setUp();
+    const { session } = await manager.create({ data: {} });
+    const onConflict = "panic" as "merge";
+    await expect(session.save({ a: 1 }, { onConflict })).rejects.toMatchObject({ code: "INVALID_OPTION" });
+  });
+
   test("of one session are checked like those of the manager", async () => {
     const { manager, calls } = setUp();
     await expect(manager.create({ data: {}, idleTimeout: "2d" })).rejects.toMatchObject({ code: "INVALID_OPTION" });
