@@ -53,6 +53,11 @@ export class ExpiryWheel {
     this.#occupied[level] = this.#occupiedAt(level) & ~(1 << (bucket & (digits - 1)));
   }
 
+  /** Whether the clock was set back: `takeExpired` takes none before it reaches the cursor again. */
+  isAheadOf(now: number): boolean {
+    return now < this.#cursor;
+  }
+
   /**
    * Takes one expired session out of the wheel.
    *
@@ -72,8 +77,8 @@ export class ExpiryWheel {
   }
 
   #dueBucket(now: number): number {
-    // A clock that was set back: what expires meanwhile waits until the cursor is reached again, and is invisible.
-    if (now < this.#cursor) return none;
+    // What expires meanwhile waits until the cursor is reached again, and is invisible.
+    if (this.isAheadOf(now)) return none;
     if (this.#open !== none && this.#head(this.#open) !== none) return this.#open;
     this.#open = none;
     for (let level = 0; level < levels; level += 1) {

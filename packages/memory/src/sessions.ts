@@ -64,7 +64,8 @@ export class Sessions {
   }
 
   isLive(slot: number, now: number): boolean {
-    return now < this.#table.number(slot, number.expiresAt);
+    // One known to have expired stays so when the clock is set back: the wheel and its user have let go of it.
+    return now < this.#table.number(slot, number.expiresAt) && !this.#isKnownExpired(slot);
   }
 
   /** The live sessions of a user, oldest first by `createdAt`, then by id. */
@@ -199,10 +200,17 @@ export class Sessions {
     while (this.#expiredCount < atLeast) {
       const slot = this.#wheel.takeExpired(now, budget);
       if (slot === none) return;
-      this.#users.remove(slot);
-      this.#table.setLink(slot, link.bucket, none);
-      this.#firstExpired = this.#expired.append(slot, this.#firstExpired);
-      this.#expiredCount += 1;
+      this.#setAside(slot);
+    }
+  }
+
+  /** As `findExpired` for all, where that finds none because the clock was set back: looks at every session. */
+  findExpiredBehindWheel(now: number): void {
+    if (!this.#wheel.isAheadOf(now)) return;
+    for (let slot = 0; slot < this.endOfSlots; slot += 1) {
+      if (!this.isUsed(slot) || this.#isKnownExpired(slot) || this.isLive(slot, now)) continue;
+      this.#wheel.remove(slot);
+      this.#setAside(slot);
     }
   }
 
@@ -220,6 +228,14 @@ export class Sessions {
 
   #payload(slot: number): string {
     return this.#table.text(slot, text.payload) as string;
+  }
+
+  /** Keeps a session that has left the wheel until it is removed. */
+  #setAside(slot: number): void {
+    this.#users.remove(slot);
+    this.#table.setLink(slot, link.bucket, none);
+    this.#firstExpired = this.#expired.append(slot, this.#firstExpired);
+    this.#expiredCount += 1;
   }
 
   #isKnownExpired(slot: number): boolean {

@@ -200,7 +200,9 @@ export class MemoryStore implements SessionStore {
     this.#assertOpen();
     for (;;) {
       const budget = { steps: stepsPerTurn };
-      this.#sessions.findExpired(Number.POSITIVE_INFINITY, this.#now(), budget);
+      const now = this.#now();
+      this.#sessions.findExpiredBehindWheel(now);
+      this.#sessions.findExpired(Number.POSITIVE_INFINITY, now, budget);
       if (budget.steps > 0) break;
       await nextTurn();
       this.#assertOpen();
@@ -287,7 +289,8 @@ export class MemoryStore implements SessionStore {
         listener(session);
       } catch (error) {
         // The write that made room has succeeded.
-        process.emitWarning(`@sojourn/memory: a listener of evictions failed: ${String(error)}`);
+        const reason = error instanceof Error ? error.message : typeof error;
+        process.emitWarning(`@sojourn/memory: a listener of evictions failed: ${reason}`);
       }
     }
   }

@@ -184,11 +184,14 @@ describe("onEvicted", () => {
     expect(evicted.map(({ id }) => id)).toEqual(["a", "b"]);
   });
 
-  test("a listener that throws becomes a warning, and the session is created", async () => {
+  test.each([
+    ["an error", new Error("no")],
+    ["what has no text", Object.create(null)],
+  ])("a listener that throws %s becomes a warning, and the session is created", async (_, thrown) => {
     const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     const { store } = open({ maxSessions: 1 });
     store.onEvicted(() => {
-      throw new Error("no");
+      throw thrown;
     });
     await store.create(session("a"));
     expect((await store.create(session("b"))).status).toBe("created");

@@ -116,6 +116,31 @@ test("a clock that is set back delays the sweep, and revives nobody whose deadli
   expect((await store.get("b"))?.id).toBe("b");
 });
 
+test("a count is exact while the clock is set back", async () => {
+  const store = open();
+  await store.create(session("kept", day));
+  clock.ms += 1_000;
+  await store.sweep({ limit: 10 });
+  clock.ms -= 800;
+  await store.create({ ...session("short", 50), userId: "u" });
+  clock.ms += 50;
+  expect(await store.count()).toEqual({ sessions: 1, sessionsWithUser: 0, users: 0 });
+});
+
+test("a session counted out as expired stays so when the clock is set back, for every method", async () => {
+  const store = open();
+  await store.create({ ...session("a", 1_000), userId: "u" });
+  clock.ms += 1_000;
+  expect((await store.count()).sessions).toBe(0);
+  clock.ms -= 1;
+  expect(await store.get("a")).toBeUndefined();
+  expect(await store.listByUser("u")).toEqual([]);
+  expect(await store.touch("a", { idleMs: 10, shorten: true })).toBe(false);
+  expect((await store.update("a", { userId: "v" })).status).toBe("missing");
+  expect((await store.create({ ...session("a", 1_000), userId: "u" })).status).toBe("created");
+  expect((await store.listByUser("u")).map(({ id }) => id)).toEqual(["a"]);
+});
+
 test("a scan sees each session that lives throughout once, whatever comes, goes and is renamed meanwhile", async () => {
   const store = open();
   for (let n = 0; n < 3_000; n += 1) await store.create(session(`lives ${n}`, 10_000));
