@@ -68,7 +68,7 @@ export class ClusterProtocol implements SessionProtocol {
     const { status, now } = await this.#run("create", steps.put, id, args);
     if (status === "duplicate" || status === "late") {
       await this.#index.leave("create", userId, joined);
-      if (status === "late") throw tooLate("create");
+      if (status === "late") throw tooLate("create", joinForMs);
       return { status };
     }
     await this.#index.evict("create", userId, victims);
@@ -101,7 +101,7 @@ export class ClusterProtocol implements SessionProtocol {
    */
   async rename(id: string, newId: string, change: SessionChange, options: RenameOptions): Promise<RenameResult> {
     const random = nonce();
-    const claimed = await this.#run("rename", steps.claim, id, [options.expectedVersion ?? "", random]);
+    const claimed = await this.#run("rename", steps.claim, id, [options.expectedVersion ?? "", random, claimForMs]);
     switch (claimed.status) {
       case "claimed":
         break;
@@ -284,15 +284,16 @@ export class ClusterProtocol implements SessionProtocol {
         before.userId !== undefined && this.#index.isOrderedDead("rename", before.userId, before),
         takeBack(),
       ]);
-      if (put === "late") throw tooLate("rename");
+      if (put === "late") throw tooLate("rename", joinForMs);
       // Whoever took the new id may have done so by evicting this session.
       return { status: isDead || unclaimed.status === "missing" ? "missing" : "duplicate" };
     }
-    const finished = await this.#run("rename", steps.finishRename, id, [random]);
+    const finished = await this.#run("rename", steps.finishRename, id, [random, old.createdAt]);
     if (finished.status !== "finished") {
       await this.#run("rename", steps.kill, newId, [membership, joinForMs]);
       // Not at the same time: the new record must not live on without a place in the index.
       await takeBack();
+      if (finished.status === "overtaken") throw tooLate("rename", claimForMs);
       return { status: "missing" };
     }
     const victims = joined?.victims ?? [];
@@ -345,6 +346,8 @@ export class ClusterProtocol implements SessionProtocol {
 
 /** So often an update that changes the user begins again when others move the session at the same time. */
 const moveAttempts = 20;
+/** So long a rename keeps others from writing to its session. Later their writes win, and it is given up. */
+const claimForMs = 10_000;
 
 function newRecord(
   { id, userId, payload, idleMs, absoluteMs }: NewSession,
@@ -380,7 +383,7 @@ function memberOf(
   return { userId, text: memberText(createdAt, membership, id), expiresAt };
 }
 
-function tooLate(operation: string): SessionError {
-  const seconds = joinForMs / 1_000;
+function tooLate(operation: string, afterMs: number): SessionError {
+  const seconds = afterMs / 1_000;
   return new SessionError("UNAVAILABLE", `@sojourn/redis: ${operation}: not done after ${seconds} s, and given up`);
 }

@@ -4,7 +4,7 @@ import { type Script, type ScriptOptions, script } from "./script.js";
  * Steps on the index of one user, KEYS[1], on the node that holds it. Every script answers { status, now, ... }.
  *
  * A member is createdAt 13 · joinedAt 13 · random 12 · id; joinedAt and random are the membership that the record names.
- * Its score is expiresAt, negative once the session has been ordered dead.
+ * Its score is expiresAt; -expiresAt once it has been ordered dead to make room, -1 by a log-out.
  */
 
 const prelude = `
@@ -73,22 +73,24 @@ export const leave: Script = step(
 redis.call('ZREM', index, ARGV[1])
 for i = 2, #ARGV do
   local score = redis.call('ZSCORE', index, ARGV[i])
-  if score and tonumber(score) < 0 then redis.call('ZADD', index, number(-tonumber(score)), ARGV[i]) end
+  if score and tonumber(score) < -1 then redis.call('ZADD', index, number(-tonumber(score)), ARGV[i]) end
 end
 return answer('left')
 `,
   { allowOutOfMemory: true },
 );
 
-/** Orders all members dead but one. ARGV: 1 the id to keep or "". Answers them. */
+/**
+ * Orders all members dead but one, for good: a join that is taken back revives only what it ordered dead itself.
+ *
+ * ARGV: 1 the id to keep or "". Answers them.
+ */
 export const orderDead: Script = step(
   `
 local ordered = {}
-local members = redis.call('ZRANGE', index, 0, -1, 'WITHSCORES')
-for i = 1, #members, 2 do
-  local member, score = members[i], tonumber(members[i + 1])
+for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
   if ARGV[1] == '' or string.sub(member, 39) ~= ARGV[1] then
-    if score > 0 then redis.call('ZADD', index, number(-score), member) end
+    redis.call('ZADD', index, -1, member)
     table.insert(ordered, member)
   end
 end

@@ -37,7 +37,13 @@ local function read()
   return r
 end
 
-local function is_claimed(r) return r.claim ~= none and now <= r.claimed_until end
+-- Whether a rename keeps others from writing. One that took too long no longer does, and must not win over what is written
+-- without regard to it: the write takes its claim away.
+local function is_claimed(r)
+  if r.claim ~= none and now <= r.claimed_until then return true end
+  r.claim, r.claimed_until = none, 0
+  return false
+end
 
 local function head_of(r)
   local times = string.format('2%013.0f%013.0f%013.0f%013.0f', r.expires, r.active, r.created, r.ends)
@@ -191,9 +197,9 @@ return answer('written', sets_payload and head_of(new) or head_of(new) .. payloa
 `);
 
 /**
- * Begins a rename: until it ends or ten seconds have passed, nobody else writes to the session.
+ * Begins a rename: until it ends or its time is up, nobody else writes to the session.
  *
- * ARGV: 1 expected version or "", 2 claim. Answers the record.
+ * ARGV: 1 expected version or "", 2 claim, 3 for how long. Answers the record.
  */
 export const claim: Script = step(`
 local r, failure = read()
@@ -201,7 +207,7 @@ if not r then return answer(failure) end
 if is_claimed(r) then return answer('missing') end
 local record = redis.call('GET', KEYS[1])
 if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= r.version then return answer('conflict', record) end
-r.claim, r.claimed_until, r.pending = ARGV[2], now + 10000, none
+r.claim, r.claimed_until, r.pending = ARGV[2], now + tonumber(ARGV[3]), none
 save_head(r)
 return answer('claimed', record)
 `);
@@ -216,11 +222,15 @@ save_head(r)
 return answer('unclaimed')
 `);
 
-/** Ends the session under its old id, if the claim still holds. ARGV: 1 claim. */
+/**
+ * Ends the session under its old id, if the claim still holds.
+ *
+ * ARGV: 1 claim, 2 created. Answers `overtaken` when the claim ran out and somebody wrote to the session.
+ */
 export const finishRename: Script = step(`
 local r, failure = read()
 if not r then return answer(failure) end
-if r.claim ~= ARGV[1] then return answer('other') end
+if r.claim ~= ARGV[1] then return answer(r.created == tonumber(ARGV[2]) and 'overtaken' or 'other') end
 bury(r.membership, 'T')
 return answer('finished')
 `);
