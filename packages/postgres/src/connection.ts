@@ -1,5 +1,5 @@
 import { isSessionError, SessionError, withTimeout } from "@sojourn/core";
-import { classify, isWorthRepeating, isWrongIsolation, sqlState } from "./errors.js";
+import { classify, isWorthRepeating, isWrongIsolation, leavesConnectionIntact } from "./errors.js";
 import type { Row } from "./record.js";
 import type { Statement } from "./statements.js";
 
@@ -76,8 +76,8 @@ export class Connection {
         intact = true;
         return rows;
       } catch (error) {
-        // After a mere error of a statement the connection is good. After a timeout it still works for nobody.
-        intact = query.values !== undefined && sqlState(error) !== undefined && !this.#setsIsolation;
+        // A script and a wrapped statement leave their transaction open. After a timeout the connection works for nobody.
+        intact = query.values !== undefined && leavesConnectionIntact(error) && !this.#setsIsolation;
         if (attempt === maxAttempts || !isWorthRepeating(error)) throw classify(error, operation, true);
         if (isWrongIsolation(error)) this.#setsIsolation = true;
       } finally {

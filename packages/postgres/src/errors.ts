@@ -72,6 +72,16 @@ export function sqlState(error: unknown): string | undefined {
   return severity !== "" && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
+/**
+ * Whether the connection is good for the next statement: the server answered, and what is wrong is not the connection (08),
+ * its transaction (25: aborted, or read-only since the server was demoted), its prepared statements (26), or that the
+ * server ends it (57P). Such a one would fail whoever gets it next.
+ */
+export function leavesConnectionIntact(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== undefined && !/^(08|25|26|57P)/.test(state);
+}
+
 /** Whether the statement runs in transactions of another level than READ COMMITTED: at that one neither can happen. */
 export function isWrongIsolation(error: unknown): boolean {
   const state = sqlState(error);

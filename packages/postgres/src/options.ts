@@ -1,4 +1,5 @@
 import { defaultTimeoutMs, invalidOption, refuseUnknownOptions } from "@sojourn/core";
+import pg from "pg";
 import type { PostgresPool } from "./connection.js";
 import { isName, type Names, namesOf } from "./names.js";
 
@@ -57,6 +58,21 @@ export function resolveNames({ schema = "public", table = "sojourn_sessions" }: 
 
 /** Refuses what cannot be the address of a server, without showing it: it holds a password. */
 export function assertUrl(url: unknown): asserts url is string {
-  if (typeof url === "string" && /^postgres(ql)?:\/\//.test(url)) return;
-  throw invalidOption(packageName, "url", 'a string that starts with "postgres://"', typeof url);
+  if (typeof url === "string" && /^postgres(ql)?:\/\//.test(url) && isReadable(url)) return;
+  throw invalidOption(
+    packageName,
+    "url",
+    'a URL that pg can read, such as "postgres://user:password@host/database"',
+    "something else",
+  );
+}
+
+/** A pool would read it with its first connection only. A client reads it at once, and connects to nothing by itself. */
+function isReadable(connectionString: string): boolean {
+  try {
+    new pg.Client({ connectionString });
+    return true;
+  } catch {
+    return false;
+  }
 }

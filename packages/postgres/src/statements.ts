@@ -10,7 +10,7 @@ export interface Statement {
   readonly name: string;
 }
 
-/** Every statement of a store, each one round trip. */
+/** Every statement of a store, each one round trip. They answer text alone: it arrives as such from a pool set to `binary`. */
 export type Statements = Readonly<
   Record<
     | "get"
@@ -34,7 +34,7 @@ export type Statements = Readonly<
 /** Whether the schema is complete: the function that its script creates last is there, and the table still is. */
 export const schemaExists: Statement = statement(
   "ensureSchema",
-  "SELECT to_regclass($1::text) IS NOT NULL AND to_regproc($2::text) IS NOT NULL",
+  "SELECT (to_regclass($1::text) IS NOT NULL AND to_regproc($2::text) IS NOT NULL)::text",
 );
 
 export function statementsOf(names: Names): Statements {
@@ -105,7 +105,7 @@ FROM clock c WHERE s.id = c.id AND s.expires_at > c.now RETURNING 1`,
     destroy: statement(
       "destroy",
       `DELETE FROM ${table} s WHERE s.id = $1::text AND s.expires_at > clock_timestamp()
-RETURNING s.user_id, s.expires_at > clock_timestamp()`,
+RETURNING s.user_id, (s.expires_at > clock_timestamp())::text`,
     ),
     listByUser: statement(
       "listByUser",
@@ -131,8 +131,8 @@ WHERE s.id > $1::text AND s.expires_at > ${now} ORDER BY s.id LIMIT $2::bigint`,
     ),
     count: statement(
       "count",
-      `SELECT coalesce(sum(u.sessions), 0), coalesce(sum(u.sessions) FILTER (WHERE u.user_id IS NOT NULL), 0),
-  count(u.user_id)
+      `SELECT coalesce(sum(u.sessions), 0)::text, coalesce(sum(u.sessions) FILTER (WHERE u.user_id IS NOT NULL), 0)::text,
+  count(u.user_id)::text
 FROM (SELECT s.user_id, count(*) AS sessions FROM ${table} s WHERE s.expires_at > (SELECT ${clock}) GROUP BY s.user_id) u`,
     ),
     clear: statement(
@@ -142,7 +142,7 @@ FROM (SELECT s.user_id, count(*) AS sessions FROM ${table} s WHERE s.expires_at 
   WHERE s.id > $1::text AND ($2::float8 IS NULL OR s.created_at <= to_timestamp($2 / 1000))
   ORDER BY s.id LIMIT $3::bigint FOR UPDATE
 ), gone AS (DELETE FROM ${table} s USING batch b WHERE s.id = b.id)
-SELECT count(*), max(b.id), ${epochMs(now)} FROM batch b`,
+SELECT count(*)::text, max(b.id), ${epochMs(now)} FROM batch b`,
     ),
   };
 }
@@ -161,12 +161,12 @@ const touchedDeadline = `CASE WHEN $3::boolean THEN ${reached} ELSE greatest(s.e
 /** What `readRecord` reads, in its order. */
 function recordColumns(row: string, now: string, payload = `encode(${row}.payload, 'hex')`): string {
   const times = ["created_at", "last_active_at", "expires_at", "ends_at"].map((column) => epochMs(`${row}.${column}`));
-  return [`${row}.id`, `${row}.user_id`, payload, `${row}.version`, ...times, epochMs(now)].join(", ");
+  return [`${row}.id`, `${row}.user_id`, payload, `${row}.version::text`, ...times, epochMs(now)].join(", ");
 }
 
-/** Rounded: before PostgreSQL 14, extract answers a float, which has 12.3 as 12.299999. */
+/** Rounded: before PostgreSQL 14, extract answers a float, which has 12.3 as 12.299999; and the text of one loses digits. */
 function epochMs(time: string): string {
-  return `round(extract(epoch from ${time}) * 1000)::bigint`;
+  return `round(extract(epoch from ${time}) * 1000)::bigint::text`;
 }
 
 function statement(operation: string, text: string): Statement {

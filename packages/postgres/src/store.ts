@@ -117,7 +117,7 @@ export class PostgresStore implements SessionStore {
    */
   async ensureSchema(): Promise<void> {
     const [row] = await this.#run(schemaExists, [this.#names.table, this.#names.destroyByUser]);
-    if (row?.[0] !== "t") await this.#connection.runScript("ensureSchema", schemaScript(this.#names));
+    if (row?.[0] !== "true") await this.#connection.runScript("ensureSchema", schemaScript(this.#names));
   }
 
   async create(session: NewSession, options: CreateOptions = {}): Promise<CreateResult> {
@@ -171,7 +171,7 @@ export class PostgresStore implements SessionStore {
     assertId(id);
     const [row] = await this.#run(this.#statements.destroy, [id]);
     // It may have expired while the statement waited for a lock.
-    return row?.[1] === "t" ? { id, userId: row[0] ?? undefined } : undefined;
+    return row?.[1] === "true" ? { id, userId: row[0] ?? undefined } : undefined;
   }
 
   async listByUser(userId: string, options: ReadManyOptions = {}): Promise<SessionRecord[]> {

@@ -40,7 +40,8 @@ const settings = {
 const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
 const { roundTrips: _, ...setOtherwise } = harnessOn(
   "postgres with other settings",
-  openPool(plain.url, { options: options.join(" ") }),
+  // pg's declarations do not know `binary`, which makes the server send integers and truth values as bytes.
+  openPool(plain.url, Object.assign({ options: options.join(" ") }, { binary: true })),
   { schema },
 );
 // Where transactions are not READ COMMITTED by default, each one costs a BEGIN and a COMMIT.

@@ -1,7 +1,7 @@
 import { SessionError } from "@sojourn/core";
 import pg from "pg";
 import { expect, test } from "vitest";
-import { classify, isWorthRepeating, isWrongIsolation } from "../src/errors.js";
+import { classify, isWorthRepeating, isWrongIsolation, leavesConnectionIntact } from "../src/errors.js";
 
 const server = (code: string): Error =>
   Object.assign(new pg.DatabaseError("words", 5, "error"), { code, severity: "ERROR" });
@@ -72,6 +72,16 @@ test("errors of ours pass", () => {
 test("a missing table says what to call", () => {
   for (const state of ["42P01", "42883", "3F000"])
     expect(classify(server(state), "get", true).message).toContain("ensureSchema()");
+});
+
+test("a connection that fails whoever gets it next is given up", () => {
+  for (const state of ["08006", "25006", "25P02", "26000", "57P01"]) {
+    expect(leavesConnectionIntact(server(state)), state).toBe(false);
+  }
+  for (const state of ["23505", "40P01", "42P01", "57014"]) {
+    expect(leavesConnectionIntact(server(state)), state).toBe(true);
+  }
+  expect(leavesConnectionIntact(socket("ECONNRESET"))).toBe(false);
 });
 
 test("only what was undone as a whole is repeated", () => {

@@ -187,6 +187,22 @@ test("connections that an administrator ends are replaced", async () => {
   await theirs.end();
 });
 
+test("a connection that its owner left useless fails one call at most", async () => {
+  const narrow = openPool(server.url, { max: 1 });
+  const store = await openStore({ pool: narrow, table: "useless" });
+  await store.create(session("a"));
+  const spoil = ["DISCARD ALL", "BEGIN; SELECT 1 / 0"];
+  for (const sql of spoil) {
+    await store.get("a");
+    const theirs = await narrow.connect();
+    await theirs.query(sql).catch(() => {});
+    theirs.release();
+    await store.get("a").catch((error: unknown) => expect(error).toMatchObject({ code: "BACKEND" }));
+    expect(await store.get("a"), sql).toMatchObject({ id: "a" });
+  }
+  await narrow.end();
+});
+
 test("close ends the store's own pool and no other, twice as well as once", async () => {
   const url = new URL(server.url);
   url.searchParams.set("application_name", "own");

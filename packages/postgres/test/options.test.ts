@@ -32,8 +32,12 @@ test("refuses an option that it does not know", () => {
   expect(() => new PostgresStore(options)).toThrow(/unknown option "prefix"; the options are pool, schema/);
 });
 
-test("an address that is refused is not shown", () => {
-  expect(() => PostgresStore.fromUrl("mysql://root:secret@localhost")).toThrow(
+test.each([
+  "mysql://root:secret@localhost",
+  "postgres://root:secret@[localhost",
+  "postgres://root:secret@localhost:99999",
+])("an address that is refused is not shown: %s", (url) => {
+  expect(() => PostgresStore.fromUrl(url)).toThrow(
     expect.objectContaining({ code: "INVALID_OPTION", message: expect.not.stringContaining("secret") }),
   );
 });
