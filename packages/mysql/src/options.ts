@@ -1,4 +1,4 @@
-import { defaultTimeoutMs, describe, invalidOption, refuseUnknownOptions } from "@sojourn/core";
+import { defaultTimeoutMs, describe, invalidOption, refuseUnknownOptions, type SessionError } from "@sojourn/core";
 import type { MySQLPool } from "./connection.js";
 import { isTableName, type Names, namesOf } from "./names.js";
 
@@ -51,6 +51,16 @@ export function resolveTable(table: unknown = "sojourn_sessions"): Names {
 /** Refuses what cannot be the address of a server, without showing it: it holds a password. */
 export function assertUrl(url: unknown): asserts url is string {
   if (typeof url === "string" && /^(mysql|mariadb):\/\//.test(url) && URL.canParse(url)) return;
+  throw invalidUrl(url);
+}
+
+/** Says that it is no address, without showing it. */
+export function invalidUrl(url: unknown): SessionError {
   const received = typeof url === "string" ? "something else" : describe(url);
-  throw invalidOption(packageName, "url", `a URL such as mysql://user:password@host/database`, received);
+  return invalidOption(
+    packageName,
+    "url",
+    `a URL that mysql2 can read, such as mysql://user:password@host/database`,
+    received,
+  );
 }

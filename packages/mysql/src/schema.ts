@@ -36,6 +36,8 @@ export async function createSchema(connections: Connection, names: Names): Promi
         if (!isProcedureThere(error)) throw error;
       });
     }
+    // Tables of these names that are none of ours say so here.
+    await isComplete(connection, names);
   });
 }
 
@@ -82,7 +84,7 @@ function tables({ sessions, guards }: Names): string[] {
 
 async function isComplete(connection: MySQLConnection, names: Names): Promise<boolean> {
   try {
-    await connection.query(`SELECT 1 FROM ${names.sessions}, ${names.guards} LIMIT 0`);
+    await connection.query(`SELECT s.pk, g.used_at FROM ${names.sessions} s, ${names.guards} g LIMIT 0`);
   } catch (error) {
     if (isMissingTable(error)) return false;
     throw error;

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import {
   assertChange,
   assertId,
@@ -27,10 +28,10 @@ import {
   type UpdateResult,
   withTimeout,
 } from "@sojourn/core";
-import { createPool } from "mysql2/promise";
+import { createPool, type Pool } from "mysql2/promise";
 import { Connection, type MySQLValue } from "./connection.js";
 import type { Names } from "./names.js";
-import { assertUrl, type MySQLStoreOptions, resolveOptions } from "./options.js";
+import { assertUrl, invalidUrl, type MySQLStoreOptions, resolveOptions } from "./options.js";
 import { selectSessions } from "./procedures/reading.js";
 import type { Verb } from "./procedures.js";
 import { ReadBatch } from "./read-batch.js";
@@ -73,6 +74,7 @@ export class MySQLStore implements SessionStore {
   readonly #timeoutMs: number;
   readonly #reads: ReadBatch<Row>;
   #endPool: () => Promise<void> = async () => {};
+  #destroySockets: () => void = () => {};
   #closing: Promise<void> | undefined;
   #maxPacketBytes: number | undefined;
   /** False once a connection of the pool has turned out to have none. */
@@ -95,9 +97,17 @@ export class MySQLStore implements SessionStore {
    */
   static fromUrl(url: string, options: Omit<MySQLStoreOptions, "pool"> = {}): MySQLStore {
     assertUrl(url);
-    const pool = createPool({ uri: url });
+    const pool = openPool(url);
     const store = new MySQLStore({ ...options, pool });
-    store.#endPool = () => pool.end();
+    const sockets = socketsOf(pool);
+    store.#endPool = async () => {
+      await pool.end();
+      // The farewell is on its way. A server that does not hear it would otherwise keep the process alive.
+      for (const socket of sockets) socket.destroySoon();
+    };
+    store.#destroySockets = () => {
+      for (const socket of sockets) socket.destroy();
+    };
     return store;
   }
 
@@ -108,7 +118,7 @@ export class MySQLStore implements SessionStore {
    * Where everything is there already it changes nothing and needs no right to create anything. Takes up to 30 s, whatever
    * `timeoutMs` says.
    *
-   * @throws SessionError `BACKEND` without the rights, `UNAVAILABLE`, `TIMEOUT`
+   * @throws SessionError `BACKEND` without the rights, or where a table of the name is not one of Sojourn's; `UNAVAILABLE`, `TIMEOUT`
    */
   async ensureSchema(): Promise<void> {
     this.#assertOpen();
@@ -240,7 +250,10 @@ export class MySQLStore implements SessionStore {
 
   /** Ends the pool that `fromUrl` opened. A pool that was handed in stays open: it belongs to who opened it. */
   close(): Promise<void> {
-    this.#closing ??= withTimeout(this.#endPool(), this.#timeoutMs, "@sojourn/mysql: close").catch(() => {});
+    this.#closing ??= withTimeout(this.#endPool(), this.#timeoutMs, "@sojourn/mysql: close").catch(() => {
+      // Calls in flight have had their time.
+      this.#destroySockets();
+    });
     return this.#closing;
   }
 
@@ -335,6 +348,27 @@ export class MySQLStore implements SessionStore {
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new SessionError("CLOSED", "@sojourn/mysql: the store has been closed");
   }
+}
+
+function openPool(url: string): Pool {
+  try {
+    return createPool({ uri: url });
+  } catch {
+    // What the driver says of it may show it.
+    throw invalidUrl(url);
+  }
+}
+
+/** The sockets that the pool has open at any time. */
+function socketsOf(pool: Pool): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  pool.on("connection", (connection) => {
+    // mysql2 declares no type for its socket, which is public in fact.
+    const { stream } = connection as unknown as { stream: Socket };
+    sockets.add(stream);
+    stream.once("close", () => sockets.delete(stream));
+  });
+  return sockets;
 }
 
 function text(value: string | null | undefined): Buffer | null {

@@ -100,12 +100,18 @@ test("a server that stands still: TIMEOUT in time, close does not wait for it, a
   const store = await openStore({ pool, table: "still", timeoutMs: 500 });
   await store.create({ id: "s", ...session });
   const owning = MySQLStore.fromUrl(server.url, { table: "still", timeoutMs: 500 });
+  const sockets = () => process.getActiveResourcesInfo().filter((resource) => resource === "TCPSocketWrap").length;
+  const before = sockets();
   await owning.get("s");
+  expect(sockets()).toBe(before + 1);
   server.pause();
   const late = { code: "TIMEOUT", outcomeUnknown: true };
   await expect(store.update("s", { payload: "q" })).rejects.toMatchObject(late);
   await expect(store.get("s")).rejects.toMatchObject({ code: "TIMEOUT" });
+  const others = sockets();
   await owning.close();
+  // Nothing of its own keeps the process alive.
+  await expect.poll(sockets).toBe(others - 1);
   server.resume();
   await expect.poll(() => store.get("s").catch(() => undefined), { timeout: 20_000 }).toMatchObject({ payload: "q" });
   await pool.end();

@@ -148,6 +148,36 @@ test("calls that race for everything of one user come out without a deadlock tha
   await crowd.end();
 });
 
+test("sessions that come without a limit and go while others are evicted disturb nobody", async () => {
+  const crowd = openPool(server.url, { connectionLimit: 20 });
+  const store = await openStore({ pool: crowd, table: "coming and going", timeoutMs: 60_000 });
+  // Counting takes longer with many that have expired, and so the others have time to go between count and eviction.
+  await pool.query(`INSERT INTO \`coming and going\`
+      (id, user_id, payload, version, created_at, last_active_at, expires_at, ends_at, sweep_at)
+    WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+    SELECT CONCAT('expired ', a.i, ' ', b.i), 'u', '', 1, 1, 1, 2, 2, 2 FROM n a JOIN n b ON b.i <= 4`);
+  let running = true;
+  const comeAndGo = async (name: string): Promise<void> => {
+    for (let n = 0; running; n++) {
+      await store.create({ id: `${name} ${n}`, userId: "u", ...session });
+      await store.destroy(`${name} ${n}`);
+    }
+  };
+  const others = ["a", "b", "c", "d"].map(comeAndGo);
+  const limit = { max: 1, whenReached: "evictOldest" } as const;
+  try {
+    for (let n = 0; n < 40; n++) {
+      expect(await store.create({ id: `limited ${n}`, userId: "u", ...session }, { limit })).toMatchObject({
+        status: "created",
+      });
+    }
+  } finally {
+    running = false;
+    await Promise.all(others);
+    await crowd.end();
+  }
+});
+
 test("deadlocks that do happen are repeated", async () => {
   const store = await openStore({ pool, table: "knot", timeoutMs: 30_000 });
   await store.create({ id: "a", userId: "u", ...session });

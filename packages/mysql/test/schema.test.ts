@@ -61,11 +61,23 @@ test("without its schema every method says what to do", async () => {
 
 test("a table of somebody else is named, and left alone", async () => {
   await pool.query("CREATE TABLE foreigner (id INT PRIMARY KEY, note TEXT)");
-  const store = await openStore({ pool, table: "foreigner" });
+  const store = new MySQLStore({ pool, table: "foreigner", timeoutMs: 10_000 });
   const says = { code: "BACKEND", message: expect.stringContaining("not one of Sojourn's") };
+  await expect(store.ensureSchema()).rejects.toMatchObject(says);
+  await expect(store.ensureSchema()).rejects.toMatchObject(says);
   await expect(store.create({ id: "1", ...session })).rejects.toMatchObject(says);
   await expect(store.get("1")).rejects.toMatchObject(says);
   expect(await selectNumber(pool, "SELECT COUNT(*) FROM foreigner")).toBe(0);
+});
+
+test("a table of sessions where another store would have its guards is refused, and loses nothing", async () => {
+  const victim = await openStore({ pool, table: "twice_guards" });
+  await victim.create({ id: "s", userId: "u", ...session });
+  const other = new MySQLStore({ pool, table: "twice", timeoutMs: 10_000 });
+  const says = { code: "BACKEND", message: expect.stringContaining("not one of Sojourn's") };
+  await expect(other.ensureSchema()).rejects.toMatchObject(says);
+  await expect(other.clear()).rejects.toMatchObject(says);
+  expect(await victim.get("s")).toMatchObject({ id: "s" });
 });
 
 test("stores whose tables differ by case or accent alone keep apart", async () => {

@@ -140,7 +140,8 @@ BEGIN
   END IF;
   DELETE FROM ${sessions} WHERE pk <= v_up_to ORDER BY pk LIMIT p_limit;
   SET v_removed = ROW_COUNT();
-  DELETE FROM ${guards} WHERE user_id > '' ORDER BY user_id LIMIT p_limit;
+  -- By a column that only guards have: another store's table of sessions may have their name.
+  DELETE FROM ${guards} WHERE user_id > '' AND used_at >= 0 ORDER BY user_id LIMIT p_limit;
   ${commit}
   SELECT v_removed AS removed, v_up_to AS up_to;
 END`,

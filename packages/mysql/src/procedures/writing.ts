@@ -47,6 +47,8 @@ export function writingProcedures(names: Names): Record<WritingVerb, string> {
         DECLARE c_oldest CURSOR FOR
           SELECT pk, id FROM ${sessions} WHERE user_id = p_user_id AND expires_at > v_now
           ORDER BY created_at, id LIMIT v_excess;
+        -- Created without a limit since the rows were locked, counted, and destroyed again.
+        DECLARE EXIT HANDLER FOR NOT FOUND CLOSE c_oldest;
         OPEN c_oldest;
         WHILE v_excess > 0 DO
           FETCH c_oldest INTO v_oldest_pk, v_oldest_id;
