@@ -37,12 +37,19 @@ export class ShardedMap {
   }
 }
 
+const headLength = 16;
+const tailLength = 8;
+
 /**
- * A few characters are enough: hashes differ everywhere, and counted ids differ at the end. Ids that all fall into one
- * shard lose the shortness of the pauses and nothing else, because the shard hashes them by itself.
+ * The first characters, in which e-mail addresses differ, and the last ones, in which counted ids do. Keys that all fall into
+ * one shard lose the shortness of the pauses and nothing else, because the shard hashes them by itself.
  */
-function shardOf(key: string): number {
+export function shardOf(key: string): number {
+  const head = Math.min(key.length, headLength);
   let hash = key.length;
-  for (let at = Math.max(0, key.length - 6); at < key.length; at += 1) hash = Math.imul(hash, 31) + key.charCodeAt(at);
+  for (let at = 0; at < head; at += 1) hash = Math.imul(hash, 31) + key.charCodeAt(at);
+  for (let at = Math.max(head, key.length - tailLength); at < key.length; at += 1) {
+    hash = Math.imul(hash, 31) + key.charCodeAt(at);
+  }
   return (Math.imul(hash, 0x9e3779b1) >>> 16) & (shardCount - 1);
 }
