@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { SessionError } from "@sojourn/core";
+import { isSessionError, type SessionError } from "@sojourn/core";
 import { type CaseContext, type ConformanceCase, idsOf, session } from "../case.js";
 
 const mebibyte = 1_024 * 1_024;
@@ -182,8 +182,27 @@ export const corruptionCases: readonly ConformanceCase[] = [
       assert.equal((await store.rename("c", "e")).status, "renamed");
       await store.destroy("d");
       assert.deepEqual(idsOf(await store.listByUser("u")).sort(), ["a", "e"]);
+      await assert.rejects(() => store.get("b"), { code: "CORRUPT" }, "the corrupt record is gone");
       const ended = await store.destroyByUser("u");
       assert.deepEqual(ended.filter((id) => id !== "b").sort(), ["a", "e"]);
+    },
+  },
+  {
+    id: "corrupt/keeps-its-id",
+    promise: 12,
+    title: "neither create nor rename overwrites a corrupt record",
+    needs: needsCorrupt,
+    async run(context) {
+      const { store } = context;
+      await corruptOneOfThree(context);
+      // Whether the id counts as taken or the record as corrupt is the store's to say.
+      const outcomes = [
+        await outcomeAt(() => store.create(session("b", { payload: "over it" }))),
+        await outcomeAt(() => store.rename("a", "b")),
+      ];
+      for (const outcome of outcomes) assert.match(outcome, /^(duplicate|CORRUPT)$/);
+      await assert.rejects(() => store.get("b"), { code: "CORRUPT" }, "the corrupt record was overwritten");
+      assert.equal((await store.get("a"))?.id, "a");
     },
   },
   {
@@ -210,6 +229,15 @@ export const corruptionCases: readonly ConformanceCase[] = [
     },
   },
 ];
+
+async function outcomeAt(call: () => Promise<{ readonly status: string }>): Promise<string> {
+  try {
+    return (await call()).status;
+  } catch (error) {
+    if (isSessionError(error)) return error.code;
+    throw error;
+  }
+}
 
 async function corruptOneOfThree({ store, harness, namespace, pass }: CaseContext): Promise<void> {
   for (const id of ["a", "b", "c"]) {

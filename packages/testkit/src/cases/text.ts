@@ -258,8 +258,10 @@ export const namespaceCases: readonly ConformanceCase[] = [
         await store.create(session(`a${n}`, { userId: "u" }));
         await neighbour.create(session(`a${n}`, { userId: "u" }));
       });
+      await store.create(session("anonymous"));
       await store.clear();
       assert.equal(await node.get("a1"), undefined);
+      assert.equal(await node.get("anonymous"), undefined, "an anonymous session outlived clear");
       assert.deepEqual(await node.listByUser("u"), []);
       assert.deepEqual(await node.update("a1", { payload: "late" }), { status: "missing" });
       assert.equal(await node.touch("a1", { idleMs: 1_000 }), false);

@@ -96,6 +96,23 @@ export const touchCases: readonly ConformanceCase[] = [
     },
   },
   {
+    id: "touch/nothing-else-is-activity",
+    promise: 5,
+    title: "a read, and a write or rename without idleMs, leave when the session was last active",
+    async run({ store, pass }) {
+      await store.create(session("a", { userId: "u" }));
+      const created = await store.get("a");
+      await pass(20);
+      await store.get("a");
+      await store.listByUser("u");
+      await store.update("a", { payload: "new", userId: "v" });
+      await store.rename("a", "b", { payload: "newer" });
+      const left = await store.get("b");
+      assert.equal(left?.lastActiveAt, created?.lastActiveAt);
+      assert.equal(left?.expiresAt, created?.expiresAt);
+    },
+  },
+  {
     id: "touch/leaves-payload-and-user",
     promise: 5,
     title: "touch leaves payload, user and version as another store wrote them",

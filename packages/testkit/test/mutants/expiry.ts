@@ -286,6 +286,17 @@ export const expiryMutants: Mutants = {
       }
     },
   },
+  "touch/nothing-else-is-activity": {
+    breaks: "a read counts as activity",
+    Store: class extends SimulatedStore {
+      override async get(id: string): Promise<SessionRecord | undefined> {
+        const record = await super.get(id);
+        const session = this.live(id);
+        if (session !== undefined) this.write({ ...session, lastActiveAt: this.backend.now() });
+        return record;
+      }
+    },
+  },
   "touch/leaves-payload-and-user": {
     breaks: "touch writes back the payload that this store read last",
     Store: class extends SimulatedStore {

@@ -1,5 +1,8 @@
 import { AsyncResource } from "node:async_hooks";
 import {
+  type CreateOptions,
+  type CreateResult,
+  type NewSession,
   type ReadManyOptions,
   type ScanOptions,
   SessionError,
@@ -74,6 +77,16 @@ export const faultMutants: Mutants = {
           yield* this.readAll([session], options.onCorrupt);
           if (session.payload === undefined) return;
         }
+      }
+    },
+  },
+  "corrupt/keeps-its-id": {
+    breaks: "create takes the place of a record that it cannot read",
+    Store: class extends SimulatedStore {
+      override async create(session: NewSession, options?: CreateOptions): Promise<CreateResult> {
+        const { sessions } = this.backend;
+        if (sessions.has(session.id) && sessions.get(session.id)?.payload === undefined) sessions.delete(session.id);
+        return super.create(session, options);
       }
     },
   },
