@@ -9,6 +9,9 @@ interface StoredData {
   cookie?: StoredCookie;
 }
 
+/** Each failed attempt means that a session ended just then. A store that says so for ever is broken. */
+const maxAttempts = 100;
+
 /** What is known of an object that came from the store. */
 interface Loaded {
   readonly session: Session;
@@ -118,7 +121,7 @@ export class SavedSessions {
     // Of express-session's own two requests made one id, and both keep what they set. What an application sets by itself
     // is all there is.
     const options: SaveOptions = request ? { base: {}, userId } : { onConflict: "overwrite", userId: userId ?? null };
-    for (;;) {
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const created = await this.#byId.create(id, { data, userId, metadata, idleTimeout: idleMs });
       const session = created ?? (await this.#byId.get(id, { touch: false }));
       const status = created ? "saved" : await session?.save(data, { ...options, idleMs });
@@ -129,6 +132,8 @@ export class SavedSessions {
         return;
       }
     }
+    const message = `@sojourn/express-session: session ${id} can be neither created nor written`;
+    throw new SessionError("CONFLICT", message);
   }
 
   #find(id: string, express: object | undefined): Loaded | undefined {

@@ -188,6 +188,17 @@ describe("while the backend is down", () => {
     expect(errors).toEqual(["destroy UNAVAILABLE"]);
   });
 
+  test("a backend in which an id is neither free nor written is CONFLICT, and no request that hangs", async () => {
+    const broken = overriding(new MemoryStore(), (method, original) =>
+      method === "update" ? async () => ({ status: "missing" }) : original,
+    );
+    const store = new ExpressSessionStore({ store: broken, sweep: false });
+    const data = { cookie: { originalMaxAge: hour }, a: 1 } as SessionData;
+    await store.set("sid", data);
+    await expect(store.set("sid", { ...data, a: 2 })).rejects.toMatchObject({ code: "CONFLICT" });
+    await store.manager.close();
+  });
+
   test("a backend that never answers is TIMEOUT", async () => {
     const hanging = overriding(new MemoryStore(), () => () => new Promise(() => {}));
     const store = new ExpressSessionStore({ store: hanging, sweep: false, timeoutMs: 50 });
