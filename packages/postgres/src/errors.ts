@@ -67,7 +67,7 @@ export function classify(error: unknown, operation: string, sent: boolean): Sess
 }
 
 /** The five characters by which the server names an error, if the server has answered one. */
-export function sqlState(error: unknown): string | undefined {
+function sqlState(error: unknown): string | undefined {
   const { code, severity } = describeError(error);
   return severity !== "" && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
