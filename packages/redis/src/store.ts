@@ -9,6 +9,7 @@ import {
   type CreateResult,
   type DestroyByUserOptions,
   type EndedSession,
+  isSessionError,
   type NewSession,
   type ReadManyOptions,
   type RenameOptions,
@@ -186,8 +187,9 @@ export class RedisStore implements SessionStore {
     if (this.#closed) throw new SessionError("CLOSED", "@sojourn/redis: the store has been closed");
     if (this.#settingsChecked) return;
     this.#settingsChecked = true;
-    warnOfEviction(this.#connection).catch(() => {
-      this.#settingsChecked = false;
+    warnOfEviction(this.#connection).catch((error: unknown) => {
+      // Not after BACKEND: who may not ask would be refused again beside each operation.
+      this.#settingsChecked = !(isSessionError(error, "UNAVAILABLE") || isSessionError(error, "TIMEOUT"));
     });
   }
 }

@@ -2,6 +2,7 @@ import { startRedis, type TestServer } from "@sojourn/test-fixtures";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { RedisStore } from "../src/index.js";
+import { wrapClient } from "./wrapped-client.js";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -36,4 +37,22 @@ it("needs no more permissions than the README says, and says BACKEND without the
   const reader = RedisStore.fromUrl(server.url.replace("//", "//reader:secret@"), { prefix: "shop" });
   await expect(reader.create(session("a"))).rejects.toMatchObject({ code: "BACKEND", outcomeUnknown: false });
   await reader.close();
+});
+
+it("asks for the server's settings once where it may not", async () => {
+  const admin = new Redis(server.url);
+  await admin.call("ACL", "SETUSER", "uninformed", "on", ">secret", "~shop#*", "+@all", "-info");
+  admin.disconnect();
+  const client = new Redis(server.url.replace("//", "//uninformed:secret@"), { enableReadyCheck: false });
+  let asked = 0;
+  const store = new RedisStore({
+    prefix: "shop",
+    client: wrapClient(client, (command, send) => {
+      if (command === "INFO") asked++;
+      return send();
+    }),
+  });
+  for (let n = 0; n < 3; n++) await store.get("a");
+  client.disconnect();
+  expect(asked).toBe(1);
 });
