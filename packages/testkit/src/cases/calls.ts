@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { SessionStore } from "@sojourn/core";
+import { isSessionError, type SessionStore } from "@sojourn/core";
 import { type ConformanceCase, hour, session } from "../case.js";
 import type { CountedOperation } from "../harness.js";
 
@@ -39,6 +39,33 @@ export const callCases: readonly ConformanceCase[] = [
       const read = await store.get("a");
       assert.equal(read?.payload, "payload of a");
       assert.equal(read?.userId, "u");
+    },
+  },
+  {
+    id: "calls/bad-arguments-are-refused",
+    title: "0, negative, fractional and NaN batch sizes, sweep limits and versions are refused, and nothing changes",
+    async run({ store, capabilities }) {
+      await store.create(session("a"));
+      const before = await store.get("a");
+      for (const value of [0, -1, 1.5, Number.NaN]) {
+        const refuses = (what: string, call: () => Promise<unknown>): Promise<void> =>
+          assert.rejects(call, (error) => {
+            assert.ok(
+              isSessionError(error, "INVALID_ARGUMENT"),
+              `${what} ${value} is not refused but leads to ${error}`,
+            );
+            return true;
+          });
+        const versioned = { expectedVersion: value };
+        await refuses("expectedVersion in update", () => store.update("a", { payload: "p" }, versioned));
+        await refuses("expectedVersion in rename", () => store.rename("a", "b", {}, versioned));
+        await refuses("limit in sweep", () => store.sweep({ limit: value }));
+        if (!capabilities.scan) continue;
+        await refuses("batchSize in scan", async () => {
+          for await (const _ of store.scan({ batchSize: value }));
+        });
+      }
+      assert.deepEqual({ ...(await store.get("a")), now: 0 }, { ...before, now: 0 });
     },
   },
   {

@@ -2,6 +2,7 @@ import type {
   CreateOptions,
   CreateResult,
   NewSession,
+  ScanOptions,
   SessionChange,
   SessionRecord,
   TouchOptions,
@@ -169,6 +170,14 @@ export const writeMutants: Mutants = {
         const stored = this.live(id);
         // The point: whoever changes the record changes what is stored.
         return read && stored && (Object.assign(stored, { now: read.now }) as SessionRecord);
+      }
+    },
+  },
+  "calls/bad-arguments-are-refused": {
+    breaks: "scan takes a batch size that is none for its default",
+    Store: class extends SimulatedStore {
+      override scan({ batchSize = 0, ...options }: ScanOptions = {}): AsyncIterable<SessionRecord> {
+        return super.scan(batchSize > 0 ? { ...options, batchSize } : options);
       }
     },
   },
