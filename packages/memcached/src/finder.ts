@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Items, SessionSlot, UserSlot } from "./items.js";
 import { isSame, type Memberships } from "./memberships.js";
-import type { StoredSession } from "./record.js";
+import type { Member, StoredSession } from "./record.js";
 import type { ServerClock } from "./server-clock.js";
 
 /** For so many sessions a process remembers the user, and so reads record and user's item in one wait. */
@@ -14,6 +14,8 @@ export interface Found {
   readonly users: ReadonlyMap<string, UserSlot | undefined>;
   /** `undefined` when it is missing, over, or not in its user's item. */
   readonly session: StoredSession | undefined;
+  /** Its place in its user's item; `undefined` for one without a user. */
+  readonly member: Member | undefined;
   /** There is none yet, but another writer is making one. */
   readonly isPending: boolean;
 }
@@ -51,19 +53,21 @@ export class Finder {
 
   async #judge(id: string, slot: SessionSlot, users: Map<string, UserSlot | undefined>): Promise<Found> {
     const session = slot.value;
-    const missing = { slot, users, session: undefined, isPending: false };
+    const missing = { slot, users, session: undefined, member: undefined, isPending: false };
     if (session === undefined || this.#memberships.isOver(session)) return missing;
     const { userId, nonce } = session;
-    if (userId === undefined) return { slot, users, session, isPending: false };
+    if (userId === undefined) return { ...missing, session };
     this.#userOf.set(id, userId);
-    const isNamedIn = (userSlot: UserSlot | undefined): boolean =>
-      userSlot?.value?.some((member) => isSame(member, { id, nonce })) === true;
-    if (isNamedIn(users.get(userId))) return { slot, users, session, isPending: false };
+    const memberIn = (userSlot: UserSlot | undefined): Member | undefined =>
+      userSlot?.value?.find((member) => isSame(member, { id, nonce }));
+    const guessed = memberIn(users.get(userId));
+    if (guessed !== undefined) return { ...missing, session, member: guessed };
 
     // What was read together with the record may be older than the record.
     const userSlot = await this.#items.user(userId);
     users.set(userId, userSlot);
-    if (isNamedIn(userSlot)) return { slot, users, session, isPending: false };
+    const member = memberIn(userSlot);
+    if (member !== undefined) return { ...missing, session, member };
 
     // Dead, unless it moved to another user in between.
     const again = await this.#items.session(id);

@@ -92,11 +92,33 @@ export class Memberships {
     });
   }
 
-  /** Puts a member in the place of another, if that is still there. */
-  replace(userId: string, place: Place, successor: Member, first?: UserSlot): Promise<boolean> {
+  /**
+   * Decides a rename: takes a member out, and puts its successor in its place if the user stays.
+   *
+   * @param former - as it was read before the rename claimed its record
+   * @returns false when it has left, or a claim on its record has been ended since
+   */
+  replace(userId: string, former: Member, successor: Member | undefined, first?: UserSlot): Promise<boolean> {
+    return this.#change(userId, first, async (members) => {
+      const current = members.find((member) => isSame(member, former));
+      if (current?.claimsEnded !== former.claimsEnded) return { result: false };
+      const replaced = members.map((member) => (member === current ? successor : member));
+      return { members: replaced.filter((member) => member !== undefined), result: true };
+    });
+  }
+
+  /**
+   * Makes sure that no rename takes that has claimed the member's record so far, however late its write arrives.
+   *
+   * @returns false when it is no member
+   */
+  endClaims(userId: string, place: Place, first?: UserSlot): Promise<boolean> {
     return this.#change(userId, first, async (members) => {
       if (!members.some((member) => isSame(member, place))) return { result: false };
-      return { members: members.map((member) => (isSame(member, place) ? successor : member)), result: true };
+      const ended = members.map((member) =>
+        isSame(member, place) ? { ...member, claimsEnded: member.claimsEnded + 1 } : member,
+      );
+      return { members: ended, result: true };
     });
   }
 

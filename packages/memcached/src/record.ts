@@ -10,7 +10,7 @@ export interface StoredSession {
   readonly lastActiveAt: number;
   readonly expiresAt: number;
   readonly endsAt: number;
-  /** While a rename is moving this session to another id: until when it may take. */
+  /** While a rename is moving this session to another id: until when other writers wait for it, and then end its claim. */
   readonly claimedUntil: number | undefined;
   /** Until when the write that makes this session alive may still be under way: so long its id is taken. */
   readonly pendingUntil: number;
@@ -26,6 +26,8 @@ export interface Member {
   readonly expiresAt: number;
   /** Set before its record passes to or from another user: that may be about to happen, or have happened. */
   readonly isMoving: boolean;
+  /** How many claims on its record were ended because their time was up: a rename that began before one must not take. */
+  readonly claimsEnded: number;
 }
 
 /*
@@ -83,12 +85,13 @@ export function decodeSession(item: Buffer): { generation: string; value: Stored
 }
 
 export function encodeMembers(members: readonly Member[], generation: string): Buffer {
-  const places = members.map(({ id, nonce, createdAt, expiresAt, isMoving }) => [
+  const places = members.map(({ id, nonce, createdAt, expiresAt, isMoving, claimsEnded }) => [
     id,
     nonce,
     createdAt,
     expiresAt,
     isMoving ? 1 : 0,
+    claimsEnded,
   ]);
   return Buffer.from(JSON.stringify([userFormat, generation, ...places]));
 }
@@ -101,9 +104,10 @@ export function decodeMembers(item: Buffer): { generation: string; value: readon
 }
 
 function readMember(place: unknown): Member {
-  const [id, nonce, createdAt, expiresAt, isMoving] = Array.isArray(place) ? (place as unknown[]) : [];
+  const [id, nonce, createdAt, expiresAt, isMoving, claimsEnded] = Array.isArray(place) ? (place as unknown[]) : [];
   if (!isText(id) || !isText(nonce) || !isNumber(createdAt) || !isNumber(expiresAt)) throw corrupt();
-  return { id, nonce, createdAt, expiresAt, isMoving: isMoving === 1 };
+  if (!isNumber(claimsEnded)) throw corrupt();
+  return { id, nonce, createdAt, expiresAt, isMoving: isMoving === 1, claimsEnded };
 }
 
 function parse(item: Buffer, end: number, format: string): unknown[] {

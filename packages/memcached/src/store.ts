@@ -35,7 +35,7 @@ import type { Member, StoredSession } from "./record.js";
 import { type ServerClock, sharedClock } from "./server-clock.js";
 import { type MemjsClient, Wire } from "./wire.js";
 
-/** How long a create or a rename may take between its first write and the one that decides. */
+/** How long others wait for a create or a rename between its first write and the one that decides. */
 const claimMs = 3 * contentionMs;
 
 /**
@@ -155,7 +155,7 @@ export class MemcachedStore implements SessionStore {
       const found = await this.#finder.find(id, change.userId ?? undefined);
       const { session } = found;
       if (session === undefined) return { status: "missing" };
-      if (this.#isClaimed(session)) return undefined;
+      if (session.claimedUntil !== undefined) return this.#endClaim(id, found, session.claimedUntil);
       if (isConflict(session, options)) return { status: "conflict", current: this.#record(id, session) };
       const changed = this.#changed(session, change);
       if (changed.userId !== session.userId) return this.#move(id, found, session, changed, options, evicted);
@@ -171,14 +171,13 @@ export class MemcachedStore implements SessionStore {
       const found = await this.#finder.find(id);
       const { session } = found;
       if (session === undefined) return false;
-      if (this.#isClaimed(session)) return undefined;
+      if (session.claimedUntil !== undefined) return this.#endClaim(id, found, session.claimedUntil);
       const now = this.#clock.now();
       const deadline = Math.min(now + options.idleMs, session.endsAt);
       const expiresAt = options.shorten === true ? deadline : Math.max(deadline, session.expiresAt);
       const lastActiveAt = Math.max(now, session.lastActiveAt);
       // Not memcached's own touch: it leaves the token, so that a save begun before would put the old deadline back.
-      const touched = { ...session, expiresAt, lastActiveAt, claimedUntil: undefined };
-      return (await this.#save(id, found, touched)) || undefined;
+      return (await this.#save(id, found, { ...session, expiresAt, lastActiveAt })) || undefined;
     });
   }
 
@@ -196,6 +195,7 @@ export class MemcachedStore implements SessionStore {
     assertId(id);
     assertId(newId, "newId");
     assertChange(change, options, this.capabilities);
+    const evicted: string[] = [];
     return retried(async () => {
       const [found, occupant] = await Promise.all([
         this.#finder.find(id, change.userId ?? undefined),
@@ -203,7 +203,7 @@ export class MemcachedStore implements SessionStore {
       ]);
       const { session, slot } = found;
       if (session === undefined) return { status: "missing" };
-      if (this.#isClaimed(session)) return undefined;
+      if (session.claimedUntil !== undefined) return this.#endClaim(id, found, session.claimedUntil);
       if (isConflict(session, options)) return { status: "conflict", current: this.#record(id, session) };
       if (id === newId || occupant.session !== undefined) {
         return (await this.#isAlive(id, session)) ? { status: "duplicate" } : undefined;
@@ -211,20 +211,19 @@ export class MemcachedStore implements SessionStore {
       if (occupant.isPending) return undefined;
 
       const now = this.#clock.now();
-      const locks = { claimedUntil: undefined, pendingUntil: now + claimMs };
-      const renamed = { ...this.#changed(session, change), nonce: newNonce(), ...locks };
+      const renamed = { ...this.#changed(session, change), nonce: newNonce(), pendingUntil: now + claimMs };
       const claiming = this.#items.saveSession(slot, { ...session, claimedUntil: now + claimMs });
       // The record of a user's session is dead until the user's item names it. An anonymous one lives at once.
       if (renamed.userId === undefined && (await claiming) === undefined) return undefined;
       const [claimed, stored] = await Promise.all([claiming, this.#items.saveSession(occupant.slot, renamed)]);
       if (claimed !== undefined && stored !== undefined) {
-        const outcome = await this.#exchange(found, claimed, session, memberOf(newId, renamed), renamed, options, id);
-        if (outcome.status === "renamed") {
+        const outcome = await this.#exchange(found, claimed, memberOf(newId, renamed), renamed, options, evicted);
+        if (outcome === "renamed") {
           this.#finder.forget(id);
-          return { status: "renamed", record: this.#record(newId, renamed), evicted: outcome.evicted };
+          return { status: "renamed", record: this.#record(newId, renamed), evicted };
         }
         await Promise.all([this.#items.remove(stored), this.#items.saveSession(claimed, session)]);
-        return outcome;
+        return outcome && { status: outcome };
       }
       if (stored !== undefined) await this.#items.remove(stored);
       if (claimed !== undefined) await this.#items.saveSession(claimed, session);
@@ -311,7 +310,18 @@ export class MemcachedStore implements SessionStore {
   /** Whether a session is still there, so that a refusal and its reason were true at the same moment. */
   async #isAlive(id: string, { nonce, version }: StoredSession): Promise<boolean> {
     const { session } = await this.#finder.find(id);
-    return session?.nonce === nonce && session.version === version && !this.#isClaimed(session);
+    return session?.nonce === nonce && session.version === version && session.claimedUntil === undefined;
+  }
+
+  /**
+   * Lets a rename go on while its time runs, and afterwards ends its claim: first in the user's item, so that it can no
+   * longer take, then in the record. Either way the caller looks again.
+   */
+  async #endClaim(id: string, { slot, users, session }: Found, claimedUntil: number): Promise<undefined> {
+    if (session === undefined || this.#clock.now() < claimedUntil) return;
+    const { userId, nonce } = session;
+    if (userId !== undefined && !(await this.#memberships.endClaims(userId, { id, nonce }, users.get(userId)))) return;
+    await this.#items.saveSession(slot, { ...session, claimedUntil: undefined });
   }
 
   /** Saves a session whose user stays, and keeps the user's item as long. */
@@ -358,38 +368,30 @@ export class MemcachedStore implements SessionStore {
     return { status: "updated", record: this.#record(id, moved), evicted };
   }
 
-  /** The deciding part of a rename. Unless it answers `renamed`, the new record is not alive. */
+  /** The deciding part of a rename. Unless it answers `renamed`, the new record is not alive; `undefined`: begin anew. */
   async #exchange(
-    { users }: Found,
+    { users, session, member }: Found,
     claimed: SessionSlot,
-    session: StoredSession,
-    member: Member,
+    successor: Member,
     { userId }: StoredSession,
     { limit }: RenameOptions,
-    id: string,
-  ): Promise<{ status: "renamed"; evicted: readonly string[] } | { status: "missing" } | { status: "limitReached" }> {
-    const place = { id, nonce: session.nonce };
-    if (userId !== undefined && userId === session.userId) {
-      if (!(await this.#memberships.replace(userId, place, member, users.get(userId)))) return { status: "missing" };
+    evicted: string[],
+  ): Promise<"renamed" | "limitReached" | undefined> {
+    const from = session?.userId;
+    const isStaying = userId === from;
+    if (userId !== undefined && !isStaying) {
+      const joined = await this.#memberships.join(userId, successor, { limit }, users.get(userId));
+      if (joined.status !== "joined") return "limitReached";
+      evicted.push(...(await committed(this.#memberships.bury(userId, joined.evicted))));
+    }
+    if (from === undefined || member === undefined) {
+      if (await this.#items.remove(claimed)) return "renamed";
+    } else if (await this.#memberships.replace(from, member, isStaying ? successor : undefined, users.get(from))) {
       await committed(this.#items.remove(claimed));
-      return { status: "renamed", evicted: [] };
+      return "renamed";
     }
-    let evicted: readonly string[] = [];
-    if (userId !== undefined) {
-      const joined = await this.#memberships.join(userId, member, { limit }, users.get(userId));
-      if (joined.status !== "joined") return { status: "limitReached" };
-      evicted = await committed(this.#memberships.bury(userId, joined.evicted));
-    }
-    const isOut =
-      session.userId === undefined
-        ? await this.#items.remove(claimed)
-        : await this.#memberships.leave(session.userId, place, users.get(session.userId));
-    if (!isOut) {
-      if (userId !== undefined) await this.#memberships.leave(userId, member);
-      return { status: "missing" };
-    }
-    if (session.userId !== undefined) await committed(this.#items.remove(claimed));
-    return { status: "renamed", evicted };
+    if (userId !== undefined && !isStaying) await this.#memberships.leave(userId, successor);
+    return undefined;
   }
 
   #changed(session: StoredSession, { payload, userId, idleMs }: SessionChange): StoredSession {
@@ -402,17 +404,11 @@ export class MemcachedStore implements SessionStore {
       version: payload === undefined && userId === undefined ? session.version : session.version + 1,
       lastActiveAt: idleMs === undefined ? session.lastActiveAt : Math.max(now, session.lastActiveAt),
       expiresAt: idleMs === undefined ? session.expiresAt : Math.min(now + idleMs, session.endsAt),
-      claimedUntil: undefined,
     };
   }
 
   #clockIsReady(): Promise<void> {
     return this.#clock.ready(() => readSeconds(this.#wire));
-  }
-
-  /** Whether a rename is under way: whoever would write waits for its outcome. */
-  #isClaimed({ claimedUntil }: StoredSession): boolean {
-    return claimedUntil !== undefined && this.#clock.now() < claimedUntil;
   }
 
   #record(id: string, session: StoredSession): SessionRecord {
@@ -472,7 +468,7 @@ function isConflict({ version }: StoredSession, { expectedVersion }: UpdateOptio
 }
 
 function memberOf(id: string, { nonce, createdAt, expiresAt }: StoredSession): Member {
-  return { id, nonce, createdAt, expiresAt, isMoving: false };
+  return { id, nonce, createdAt, expiresAt, isMoving: false, claimsEnded: 0 };
 }
 
 function newNonce(): string {
