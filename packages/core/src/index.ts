@@ -17,6 +17,7 @@ export type { DeepReadonly } from "./freeze.js";
 export { KeyedQueue } from "./keyed-queue.js";
 export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";
 export type { ConflictPolicy, SessionManagerOptions, SweepSchedule } from "./options.js";
+export { ReadBatch } from "./read-batch.js";
 export {
   type SaveOptions,
   type SaveStatus,

@@ -11,6 +11,7 @@ import {
   type DestroyByUserOptions,
   type EndedSession,
   type NewSession,
+  ReadBatch,
   type ReadManyOptions,
   type RenameOptions,
   type RenameResult,
@@ -34,7 +35,6 @@ import type { Names } from "./names.js";
 import { assertUrl, invalidUrl, type MySQLStoreOptions, resolveOptions } from "./options.js";
 import { selectSessions } from "./procedures/reading.js";
 import type { Verb } from "./procedures.js";
-import { ReadBatch } from "./read-batch.js";
 import { type Row, readEnded, readRecord, readRecords } from "./record.js";
 import { createSchema } from "./schema.js";
 

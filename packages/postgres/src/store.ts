@@ -11,6 +11,7 @@ import {
   defaultTimeoutMs,
   type EndedSession,
   type NewSession,
+  ReadBatch,
   type ReadManyOptions,
   type RenameOptions,
   type RenameResult,
@@ -32,7 +33,6 @@ import pg from "pg";
 import { Connection } from "./connection.js";
 import type { Names } from "./names.js";
 import { assertUrl, type PostgresStoreOptions, resolveOptions } from "./options.js";
-import { ReadBatch } from "./read-batch.js";
 import { type Row, readEnded, readOutcome, readRecord, readRecords, type WriteOutcome } from "./record.js";
 import { schemaScript } from "./schema.js";
 import { type Statement, type Statements, schemaExists, statementsOf } from "./statements.js";
@@ -50,6 +50,8 @@ const capabilities: StoreCapabilities = {
   maxPayloadBytes: 16 * 1_024 * 1_024,
 };
 
+/** Enough for the gain, few enough to keep an answer small. */
+const maxIdsPerRead = 100;
 const clearBatchSize = 2_000;
 const defaultScanBatchSize = 500;
 
@@ -77,7 +79,7 @@ export class PostgresStore implements SessionStore {
     this.#statements = statementsOf(resolved.names);
     this.#connection = new Connection(resolved);
     this.#timeoutMs = resolved.timeoutMs;
-    this.#reads = new ReadBatch(async (ids) => {
+    this.#reads = new ReadBatch(maxIdsPerRead, async (ids) => {
       // The plan of the first one is kept; the plan for an array is made anew each time.
       const rows = await (ids.length === 1
         ? this.#run(this.#statements.get, ids)

@@ -6,6 +6,7 @@ function backend() {
   const batches: { ids: readonly string[]; answer(rows?: Record<string, string>): void; fail(error: Error): void }[] =
     [];
   const reads = new ReadBatch<string>(
+    100,
     (ids) =>
       new Promise((resolve, reject) => {
         batches.push({ ids, answer: (rows = {}) => resolve(new Map(Object.entries(rows))), fail: reject });
@@ -38,7 +39,7 @@ test("a read never joins one that has been sent", async () => {
   expect(await early).toBe("from before");
 });
 
-test("at most a hundred ids are in a batch and four batches on their way", async () => {
+test("a batch has at most as many ids as was said, and four batches are on their way", async () => {
   const { batches, reads } = backend();
   const all = Promise.all(Array.from({ length: 520 }, (_, n) => reads.read(`${n}`)));
   await nextTurn();
