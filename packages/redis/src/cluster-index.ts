@@ -1,5 +1,5 @@
 import type { SessionLimit } from "@sojourn/core";
-import { asBuffer, type Connection, type ScriptReply } from "./connection.js";
+import type { Connection, ScriptReply } from "./connection.js";
 import type { Keyspace } from "./keys.js";
 import {
   isLeftOver,
@@ -45,6 +45,15 @@ export type JoinResult =
   /** What it replaces has been ordered dead. */
   | { readonly status: "ended" };
 
+export interface Killed {
+  /** Whose sessions this call ended. */
+  readonly ended: readonly Member[];
+  /** Who have no session any more: the index can forget them. */
+  readonly gone: readonly Member[];
+  /** Whose records cannot be read, and stay. So do these in the index, as ordered: lists report them. */
+  readonly corrupt: readonly Member[];
+}
+
 /** The indexes of users on a Cluster, and what it takes to keep them true although records lie on other nodes. */
 export class ClusterIndex {
   readonly #connection: Connection;
@@ -88,19 +97,23 @@ export class ClusterIndex {
 
   /** Ends the sessions that a join has ordered dead. */
   async evict(operation: string, userId: string, victims: readonly Member[]): Promise<void> {
-    await this.kill(operation, victims);
+    const { gone } = await this.kill(operation, victims);
     // Not waited for: what was ordered dead is invisible, and found again if it stays.
-    this.remove(operation, userId, victims).catch(() => {});
+    this.remove(operation, userId, gone).catch(() => {});
   }
 
-  /** Ends sessions that have been ordered dead, and denies those that have yet to be written. Returns those that it ended. */
-  async kill(operation: string, members: readonly Member[]): Promise<Member[]> {
+  /** Ends sessions that have been ordered dead, and denies those that have yet to be written. */
+  async kill(operation: string, members: readonly Member[]): Promise<Killed> {
     const results = await Promise.all(
       members.map(({ id, membership }) =>
         this.#connection.script(operation, recordSteps.kill, [this.#session(id)], [membership, joinForMs]),
       ),
     );
-    return members.filter((_, n) => results[n]?.status === "killed");
+    return {
+      ended: members.filter((_, n) => results[n]?.status === "killed"),
+      gone: members.filter((_, n) => results[n]?.status !== "corrupt"),
+      corrupt: members.filter((_, n) => results[n]?.status === "corrupt"),
+    };
   }
 
   async remove(operation: string, userId: string, members: readonly Pick<Member, "text">[]): Promise<void> {
@@ -157,13 +170,11 @@ export class ClusterIndex {
   ): Promise<{ owned: [id: string, value: Buffer][]; missing: number; removed: number }> {
     const living = members.filter(({ score }) => score > 0);
     const ordered = members.filter(({ score }) => score < 0);
-    const [values] = await Promise.all([
-      Promise.all(living.map(({ id }) => read(this.#session(id)))),
-      this.kill(operation, ordered),
-    ]);
+    const readAll = (of: readonly Member[]) => Promise.all(of.map(({ id }) => read(this.#session(id))));
+    const [values, killed] = await Promise.all([readAll(living), this.kill(operation, ordered)]);
     const owned: [id: string, value: Buffer][] = [];
     const repairs: Promise<void>[] = [];
-    const gone: Member[] = [...ordered];
+    const gone: Member[] = [...killed.gone];
     for (const [n, member] of living.entries()) {
       const value = values[n];
       const isRecord = value !== undefined && !isTombstone(value);
@@ -175,8 +186,13 @@ export class ClusterIndex {
         }
       } else if (isLeftOver(member, now) || (!isRecord && member.score < now)) gone.push(member);
     }
-    await Promise.all([this.remove(operation, userId, gone), ...repairs]);
-    return { owned, missing: living.length - owned.length, removed: gone.length };
+    const missing = living.length - owned.length;
+    const [unreadable] = await Promise.all([readAll(killed.corrupt), this.remove(operation, userId, gone), ...repairs]);
+    for (const [n, { id }] of killed.corrupt.entries()) {
+      const value = unreadable[n];
+      if (value !== undefined && !isTombstone(value) && readOwnership(value) === undefined) owned.push([id, value]);
+    }
+    return { owned, missing, removed: gone.length };
   }
 
   #run(operation: string, step: Script, userId: string, args: (string | number)[]): Promise<ScriptReply> {
@@ -184,9 +200,8 @@ export class ClusterIndex {
   }
 
   /** What a record says of itself, without its payload. */
-  async #head(operation: string, key: string): Promise<Buffer | undefined> {
-    const head = asBuffer(await this.#connection.command({ operation }, "GETRANGE", key, 0, longestHeadBytes - 1));
-    return head.length === 0 ? undefined : head;
+  #head(operation: string, key: string): Promise<Buffer | undefined> {
+    return this.#connection.peek(operation, key, longestHeadBytes);
   }
 
   #session(id: string): string {

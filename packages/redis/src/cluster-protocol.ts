@@ -21,7 +21,15 @@ import { asBuffer, type Connection, type Reply, type ScriptReply } from "./conne
 import type { Keyspace } from "./keys.js";
 import { joinForMs, memberText, noMembership, nonce } from "./member.js";
 import { commonCapabilities, oldestFirst, type SessionProtocol } from "./protocol.js";
-import { corrupt, isTombstone, readHasUser, readOwnership, readRecord, readRecords } from "./record.js";
+import {
+  commonHeaderBytes,
+  corrupt,
+  isTombstone,
+  readHasUser,
+  readOwnership,
+  readRecord,
+  readRecords,
+} from "./record.js";
 import * as steps from "./scripts/cluster-record.js";
 import type { Script } from "./scripts/script.js";
 import { liveSizes, walkKeys } from "./walk.js";
@@ -134,12 +142,10 @@ export class ClusterProtocol implements SessionProtocol {
     let seen = new Set<string>();
     for (;;) {
       const { now, members } = await this.#index.members("listByUser", userId);
-      const wrongType: SessionError[] = [];
-      const read = (key: string) => this.#connection.peek("listByUser", key, (error) => wrongType.push(error));
+      const read = (key: string) => this.#connection.peek("listByUser", key);
       const { owned, missing } = await this.#index.examine("listByUser", userId, members, now, read);
       // A member without a record may have been renamed in between, and is then to be listed under its new id.
       if (missing === 0 || members.every(({ text }) => seen.has(text))) {
-        for (const error of wrongType) onCorrupt?.(error);
         return readRecords(owned, now, onCorrupt).sort(oldestFirst);
       }
       seen = new Set(members.map(({ text }) => text));
@@ -148,17 +154,17 @@ export class ClusterProtocol implements SessionProtocol {
 
   async destroyByUser(userId: string, { except }: DestroyByUserOptions): Promise<string[]> {
     const ordered = await this.#index.orderDead("destroyByUser", userId, except);
-    const ended = await this.#index.kill("destroyByUser", ordered);
-    await this.#index.remove("destroyByUser", userId, ordered);
+    const { ended, gone } = await this.#index.kill("destroyByUser", ordered);
+    await this.#index.remove("destroyByUser", userId, gone);
     return ended.map(({ id }) => id);
   }
 
   async count(): Promise<SessionCounts> {
     const counts = { sessions: 0, sessionsWithUser: 0, users: 0 };
     for await (const keys of walkKeys(this.#connection, "count", this.#keys.sessionPattern)) {
-      const reading = keys.map((key) => this.#connection.command({ operation: "count" }, "GETRANGE", key, 0, 65));
+      const reading = keys.map((key) => this.#connection.peek("count", key, commonHeaderBytes));
       for (const head of await Promise.all(reading)) {
-        const hasUser = readHasUser(asBuffer(head));
+        const hasUser = head && readHasUser(head);
         if (hasUser !== undefined) counts.sessions++;
         if (hasUser === true) counts.sessionsWithUser++;
       }
@@ -173,11 +179,18 @@ export class ClusterProtocol implements SessionProtocol {
   async clear(): Promise<void> {
     const userBytes = Buffer.byteLength(this.#keys.userPrefix);
     for await (const indexes of walkKeys(this.#connection, "clear", this.#keys.userPattern)) {
-      await Promise.all(indexes.map((index) => this.destroyByUser(index.toString("utf8", userBytes), {})));
+      await Promise.all(indexes.map((index) => this.#clearIndex(index.toString("utf8", userBytes))));
     }
     for await (const keys of walkKeys(this.#connection, "clear", this.#keys.sessionPattern)) {
       await Promise.all(keys.map((key) => this.#connection.script("clear", steps.wipe, [key.toString()], [])));
     }
+  }
+
+  /** As a log-out, but corrupt records lose their places too: they are about to be removed. */
+  async #clearIndex(userId: string): Promise<void> {
+    const ordered = await this.#index.orderDead("clear", userId);
+    await this.#index.kill("clear", ordered);
+    await this.#index.remove("clear", userId, ordered);
   }
 
   /** What a write that was no move came to, with the index brought up to it. */

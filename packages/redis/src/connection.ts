@@ -14,8 +14,6 @@ export interface ScriptReply {
   readonly rest: readonly Reply[];
 }
 
-type OnCorrupt = (error: SessionError) => void;
-
 export interface CommandOptions {
   /** The operation that it is part of, for messages. */
   readonly operation: string;
@@ -54,25 +52,31 @@ export class Connection {
     }
   }
 
-  /** Reads a key that an index or a walk has named. One that holds another type is reported as a corrupt record. */
-  async peek(operation: string, key: string | Buffer, onCorrupt?: OnCorrupt): Promise<Buffer | undefined> {
+  /**
+   * Reads a key that an index or a walk has named, or its first bytes. One that holds another type reads as the empty text,
+   * a corrupt record.
+   */
+  async peek(operation: string, key: string | Buffer, firstBytes?: number): Promise<Buffer | undefined> {
     try {
-      const value = await this.command({ operation }, "GET", key);
-      return value === null ? undefined : asBuffer(value);
+      if (firstBytes === undefined) {
+        const value = await this.command({ operation }, "GET", key);
+        return value === null ? undefined : asBuffer(value);
+      }
+      const head = asBuffer(await this.command({ operation }, "GETRANGE", key, 0, firstBytes - 1));
+      return head.length === 0 ? undefined : head;
     } catch (error) {
       if (!isSessionError(error, "CORRUPT")) throw error;
-      onCorrupt?.(error);
-      return undefined;
+      return Buffer.alloc(0);
     }
   }
 
   /** The same for several keys, by one command where they lie on one node. */
-  async peekAll(operation: string, keys: readonly Buffer[], onCorrupt?: OnCorrupt): Promise<(Buffer | undefined)[]> {
+  async peekAll(operation: string, keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     if (keys.length === 0) return [];
-    if (isClusterClient(this.#client)) return Promise.all(keys.map((key) => this.peek(operation, key, onCorrupt)));
+    if (isClusterClient(this.#client)) return Promise.all(keys.map((key) => this.peek(operation, key)));
     const values = (await this.command({ operation }, "MGET", ...keys)) as (Buffer | null)[];
     // Nothing, or another type: GET tells which.
-    return Promise.all(keys.map((key, n) => values[n] ?? this.peek(operation, key, onCorrupt)));
+    return Promise.all(keys.map((key, n) => values[n] ?? this.peek(operation, key)));
   }
 
   /** The server's clock, asked only when the estimate will not do. */

@@ -11,7 +11,7 @@ import { isSessionError, type ReadManyOptions, SessionError, type SessionRecord 
  * All digits are decimal and padded with zeros. What begins with "T" is the tombstone of a session on a Cluster.
  */
 const headerPattern = /^[12][0-9]{65}$/;
-const commonHeaderBytes = 66;
+export const commonHeaderBytes = 66;
 const clusterHeaderBytes = 128;
 /** Everything before the payload, on a Cluster. */
 export const longestHeadBytes: number = clusterHeaderBytes + 512;

@@ -156,7 +156,7 @@ export class RedisStore implements SessionStore {
     const prefixBytes = Buffer.byteLength(sessionPrefix);
     for await (const keys of walkKeys(this.#connection, "scan", sessionPattern, options.batchSize)) {
       const now = await this.#connection.now("scan");
-      const values = await this.#connection.peekAll("scan", keys, options.onCorrupt);
+      const values = await this.#connection.peekAll("scan", keys);
       const stored = keys.flatMap((key, n): [id: string, value: Buffer][] => {
         const value = values[n];
         return value && !isTombstone(value) ? [[key.toString("utf8", prefixBytes), value]] : [];

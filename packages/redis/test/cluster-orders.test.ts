@@ -96,3 +96,35 @@ it.each(["update", "update to another user", "touch"])(
     expect(listed.map(({ id }) => id)).toEqual(["old"]);
   },
 );
+
+it.each(["text that is no record", "a list"])(
+  "keeps %s in lists after a log-out, and no place in the limit",
+  async (kind) => {
+    const prefix = freshPrefix();
+    const store = open(prefix);
+    const key = `${keyspace(prefix).sessionPrefix}corrupt`;
+    for (const id of ["corrupt", "other"]) await store.create(session(id, "u"));
+    if (kind === "a list") {
+      await client.del(key);
+      await client.rpush(key, "x");
+      await client.expire(key, 3_600);
+    } else await client.set(key, "not a record", "KEEPTTL");
+
+    const limit = { max: 2, whenReached: "reject" } as const;
+    expect((await store.create(session("full", "u"), { limit })).status).toBe("limitReached");
+    expect(await store.destroyByUser("u")).toEqual(["other"]);
+    for (let n = 0; n < 2; n++) {
+      const reported: string[] = [];
+      expect(await store.listByUser("u", { onCorrupt: ({ code }) => reported.push(code) })).toEqual([]);
+      expect(reported).toEqual(["CORRUPT"]);
+    }
+    expect(await store.destroyByUser("u")).toEqual([]);
+    await expect(store.get("corrupt")).rejects.toMatchObject({ code: "CORRUPT" });
+    expect(await store.count()).toEqual({ sessions: 0, sessionsWithUser: 0, users: 0 });
+    // Whichever way the record goes, its place goes with it.
+    if (kind === "a list") await store.clear();
+    else await client.del(key);
+    expect(await store.listByUser("u")).toEqual([]);
+    expect(await client.exists(`${keyspace(prefix).userPrefix}u`)).toBe(0);
+  },
+);
