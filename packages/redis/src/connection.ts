@@ -1,5 +1,5 @@
 import { isSessionError, SessionError, withTimeout } from "@sojourn/core";
-import { isClusterClient, type RedisClient } from "./client.js";
+import { isClusterClient, type RedisClient, send } from "./client.js";
 import { classify } from "./errors.js";
 import type { Script } from "./scripts/script.js";
 import { ServerClock } from "./server-clock.js";
@@ -132,7 +132,7 @@ export class Connection {
 
   #send({ operation, node = this.#client }: CommandOptions, command: string, args: (string | number | Buffer)[]) {
     // The driver types the answer to a command that it does not know as unknown.
-    const reply = node.callBuffer(command, args) as Promise<Reply>;
+    const reply = send(node, command, args) as Promise<Reply>;
     return withTimeout(reply, this.#timeoutMs, `@sojourn/redis: ${operation}`);
   }
 

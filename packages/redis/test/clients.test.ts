@@ -1,8 +1,9 @@
 import { startRedis } from "@sojourn/test-fixtures";
 import { describeConformance } from "@sojourn/testkit";
+import { Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { Redis as Valkey } from "iovalkey";
-import { afterAll, describe, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { RedisStore } from "../src/index.js";
 
 const server = await startRedis();
@@ -19,3 +20,18 @@ for (const [name, client] of Object.entries(clients)) {
     { rounds: 5, scale: 0.002 },
   );
 }
+
+test.each([
+  ["ioredis", () => new Redis(server.url, { enableAutoPipelining: true })],
+  ["ioredis 5", () => new Redis5(server.url, { enableAutoPipelining: true })],
+  ["iovalkey", () => new Valkey(server.url, { enableAutoPipelining: true })],
+])("%s may pipeline automatically", async (name, connect) => {
+  const client = connect();
+  const store = new RedisStore({ client, prefix: `automatic ${name}` });
+  const session = { id: "a", userId: "u", payload: "p", idleMs: 60_000, absoluteMs: 60_000 };
+  expect((await store.create(session)).status).toBe("created");
+  const read = await Promise.all([store.get("a"), store.get("b"), client.get("c")]);
+  expect(read).toMatchObject([{ id: "a", payload: "p" }, undefined, null]);
+  expect(await store.count()).toEqual({ sessions: 1, sessionsWithUser: 1, users: 1 });
+  client.disconnect();
+});

@@ -128,3 +128,12 @@ it.each(["text that is no record", "a list"])(
     expect(await client.exists(`${keyspace(prefix).userPrefix}u`)).toBe(0);
   },
 );
+
+it("works through a client that pipelines automatically", async () => {
+  const automatic = new Cluster([...servers.startupNodes], { enableAutoPipelining: true });
+  const store = new RedisStore({ client: automatic, prefix: freshPrefix() });
+  await Promise.all(["a", "b", "c"].map((id) => store.create(session(id, "u"))));
+  expect((await store.listByUser("u")).length).toBe(3);
+  expect(await store.count()).toEqual({ sessions: 3, sessionsWithUser: 3, users: 1 });
+  automatic.disconnect();
+});
