@@ -8,6 +8,9 @@ import { clientOf, entriesOf, onEachRequest, openOn, WaitCounter } from "./harne
 const server = await startMemcached();
 afterAll(() => server.stop());
 
+/** Patient: a busy machine is no outage, and one that is refuses at once. */
+const timeoutMs = 10_000;
+
 /** One for each open store: those that are not asked count nothing. */
 const counters = new Set<WaitCounter>();
 
@@ -16,7 +19,7 @@ const harness: ConformanceHarness = {
   open: (namespace) => openCounted(clientOf(server.url), namespace),
   openStepped: async (namespace, step) => {
     const client = clientOf(server.url);
-    const store = await openOn(client, { namespace });
+    const store = await openOn(client, { namespace, timeoutMs });
     onEachRequest(client, step);
     return store;
   },
@@ -59,7 +62,7 @@ describeConformance(harness, { describe, test }, { cases: others });
 describeConformance({ ...harness, name: "memcached 1.6, schedules" }, { describe, test }, { cases: slow, rounds: 4 });
 
 async function openCounted(client: MemjsClient, namespace: string): Promise<MemcachedStore> {
-  const store = new MemcachedStore({ client, namespace });
+  const store = new MemcachedStore({ client, namespace, timeoutMs });
   const counter = new WaitCounter(client);
   counters.add(counter);
   const close = store.close.bind(store);

@@ -8,7 +8,7 @@ type Options = Omit<MemcachedStoreOptions, "client">;
 /** A client as an application makes it, without what memjs writes to the console. */
 export function clientOf(...urls: readonly string[]): memjs.Client {
   const addresses = urls.map((url) => url.replace("memcached://", "")).join(",");
-  return memjs.Client.create(addresses, { timeout: 2, conntimeout: 2, retries: 1, logger: { log: () => {} } });
+  return memjs.Client.create(addresses, { timeout: 10, conntimeout: 10, retries: 1, logger: { log: () => {} } });
 }
 
 /** A store on a client of its own, which may be tampered with and which the store closes. */

@@ -20,7 +20,8 @@ export function redisHarness(options: HarnessOptions): ConformanceHarness {
   const keysFor = (namespace: string) => keyspace(prefixFor(namespace));
   const prefixFor = (namespace: string): string => (singleSlot ? `{slot}${namespace}` : namespace);
   const open = async (namespace: string, through: RedisClient): Promise<RedisStore> =>
-    new RedisStore({ client: through, prefix: prefixFor(namespace), singleSlot });
+    // Patient: a busy machine is no outage.
+    new RedisStore({ client: through, prefix: prefixFor(namespace), singleSlot, timeoutMs: 10_000 });
 
   const keysOf = async (namespace: string): Promise<string[]> => {
     const nodes: Redis[] = isClusterClient(client) ? (client as Cluster).nodes("master") : [client as Redis];
