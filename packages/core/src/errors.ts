@@ -73,6 +73,11 @@ export function isSessionError(error: unknown, code?: SessionErrorCode): error i
   return code === undefined || ("code" in error && error.code === code);
 }
 
+/** What somebody else's code threw: as it is when it is one of ours, else a `BACKEND` error with that cause. */
+export function asSessionError(cause: unknown, message: string): SessionError {
+  return isSessionError(cause) ? cause : new SessionError("BACKEND", message, { cause });
+}
+
 /** An option that cannot be used: names the package, the option, what it must be and what it was. */
 export function invalidOption(
   packageName: string,

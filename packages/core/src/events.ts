@@ -1,4 +1,4 @@
-import { isSessionError, SessionError } from "./errors.js";
+import { asSessionError, type SessionError } from "./errors.js";
 
 /**
  * Why a session was destroyed: by its token or id, by "log out everywhere", to stay within the user's session limit, or
@@ -80,9 +80,7 @@ export class EventHub {
   #reportListener(name: keyof SessionEvents, cause: unknown): void {
     // A listener of "error" that fails has nobody left to tell.
     if (name === "error") return;
-    const error = isSessionError(cause)
-      ? cause
-      : new SessionError("BACKEND", `@sojourn/core: a listener of "${name}" failed`, { cause });
+    const error = asSessionError(cause, `@sojourn/core: a listener of "${name}" failed`);
     this.emit("error", { error, operation: `listener of "${name}"` });
   }
 }

@@ -1,5 +1,5 @@
 import type { CallOptions } from "./abort.js";
-import { isSessionError, SessionError } from "./errors.js";
+import { asSessionError, SessionError } from "./errors.js";
 import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
 import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
 import type { Session, SessionData, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
@@ -157,7 +157,7 @@ export class SessionManager<Data extends object = SessionData> {
   /** What this manager has seen, and what its store holds. Counting may cost the store time: not for each request. */
   async stats(options: CallOptions = {}): Promise<SessionStatistics> {
     const { count } = this.#options.store.capabilities;
-    const stored = count ? await this.#calls.runUnbounded("count", {}, (store) => store.count(), options) : undefined;
+    const stored = count ? await this.byId.count(options) : undefined;
     return this.#statistics.snapshot(stored, this.#events.counts);
   }
 
@@ -170,9 +170,7 @@ export class SessionManager<Data extends object = SessionData> {
   }
 
   #reportSweep(cause: unknown): void {
-    const error = isSessionError(cause)
-      ? cause
-      : new SessionError("BACKEND", "@sojourn/core: sweep failed in the store", { cause });
+    const error = asSessionError(cause, "@sojourn/core: sweep failed in the store");
     this.#events.emit("error", { error, operation: "sweep" });
   }
 }

@@ -1,5 +1,5 @@
 import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
-import { isSessionError, SessionError, type SessionErrorCode } from "./errors.js";
+import { asSessionError, SessionError, type SessionErrorCode } from "./errors.js";
 import type { EventHub } from "./events.js";
 import { KeyedQueue } from "./keyed-queue.js";
 import type { StatisticsCollector } from "./statistics.js";
@@ -49,9 +49,7 @@ export class StoreCalls {
       failed = false;
       return result;
     } catch (cause) {
-      const error = isSessionError(cause)
-        ? cause
-        : new SessionError("BACKEND", `@sojourn/core: ${operation} failed in the store`, { cause });
+      const error = asSessionError(cause, `@sojourn/core: ${operation} failed in the store`);
       if (!callerErrors.has(error.code)) this.#events.emit("error", { error, operation, ...subject });
       throw error;
     } finally {
