@@ -19,14 +19,14 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["packages/{core,memory,testkit,express-session}/test/**/*.test.ts"] },
+        test: { name: "unit", include: ["packages/{core,memory,testkit,express-session,fastify}/test/**/*.test.ts"] },
       },
       {
         extends: true,
         test: {
           name: "servers",
           include: [
-            "packages/{redis,memcached,mongodb,postgres,mysql}/test/**/*.test.ts",
+            "packages/{redis,memcached,mongodb,postgres,mysql,context}/test/**/*.test.ts",
             "test-fixtures/test/**/*.test.ts",
           ],
         },
