@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "./clock.js";
 import { asSessionError, type SessionError } from "./errors.js";
 
 /**
@@ -12,10 +13,38 @@ export type DestroyReason = "destroyed" | "destroyedByUser" | "limit" | "capacit
  */
 export type ConflictReason = "retried" | "refused" | "ended" | "changedUser";
 
-interface SessionEvent {
+/**
+ * What a security event is about:
+ *
+ * - `malformedToken`: what a client presented is no token; it never reached the store;
+ * - `unknownTokens`: more tokens that find nothing than `detection` allows one source: somebody may be guessing;
+ * - `unreadable`: a stored session cannot be decrypted, decoded, validated or upgraded;
+ * - `bindingMismatch`: a session was presented by another client than the one that it is bound to;
+ * - `limitReached`: a user could not gain a session because of the session limit.
+ */
+export type SecurityKind = "malformedToken" | "unknownTokens" | "unreadable" | "bindingMismatch" | "limitReached";
+
+interface Dated {
+  /** When it was emitted: epoch milliseconds (UTC) by the manager's `clock`. */
+  readonly at: number;
+}
+
+interface SessionEvent extends Dated {
   readonly id: string;
   /** Of an anonymous session `undefined`, and of one that was touched by its id without being read. */
   readonly userId: string | undefined;
+}
+
+/** Something that whoever watches for attacks wants to know. Holds no token, no payload and no secret. */
+export interface SecurityEvent extends Dated {
+  readonly kind: SecurityKind;
+  /** How often it has happened since the last event of this kind and source: those in between were not emitted. */
+  readonly count: number;
+  /** The session that it happened to, where there is one. */
+  readonly id?: string | undefined;
+  readonly userId?: string | undefined;
+  /** Where it came from: the `client.ip` that the application passed to the call, if any. */
+  readonly source?: string | undefined;
 }
 
 /** The events of a manager. Ids are storage ids: safe to log, no credential. */
@@ -33,8 +62,9 @@ export interface SessionEvents {
    */
   expired: SessionEvent;
   conflict: SessionEvent & { readonly reason: ConflictReason };
+  security: SecurityEvent;
   /** A store call failed, a record could not be read, a sweep failed, or a listener threw. Also reported to the caller, if any. */
-  error: {
+  error: Dated & {
     readonly error: SessionError;
     readonly operation: string;
     readonly id?: string | undefined;
@@ -49,6 +79,11 @@ export class EventHub {
   /** How often each event was emitted. */
   readonly counts: Map<string, number> = new Map();
   readonly #subscriptions = new Map<string, Set<{ readonly listener: (event: never) => unknown }>>();
+  readonly #clock: Clock;
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
 
   on<Name extends keyof SessionEvents>(name: Name, listener: SessionListener<Name>): () => void {
     const subscriptions = this.#subscriptions.get(name) ?? new Set();
@@ -59,10 +94,12 @@ export class EventHub {
     return () => subscriptions.delete(subscription);
   }
 
-  emit<Name extends keyof SessionEvents>(name: Name, event: SessionEvents[Name]): void {
+  emit<Name extends keyof SessionEvents>(name: Name, undated: Omit<SessionEvents[Name], "at">): void {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     const subscriptions = this.#subscriptions.get(name);
-    if (subscriptions === undefined) return;
+    if (subscriptions === undefined || subscriptions.size === 0) return;
+    // What "at" was omitted from has it again.
+    const event = { ...undated, at: this.#clock.now() } as SessionEvents[Name];
     // The type of the listeners follows from the name that they were added under.
     for (const { listener } of [...subscriptions] as { listener: SessionListener<Name> }[]) {
       try {

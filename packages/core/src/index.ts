@@ -12,7 +12,14 @@ export {
   type SessionErrorCode,
   type SessionErrorDetails,
 } from "./errors.js";
-export type { ConflictReason, DestroyReason, SessionEvents, SessionListener } from "./events.js";
+export type {
+  ConflictReason,
+  DestroyReason,
+  SecurityEvent,
+  SecurityKind,
+  SessionEvents,
+  SessionListener,
+} from "./events.js";
 export type { DeepReadonly } from "./freeze.js";
 export { KeyedQueue } from "./keyed-queue.js";
 export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";

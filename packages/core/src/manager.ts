@@ -34,7 +34,7 @@ export class SessionManager<Data extends object = SessionData> {
   readonly byId: SessionsById<Data>;
 
   readonly #options: ResolvedManagerOptions;
-  readonly #events = new EventHub();
+  readonly #events: EventHub;
   readonly #statistics = new StatisticsCollector();
   readonly #calls: StoreCalls;
   readonly #sweeper: Sweeper | undefined;
@@ -43,7 +43,8 @@ export class SessionManager<Data extends object = SessionData> {
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: SessionManagerOptions) {
     this.#options = resolveManagerOptions(options);
-    const { store, timeoutMs, sweep } = this.#options;
+    const { store, timeoutMs, sweep, clock } = this.#options;
+    this.#events = new EventHub(clock);
     this.#calls = new StoreCalls(store, timeoutMs, this.#events, this.#statistics);
     this.byId = new SessionsById<Data>(this.#options, this.#calls, this.#events, this.#statistics);
     this.#unsubscribe = store.onEvicted?.((session) =>

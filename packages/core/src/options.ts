@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "./clock.js";
 import { jsonCodec, type SessionCodec } from "./codec.js";
 import { type Duration, durationMs } from "./duration.js";
 import { invalidOption, refuseUnknownOptions } from "./errors.js";
@@ -47,6 +48,8 @@ export interface SessionManagerOptions {
   readonly timeoutMs?: number | undefined;
   /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
   readonly sweep?: SweepSchedule | false | undefined;
+  /** Dates events. The deadlines of sessions go by the store's own clock. Default: the system's. */
+  readonly clock?: Clock | undefined;
 }
 
 export interface ResolvedManagerOptions {
@@ -60,6 +63,7 @@ export interface ResolvedManagerOptions {
   readonly codec: SessionCodec;
   readonly timeoutMs: number;
   readonly sweep: SweepSchedule | false;
+  readonly clock: Clock;
 }
 
 const packageName = "@sojourn/core";
@@ -74,6 +78,7 @@ const known = [
   "codec",
   "timeoutMs",
   "sweep",
+  "clock",
 ];
 
 /** @throws SessionError `INVALID_OPTION` */
@@ -82,6 +87,7 @@ export function resolveManagerOptions(options: SessionManagerOptions): ResolvedM
     throw invalidOption(packageName, "options", "an object", unquoted(options));
   refuseUnknownOptions(packageName, options, known);
   const { store, codec = jsonCodec, onConflict = "merge", sweep = {}, timeoutMs = defaultTimeoutMs } = options;
+  const { clock = systemClock } = options;
   if (typeof store?.get !== "function" || typeof store.capabilities?.maxPayloadBytes !== "number") {
     throw invalidOption(packageName, "store", "a SessionStore", unquoted(store));
   }
@@ -90,6 +96,7 @@ export function resolveManagerOptions(options: SessionManagerOptions): ResolvedM
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
     throw invalidOption(packageName, "codec", "an object with encode and decode", codec);
   }
+  if (typeof clock?.now !== "function") throw invalidOption(packageName, "clock", "an object with now", clock);
   const largest = store.capabilities.maxPayloadBytes;
   const { maxPayloadBytes = Math.min(2 ** 20, largest) } = options;
   requirePositiveInteger(maxPayloadBytes, "maxPayloadBytes");
@@ -105,6 +112,7 @@ export function resolveManagerOptions(options: SessionManagerOptions): ResolvedM
     codec,
     timeoutMs,
     sweep: resolveSweep(sweep),
+    clock,
   };
 }
 

@@ -257,7 +257,7 @@ describe("the sessions of a user", () => {
     }
     const oldest = (await manager.get(tokens[0] ?? ""))?.id;
     expect(await manager.regenerate(anonymous.token, { userId: "42" })).toBeDefined();
-    expect(ended).toEqual([{ id: oldest, userId: "42", reason: "limit" }]);
+    expect(ended).toEqual([{ id: oldest, userId: "42", reason: "limit", at: clock.now }]);
     expect(await manager.listByUser("42")).toHaveLength(2);
   });
 });
@@ -290,25 +290,27 @@ describe("all sessions", () => {
 });
 
 describe("events and statistics", () => {
-  test("each act is one event with id, user and reason", async () => {
+  test("each act is one event with id, user, reason and time", async () => {
     const { manager, clock } = setUp();
     const seen: unknown[] = [];
     for (const name of ["created", "updated", "touched", "regenerated", "destroyed"] as const) {
       manager.on(name, (event) => seen.push([name, event]));
     }
+    const start = clock.now;
     const { token, session } = await manager.create({ userId: "42", data: {} });
     await manager.update(token, () => ({ n: 1 }));
     clock.now += 10 * minute;
+    const at = clock.now;
     await manager.get(token);
     const fresh = await manager.regenerate(token);
     const id = fresh?.session.id;
     await manager.destroyByUser("42");
     expect(seen).toEqual([
-      ["created", { id: session.id, userId: "42" }],
-      ["updated", { id: session.id, userId: "42" }],
-      ["touched", { id: session.id, userId: "42" }],
-      ["regenerated", { id, previousId: session.id, userId: "42" }],
-      ["destroyed", { id, userId: "42", reason: "destroyedByUser" }],
+      ["created", { id: session.id, userId: "42", at: start }],
+      ["updated", { id: session.id, userId: "42", at: start }],
+      ["touched", { id: session.id, userId: "42", at }],
+      ["regenerated", { id, previousId: session.id, userId: "42", at }],
+      ["destroyed", { id, userId: "42", reason: "destroyedByUser", at }],
     ]);
   });
 

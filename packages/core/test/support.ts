@@ -14,7 +14,7 @@ export function setUp(options: Partial<SessionManagerOptions> = {}): Fixture {
   const clock = { now: Date.UTC(2030, 0, 1) };
   const calls: string[] = [];
   const store = recording(new ModelStore(new ModelBackend(() => clock.now)), calls);
-  const manager = new SessionManager({ store, sweep: false, ...options });
+  const manager = new SessionManager({ store, sweep: false, clock: { now: () => clock.now }, ...options });
   return { manager, store, clock, calls };
 }
 

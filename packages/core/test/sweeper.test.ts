@@ -123,7 +123,7 @@ describe("the timer", () => {
     const { session } = await manager.create({ data: {}, userId: "42" });
     clock.now += 10;
     await vi.advanceTimersByTimeAsync(2 * minute);
-    expect(expired).toEqual([{ id: session.id, userId: "42" }]);
+    expect(expired).toMatchObject([{ id: session.id, userId: "42" }]);
     await manager.close();
     expect(vi.getTimerCount()).toBe(0);
   });
