@@ -1,5 +1,5 @@
 import { parse } from "secure-json-parse";
-import { SessionError } from "./errors.js";
+import { isSessionError, SessionError } from "./errors.js";
 import { deepFreeze } from "./freeze.js";
 
 /** Which session a payload belongs to, for codecs that bind one to the other. */
@@ -12,8 +12,9 @@ export interface CodecContext {
  * Turns the content of a session into a payload and back.
  *
  * What `decode` returns must equal, as JSON, what `encode` was given: a payload is decoded before it is sent, and refused
- * when that fails. Both may be asynchronous. An error thrown by either reaches the caller as `ENCODE` or `DECODE`; the
- * stored session is left as it is. A change of id or user encodes anew.
+ * when that fails. Both may be asynchronous. An error thrown by either reaches the caller as `ENCODE` or `DECODE`, and a
+ * `SessionError` as it is, so that a key service that is down for the moment can say `UNAVAILABLE`; the stored session is
+ * left as it is. A change of id or user encodes anew.
  */
 export interface SessionCodec {
   encode(content: unknown, context: CodecContext): string | Promise<string>;
@@ -32,13 +33,13 @@ export const jsonCodec: SessionCodec = {
   decode: (payload) => parse(payload, { protoAction: "remove", constructorAction: "remove" }) as unknown,
 };
 
-/** Runs `codec.encode`; every failure becomes `ENCODE`. */
+/** Runs `codec.encode`; every failure that is no `SessionError` becomes `ENCODE`. */
 export async function encodeContent(codec: SessionCodec, content: object, context: CodecContext): Promise<string> {
   try {
     const payload = await codec.encode(content, context);
     if (typeof payload === "string" && payload.isWellFormed()) return payload;
   } catch (cause) {
-    throw encodeError(cause);
+    throw isSessionError(cause) ? cause : encodeError(cause);
   }
   throw new SessionError(
     "ENCODE",
@@ -46,11 +47,12 @@ export async function encodeContent(codec: SessionCodec, content: object, contex
   );
 }
 
-/** Runs `codec.decode` and freezes what it returns, deeply; every failure becomes `DECODE`. */
+/** Runs `codec.decode` and freezes what it returns, deeply; every failure that is no `SessionError` becomes `DECODE`. */
 export async function decodeContent(codec: SessionCodec, payload: string, context: CodecContext): Promise<unknown> {
   try {
     return deepFreeze(await codec.decode(payload, context));
   } catch (cause) {
+    if (isSessionError(cause)) throw cause;
     // The parser's message may quote the payload: it stays in `cause`.
     throw new SessionError("DECODE", `@sojourn/core: the payload of session ${context.id} cannot be decoded`, {
       cause,

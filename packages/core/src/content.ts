@@ -1,4 +1,3 @@
-import { type CodecContext, decodeContent, type SessionCodec } from "./codec.js";
 import { describe, SessionError } from "./errors.js";
 import type { SessionRecord } from "./store.js";
 
@@ -15,6 +14,8 @@ export interface SessionContent {
   readonly metadata: SessionMetadata;
   /** The session's own idle timeout, where it differs from the manager's. */
   readonly idleMs?: number | undefined;
+  /** Which version of the application's schema the data is of, in a payload. Absent: 1. */
+  readonly schemaVersion?: number | undefined;
 }
 
 /** A record with its content decoded, deeply frozen, so that any number of readers may share it. */
@@ -36,37 +37,19 @@ export function assertContent({ data, metadata }: SessionContent): void {
   assertObject(metadata, "metadata");
 }
 
-/** @throws SessionError `DECODE` */
-export async function decodeState(codec: SessionCodec, record: SessionRecord): Promise<SessionState> {
-  const readAt = performance.now();
-  const { payload, ...rest } = record;
-  return { ...rest, content: await readContent(codec, payload, record), readAt };
-}
-
 /** The state after a write that the store has just answered: what was sent is not decoded again. */
 export function writtenState({ payload, ...rest }: SessionRecord, content: SessionContent): SessionState {
   return { ...rest, content, readAt: performance.now() };
 }
 
-/** @throws SessionError `DECODE` */
-export async function readContent(
-  codec: SessionCodec,
-  payload: string,
-  context: CodecContext,
-): Promise<SessionContent> {
-  const content = await decodeContent(codec, payload, context);
-  if (isContent(content)) return content;
-  throw new SessionError("DECODE", `@sojourn/core: the payload of session ${context.id} is not a session's content`);
+export function isContent(value: unknown): value is SessionContent {
+  if (!isObject(value)) return false;
+  const { data, metadata, idleMs, schemaVersion }: { readonly [Key in keyof SessionContent]?: unknown } = value;
+  return isObject(data) && isObject(metadata) && isPositiveOrAbsent(idleMs) && isPositiveOrAbsent(schemaVersion);
 }
 
-function isContent(value: unknown): value is SessionContent {
-  if (!isObject(value) || !("data" in value && isObject(value.data))) return false;
-  if (!("metadata" in value && isObject(value.metadata))) return false;
-  return (
-    !("idleMs" in value) ||
-    value.idleMs === undefined ||
-    (Number.isSafeInteger(value.idleMs) && Number(value.idleMs) > 0)
-  );
+function isPositiveOrAbsent(value: unknown): boolean {
+  return value === undefined || (Number.isSafeInteger(value) && Number(value) > 0);
 }
 
 function assertObject(value: unknown, name: string): void {
@@ -74,7 +57,7 @@ function assertObject(value: unknown, name: string): void {
   throw new SessionError("ENCODE", `@sojourn/core: session ${name} must be an object, received ${typeOf(value)}`);
 }
 
-function isObject(value: unknown): value is object {
+export function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -11,6 +11,7 @@
  * | `BACKEND` | the backend answered with an error that a retry does not cure: permissions, a missing table, a read-only replica, a key of the wrong type | no |
  * | `CORRUPT` | a stored record cannot be read | no |
  * | `ENCODE` | data cannot be turned into a payload: a BigInt, a cycle, not an object | no |
+ * | `INVALID_DATA` | data does not match the schema; `issues` says where | no |
  * | `DECODE` | a payload cannot be turned into data | no |
  * | `PAYLOAD_TOO_LARGE` | the encoded session is larger than the backend or the manager accepts | no |
  * | `CONFLICT` | another writer was faster, and the policy or the number of attempts ends here | yes |
@@ -27,6 +28,7 @@ export type SessionErrorCode =
   | "BACKEND"
   | "CORRUPT"
   | "ENCODE"
+  | "INVALID_DATA"
   | "DECODE"
   | "PAYLOAD_TOO_LARGE"
   | "CONFLICT"
@@ -40,6 +42,16 @@ export interface SessionErrorDetails {
   readonly cause?: unknown;
   /** True when a write was sent and nobody knows whether it was applied. Default: true for `TIMEOUT`, else false. */
   readonly outcomeUnknown?: boolean;
+  /** Of `INVALID_DATA`: what the schema found. */
+  readonly issues?: readonly SessionDataIssue[];
+}
+
+/** Something that a schema found in a session's data. */
+export interface SessionDataIssue {
+  /** The keys that lead to it, from the top of the data. */
+  readonly path: readonly PropertyKey[];
+  /** In the words of the schema's library, which may quote the value. */
+  readonly message: string;
 }
 
 const brand = Symbol.for("sojourn.SessionError");
@@ -53,6 +65,8 @@ export class SessionError extends Error {
   readonly retryable: boolean;
   /** True when a write was sent and nobody knows whether it was applied. */
   readonly outcomeUnknown: boolean;
+  /** Of `INVALID_DATA`: what the schema found. Not enumerable, as the cause is not: what it says may not belong in a log. */
+  declare readonly issues: readonly SessionDataIssue[] | undefined;
 
   constructor(code: SessionErrorCode, message: string, details: SessionErrorDetails = {}) {
     super(message, "cause" in details ? { cause: details.cause } : undefined);
@@ -60,6 +74,7 @@ export class SessionError extends Error {
     this.retryable = retryableCodes.has(code);
     this.outcomeUnknown = details.outcomeUnknown ?? code === "TIMEOUT";
     Object.defineProperty(this, brand, { value: true });
+    if (details.issues !== undefined) Object.defineProperty(this, "issues", { value: details.issues });
   }
 }
 

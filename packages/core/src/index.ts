@@ -8,6 +8,7 @@ export {
   invalidOption,
   isSessionError,
   refuseUnknownOptions,
+  type SessionDataIssue,
   SessionError,
   type SessionErrorCode,
   type SessionErrorDetails,
@@ -23,7 +24,7 @@ export type {
 export type { DeepReadonly } from "./freeze.js";
 export { KeyedQueue } from "./keyed-queue.js";
 export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";
-export type { ConflictPolicy, SessionManagerOptions, SweepSchedule } from "./options.js";
+export type { ConflictPolicy, SessionManagerOptions, SweepSchedule, UpgradeFunction } from "./options.js";
 export { ReadBatch } from "./read-batch.js";
 export {
   type SaveOptions,

@@ -27,11 +27,12 @@ export interface DestroyOthersInput extends CallOptions {
  * reaches the store. Every method rejects what the store rejects (`UNAVAILABLE`, `TIMEOUT`, `BACKEND`, `CORRUPT`), and
  * `ABORTED` or `CLOSED`.
  *
- * @typeParam Data - what the sessions hold: an object of JSON values
+ * @typeParam Data - what the sessions hold: an object of JSON values; inferred from `schema`
+ * @typeParam Input - what `create` takes: with a schema, keys that have a default may be missing
  */
-export class SessionManager<Data extends object = SessionData> {
+export class SessionManager<Data extends object = SessionData, Input extends object = Data> {
   /** The same sessions under their storage ids: for admin pages and for bridges to frameworks that make their own tokens. */
-  readonly byId: SessionsById<Data>;
+  readonly byId: SessionsById<Data, Input>;
 
   readonly #options: ResolvedManagerOptions;
   readonly #events: EventHub;
@@ -41,12 +42,12 @@ export class SessionManager<Data extends object = SessionData> {
   readonly #unsubscribe: (() => void) | undefined;
 
   /** @throws SessionError `INVALID_OPTION` */
-  constructor(options: SessionManagerOptions) {
+  constructor(options: SessionManagerOptions<Data, Input>) {
     this.#options = resolveManagerOptions(options);
     const { store, timeoutMs, sweep, clock } = this.#options;
     this.#events = new EventHub(clock);
     this.#calls = new StoreCalls(store, timeoutMs, this.#events, this.#statistics);
-    this.byId = new SessionsById<Data>(this.#options, this.#calls, this.#events, this.#statistics);
+    this.byId = new SessionsById<Data, Input>(this.#options, this.#calls, this.#events, this.#statistics);
     this.#unsubscribe = store.onEvicted?.((session) =>
       this.#events.emit("destroyed", { ...session, reason: "capacity" }),
     );
@@ -65,10 +66,10 @@ export class SessionManager<Data extends object = SessionData> {
   /**
    * Creates a session and the token for its client.
    *
-   * @throws SessionError `LIMIT_REACHED` under the policy `reject`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_ARGUMENT`,
+   * @throws SessionError `LIMIT_REACHED` under the policy `reject`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_ARGUMENT`,
    * `INVALID_OPTION` for a timeout; nothing is stored then
    */
-  async create(input: CreateInput<Data>): Promise<TokenSession<Data>> {
+  async create(input: CreateInput<Input>): Promise<TokenSession<Data>> {
     const token = generateToken();
     const session = await this.byId.create(tokenToId(token), input);
     if (session !== undefined) return { token, session };

@@ -1,7 +1,10 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type Clock, systemClock } from "./clock.js";
 import { jsonCodec, type SessionCodec } from "./codec.js";
 import { type Duration, durationMs } from "./duration.js";
 import { invalidOption, refuseUnknownOptions } from "./errors.js";
+import type { DeepReadonly } from "./freeze.js";
+import type { SessionData } from "./session.js";
 import type { SessionLimit, SessionStore } from "./store.js";
 import { defaultTimeoutMs } from "./timeout.js";
 
@@ -23,7 +26,17 @@ export interface SweepSchedule {
   readonly batchSize?: number | undefined;
 }
 
-export interface SessionManagerOptions {
+/** Makes the data of this release from that of an earlier one, which is deeply frozen. */
+export type UpgradeFunction<Data extends object> = (
+  data: DeepReadonly<SessionData>,
+  from: number,
+) => DeepReadonly<Data> | Promise<DeepReadonly<Data>>;
+
+/**
+ * @typeParam Data - what the sessions hold; inferred from `schema`
+ * @typeParam Input - what the schema makes that of: keys with a default may be missing
+ */
+export interface SessionManagerOptions<Data extends object = SessionData, Input extends object = Data> {
   /** Where sessions are kept. The manager closes it when it is closed. */
   readonly store: SessionStore;
   /** A session unused this long ends. At most `absoluteTimeout`. Default `"30m"`, or `absoluteTimeout` if that is less. */
@@ -44,6 +57,26 @@ export interface SessionManagerOptions {
   readonly maxPayloadBytes?: number | undefined;
   /** How sessions become payloads. Default {@link jsonCodec}. */
   readonly codec?: SessionCodec | undefined;
+  /**
+   * What the data of each session must be: any Standard Schema (zod, valibot, arktype), synchronous or asynchronous. Every
+   * write is validated, after the merge, and refused with `INVALID_DATA`. What is stored is the schema's output, as JSON,
+   * and it is validated again with the next write: a schema must accept what it has put out, so no `transform` or `Date`.
+   * Default: anything goes.
+   */
+  readonly schema?: StandardSchemaV1<Input, Data> | undefined;
+  /** Whether reads validate too, and fill in defaults; a stored session that fails is then unreadable. Default false. */
+  readonly validateOnRead?: boolean | undefined;
+  /**
+   * The version of the data that this release of the application writes. Raise it by 1 with each change of the data that
+   * the release before could not have stored. A payload of a later version is unreadable. Default 1.
+   */
+  readonly schemaVersion?: number | undefined;
+  /**
+   * Makes data of this `schemaVersion` from what version `from` has stored. Runs when such a session is read; its result
+   * is validated, and stored by the next write, not before. A session is unreadable when this throws, when its result does
+   * not match the schema, and when it is needed but not set.
+   */
+  readonly upgrade?: UpgradeFunction<NoInfer<Input>> | undefined;
   /** How long one store operation may take, or wait for the session's earlier writes, in milliseconds. Default 2000. */
   readonly timeoutMs?: number | undefined;
   /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
@@ -61,6 +94,10 @@ export interface ResolvedManagerOptions {
   readonly sessionLimit: SessionLimit | undefined;
   readonly maxPayloadBytes: number;
   readonly codec: SessionCodec;
+  readonly schema: StandardSchemaV1 | undefined;
+  readonly validateOnRead: boolean;
+  readonly schemaVersion: number;
+  readonly upgrade: UpgradeFunction<object> | undefined;
   readonly timeoutMs: number;
   readonly sweep: SweepSchedule | false;
   readonly clock: Clock;
@@ -76,13 +113,17 @@ const known = [
   "sessionLimit",
   "maxPayloadBytes",
   "codec",
+  "schema",
+  "validateOnRead",
+  "schemaVersion",
+  "upgrade",
   "timeoutMs",
   "sweep",
   "clock",
 ];
 
 /** @throws SessionError `INVALID_OPTION` */
-export function resolveManagerOptions(options: SessionManagerOptions): ResolvedManagerOptions {
+export function resolveManagerOptions(options: SessionManagerOptions<object>): ResolvedManagerOptions {
   if (typeof options !== "object" || options === null)
     throw invalidOption(packageName, "options", "an object", unquoted(options));
   refuseUnknownOptions(packageName, options, known);
@@ -110,6 +151,7 @@ export function resolveManagerOptions(options: SessionManagerOptions): ResolvedM
     sessionLimit: resolveLimit(options.sessionLimit),
     maxPayloadBytes: Math.min(maxPayloadBytes, largest),
     codec,
+    ...resolveSchema(options),
     timeoutMs,
     sweep: resolveSweep(sweep),
     clock,
@@ -128,6 +170,29 @@ export function resolveTimeouts(
   const idleMs = durationMs(idleTimeout, "idleTimeout");
   if (idleMs <= absoluteMs) return { idleMs, absoluteMs };
   throw invalidOption(packageName, "idleTimeout", `at most the absolute timeout of ${absoluteMs} ms`, idleTimeout);
+}
+
+function resolveSchema({
+  schema,
+  validateOnRead = false,
+  schemaVersion = 1,
+  upgrade,
+}: SessionManagerOptions<object>): Pick<
+  ResolvedManagerOptions,
+  "schema" | "validateOnRead" | "schemaVersion" | "upgrade"
+> {
+  // Schemas of some libraries are functions.
+  if (schema !== undefined && typeof schema?.["~standard"]?.validate !== "function") {
+    throw invalidOption(packageName, "schema", "a Standard Schema", schema);
+  }
+  if (typeof validateOnRead !== "boolean" || (validateOnRead && schema === undefined)) {
+    throw invalidOption(packageName, "validateOnRead", "a boolean, and true only with a schema", validateOnRead);
+  }
+  requirePositiveInteger(schemaVersion, "schemaVersion");
+  if (upgrade !== undefined && typeof upgrade !== "function") {
+    throw invalidOption(packageName, "upgrade", "a function", upgrade);
+  }
+  return { schema, validateOnRead, schemaVersion, upgrade };
 }
 
 /** @throws SessionError `INVALID_OPTION` */

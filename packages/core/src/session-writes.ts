@@ -1,15 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallOptions } from "./abort.js";
-import { type CodecContext, encodeContent } from "./codec.js";
-import {
-  assertContent,
-  decodeState,
-  type EncodedContent,
-  readContent,
-  type SessionContent,
-  type SessionState,
-  writtenState,
-} from "./content.js";
+import type { CodecContext } from "./codec.js";
+import { assertContent, type EncodedContent, type SessionContent, type SessionState, writtenState } from "./content.js";
+import { ContentFormat } from "./content-format.js";
 import { isSessionError, SessionError } from "./errors.js";
 import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
 import { applyKeys, diffKeys, isUnchanged } from "./merge.js";
@@ -27,11 +20,13 @@ export class SessionWrites implements SessionWriter {
   readonly #options: ResolvedManagerOptions;
   readonly #calls: StoreCalls;
   readonly #events: EventHub;
+  readonly #format: ContentFormat;
 
   constructor(options: ResolvedManagerOptions, calls: StoreCalls, events: EventHub) {
     this.#options = options;
     this.#calls = calls;
     this.#events = events;
+    this.#format = new ContentFormat(options);
   }
 
   /** Writes the activity down when that moves the deadline by `touchAfter`, or nearer where that is allowed. */
@@ -190,28 +185,15 @@ export class SessionWrites implements SessionWriter {
     return ended !== undefined;
   }
 
-  /** Everything that can be wrong with a payload shows here, before anything is sent: also that nobody could read it. */
-  async encode(content: SessionContent, context: CodecContext): Promise<EncodedContent> {
-    assertContent(content);
-    const { codec, maxPayloadBytes } = this.#options;
-    const payload = await encodeContent(codec, content, context);
-    const bytes = Buffer.byteLength(payload);
-    if (bytes > maxPayloadBytes) {
-      const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
-      throw new SessionError("PAYLOAD_TOO_LARGE", message);
-    }
-    try {
-      return { payload, content: await readContent(codec, payload, context) };
-    } catch (cause) {
-      const message = "@sojourn/core: session data cannot be encoded: its payload would not be readable";
-      throw new SessionError("ENCODE", message, { cause });
-    }
+  /** What a write sends, and what every reader will get. */
+  encode(content: SessionContent, context: CodecContext): Promise<EncodedContent> {
+    return this.#format.encode(content, context);
   }
 
   /** Reads a record; one that cannot be read becomes an `error` event too. @throws SessionError `DECODE` */
   async decode(record: SessionRecord, operation: string): Promise<SessionState> {
     try {
-      return await decodeState(this.#options.codec, record);
+      return await this.#format.decode(record);
     } catch (error) {
       const { id, userId } = record;
       if (isSessionError(error)) this.#events.emit("error", { error, operation, id, userId });

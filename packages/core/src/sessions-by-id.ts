@@ -1,6 +1,6 @@
 import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
-import { jsonCodec } from "./codec.js";
 import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
+import { readsEveryPayload } from "./content-format.js";
 import type { Duration } from "./duration.js";
 import type { SessionError } from "./errors.js";
 import type { EventHub } from "./events.js";
@@ -49,7 +49,7 @@ export interface DestroyByUserInput extends CallOptions {
  * holds, use it directly with the hash of that secret. Errors, beside those named: what the store throws, `ABORTED`,
  * `TIMEOUT`, `CLOSED`, and `INVALID_ARGUMENT` for a malformed id.
  */
-export class SessionsById<Data extends object = SessionData> {
+export class SessionsById<Data extends object = SessionData, Input extends object = Data> {
   /** The idle timeout of sessions that have none of their own, in milliseconds. */
   readonly idleMs: number;
   /** The absolute timeout of sessions that have none of their own, in milliseconds. */
@@ -80,7 +80,7 @@ export class SessionsById<Data extends object = SessionData> {
    * @returns `undefined` when a live session has this id; it is untouched
    * @throws SessionError `LIMIT_REACHED`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_OPTION` for a timeout
    */
-  async create(id: string, input: CreateInput<Data>): Promise<Session<Data> | undefined> {
+  async create(id: string, input: CreateInput<Input>): Promise<Session<Data> | undefined> {
     assertId(id);
     const { data, userId, metadata = {} } = input;
     const { idleMs, absoluteMs } = resolveTimeouts(input, this.#options);
@@ -123,8 +123,7 @@ export class SessionsById<Data extends object = SessionData> {
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
-    // A codec may bind a payload to its id and user: it encodes the same data once more.
-    const keep = this.#options.codec === jsonCodec ? undefined : same;
+    const keep = readsEveryPayload(this.#options) ? undefined : same;
     const { userId, update = keep, signal } = input;
     const base = update && (await this.#read(id, { signal }));
     if (update !== undefined && base === undefined) return undefined;

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { jsonCodec, type SessionCodec } from "../src/index.js";
+import { jsonCodec, type SessionCodec, SessionError } from "../src/index.js";
 import { setUp } from "./support.js";
 
 describe("data that a reader would not get back", () => {
@@ -98,4 +98,25 @@ test("a payload that cannot be read is an error event, whoever reads it", async 
     ["get", "DECODE"],
     ["rename", "DECODE"],
   ]);
+});
+
+test("a codec's own SessionError is heard, on both ways: a key service that is down is no unreadable session", async () => {
+  const error = new SessionError("UNAVAILABLE", "the key service is down");
+  let isDown = false;
+  const throwIfDown = <T>(value: T): T => {
+    if (isDown) throw error;
+    return value;
+  };
+  const { manager } = setUp({
+    codec: {
+      encode: (content, context) => jsonCodec.encode(content, context),
+      decode: (payload, context) => throwIfDown(jsonCodec.decode(payload, context)),
+    },
+  });
+  const { token, session } = await manager.create({ data: {} });
+  isDown = true;
+  await expect(manager.get(token)).rejects.toBe(error);
+  await expect(session.update(() => ({ a: 1 }))).rejects.toBe(error);
+  const encoding = setUp({ codec: { ...jsonCodec, encode: () => throwIfDown("") } });
+  await expect(encoding.manager.create({ data: {} })).rejects.toBe(error);
 });

@@ -1,5 +1,9 @@
+import * as v from "valibot";
 import { expectTypeOf, test } from "vitest";
-import type { DeepReadonly, Session, SessionManager } from "../src/index.js";
+import { z } from "zod";
+import type { CreateInput, DeepReadonly, Session, SessionData } from "../src/index.js";
+import { SessionManager } from "../src/index.js";
+import { setUp } from "./support.js";
 
 type UserId = string & { readonly brand: "UserId" };
 
@@ -21,4 +25,31 @@ test("data of an interface type is read-only at every depth, and of the same typ
   expectTypeOf<Data["state"]["kind"]>().toEqualTypeOf<"open" | "paid">();
   expectTypeOf<Cart>().toExtend<DeepReadonly<Cart>>();
   expectTypeOf<DeepReadonly<unknown>>().toBeUnknown();
+});
+
+test("a schema says what sessions hold and what create takes", () => {
+  const { store } = setUp();
+  const zod = new SessionManager({ store, schema: z.object({ cart: z.array(z.string()).default([]) }) });
+  expectTypeOf(zod).toEqualTypeOf<SessionManager<{ cart: string[] }, { cart?: string[] | undefined }>>();
+  expectTypeOf<Parameters<typeof zod.create>>().toEqualTypeOf<[CreateInput<{ cart?: string[] | undefined }>]>();
+  expectTypeOf(zod.get).returns.resolves.toEqualTypeOf<Session<{ cart: string[] }> | undefined>();
+
+  const valibot = new SessionManager({
+    store,
+    schema: v.objectAsync({ user: v.string() }),
+    schemaVersion: 2,
+    upgrade: (data, from) => {
+      expectTypeOf(data).toEqualTypeOf<DeepReadonly<SessionData>>();
+      expectTypeOf(from).toBeNumber();
+      return { user: String(data.name) };
+    },
+  });
+  expectTypeOf(valibot).toEqualTypeOf<SessionManager<{ user: string }>>();
+
+  // @ts-expect-error an upgrade makes what the schema takes
+  new SessionManager({ store, schema: z.object({ user: z.string() }), upgrade: () => ({ user: 1 }) });
+  // @ts-expect-error sessions are objects
+  new SessionManager({ store, schema: z.string() });
+  expectTypeOf(new SessionManager({ store })).toEqualTypeOf<SessionManager>();
+  expectTypeOf(new SessionManager({ store, upgrade: () => ({ a: 1 }) })).toEqualTypeOf<SessionManager>();
 });

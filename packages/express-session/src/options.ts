@@ -29,7 +29,7 @@ interface WithManager<Data extends object> extends BridgeOptions {
 }
 
 /** Other defaults than the manager's own, because here the cookie decides how long a session lives. */
-interface WithStore extends BridgeOptions, SessionManagerOptions {
+interface WithStore<Data extends object> extends BridgeOptions, SessionManagerOptions<Data, object> {
   readonly manager?: undefined;
   /** How long a session lives whose cookie has no `maxAge`, and so ends with the browser session. Default `"1d"`. */
   readonly idleTimeout?: SessionManagerOptions["idleTimeout"];
@@ -43,13 +43,13 @@ interface WithStore extends BridgeOptions, SessionManagerOptions {
 }
 
 /** A `manager`, or a `store` with the options of a manager to be made for it. */
-export type ExpressSessionStoreOptions<Data extends object = ManagedData> = WithManager<Data> | WithStore;
+export type ExpressSessionStoreOptions<Data extends object = ManagedData> = WithManager<Data> | WithStore<Data>;
 
 export interface ResolvedOptions<Data extends object = ManagedData> {
   readonly userId: (data: Partial<SessionData>) => string | null | undefined;
   readonly metadata: (req: Request) => SessionMetadata;
   /** A manager, or what to make one of. */
-  readonly manager: SessionManager<Data> | SessionManagerOptions;
+  readonly manager: SessionManager<Data> | SessionManagerOptions<Data, object>;
 }
 
 const packageName = "@sojourn/express-session";
@@ -70,6 +70,11 @@ export function resolveOptions<Data extends object>(options: ExpressSessionStore
     return { userId, metadata, manager };
   }
   // `store` is missing from the type where a manager is given, and that has returned.
-  const { idleTimeout = "1d", absoluteTimeout = "400d", touchAfter = 0, ...others } = rest as SessionManagerOptions;
+  const {
+    idleTimeout = "1d",
+    absoluteTimeout = "400d",
+    touchAfter = 0,
+    ...others
+  } = rest as SessionManagerOptions<Data, object>;
   return { userId, metadata, manager: { ...others, idleTimeout, absoluteTimeout, touchAfter } };
 }

@@ -40,7 +40,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   constructor(options: ExpressSessionStoreOptions<Data>) {
     super();
     const { manager, ...rest } = resolveOptions(options);
-    this.manager = "byId" in manager ? manager : new SessionManager<Data>(manager);
+    this.manager = "byId" in manager ? manager : new SessionManager<Data, object>(manager);
     // What the sessions hold is express-session's and the application's affair: here it is JSON.
     this.#sessions = new SavedSessions(this.manager as unknown as SessionManager, rest);
   }

@@ -1,0 +1,115 @@
+import { type CodecContext, decodeContent, encodeContent, jsonCodec } from "./codec.js";
+import {
+  assertContent,
+  type EncodedContent,
+  isContent,
+  isObject,
+  type SessionContent,
+  type SessionState,
+} from "./content.js";
+import { isSessionError, SessionError } from "./errors.js";
+import { type DeepReadonly, deepFreeze } from "./freeze.js";
+import type { ResolvedManagerOptions } from "./options.js";
+import { validateData } from "./schema.js";
+import type { SessionData } from "./session.js";
+import type { SessionRecord } from "./store.js";
+
+type FormatOptions = Pick<
+  ResolvedManagerOptions,
+  "codec" | "schema" | "schemaVersion" | "upgrade" | "validateOnRead" | "maxPayloadBytes"
+>;
+
+/** How the content of sessions becomes payloads and back: by codec, schema, and the version that the data is of. */
+export class ContentFormat {
+  readonly #options: FormatOptions;
+
+  constructor(options: FormatOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Everything that can be wrong with a payload shows here, before anything is sent: also that nobody could read it.
+   *
+   * @throws SessionError `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
+   */
+  async encode(content: SessionContent, context: CodecContext): Promise<EncodedContent> {
+    assertContent(content);
+    const { codec, maxPayloadBytes } = this.#options;
+    const payload = await encodeContent(codec, await this.#toStored(content), context);
+    const bytes = Buffer.byteLength(payload);
+    if (bytes > maxPayloadBytes) {
+      const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
+      throw new SessionError("PAYLOAD_TOO_LARGE", message);
+    }
+    try {
+      return { payload, content: await this.#fromPayload(payload, context) };
+    } catch (cause) {
+      if (isSessionError(cause) && cause.code !== "DECODE") throw cause;
+      const message = "@sojourn/core: session data cannot be encoded: its payload would not be readable";
+      throw new SessionError("ENCODE", message, { cause });
+    }
+  }
+
+  /** @throws SessionError `DECODE`; what a codec, a schema or `upgrade` throws that is a `SessionError` stays what it is */
+  async decode(record: SessionRecord): Promise<SessionState> {
+    const readAt = performance.now();
+    const { payload, ...rest } = record;
+    return { ...rest, content: await this.#fromPayload(payload, record), readAt };
+  }
+
+  async #toStored(content: SessionContent): Promise<SessionContent> {
+    const { schema, schemaVersion } = this.#options;
+    if (schema === undefined && schemaVersion === 1) return content;
+    const data = schema === undefined ? content.data : await validateData(schema, content.data);
+    // Version 1 goes without saying: so are the payloads of an application that has named no version yet.
+    return { ...content, data, ...(schemaVersion !== 1 && { schemaVersion }) };
+  }
+
+  async #fromPayload(payload: string, context: CodecContext): Promise<SessionContent> {
+    const content = await decodeContent(this.#options.codec, payload, context);
+    const { schemaVersion, validateOnRead } = this.#options;
+    if (!isContent(content)) throw unreadable(context, "it is not a session's content");
+    const { schemaVersion: from = 1 } = content;
+    if (from === schemaVersion && !validateOnRead) return content;
+    try {
+      return await this.#renew(content, from, context);
+    } catch (cause) {
+      if (isSessionError(cause) && cause.code !== "INVALID_DATA") throw cause;
+      // What an application's function says may quote a value: it stays in the cause.
+      throw unreadable(context, `its data, of schema version ${from}, was refused by "upgrade" or the schema`, cause);
+    }
+  }
+
+  /** What is stored, as this version of the application has it: upgraded, and as the schema puts it. */
+  async #renew(content: SessionContent, from: number, context: CodecContext): Promise<SessionContent> {
+    const { schema, schemaVersion, upgrade } = this.#options;
+    if (from > schemaVersion) {
+      throw unreadable(context, `it has schema version ${from}, and this manager reads up to ${schemaVersion}`);
+    }
+    let data: unknown = content.data;
+    if (from < schemaVersion) {
+      if (upgrade === undefined) {
+        throw unreadable(context, `it has schema version ${from} of ${schemaVersion}, and no "upgrade" is set`);
+      }
+      // Whatever an earlier release has stored, it is an object of what JSON holds.
+      data = await upgrade(content.data as DeepReadonly<SessionData>, from);
+    }
+    if (schema !== undefined) data = await validateData(schema, data);
+    if (data === content.data) return content;
+    if (!isObject(data)) throw unreadable(context, '"upgrade" must return an object');
+    // A copy: defaults that the application holds elsewhere must not be frozen with it.
+    return deepFreeze({ ...content, data: structuredClone(data) });
+  }
+}
+
+/**
+ * Whether a payload may keep its place unread, under another id. Not by a codec, which may bind it to id and user, nor where
+ * it may turn out to be unreadable: the session would be lost under an id that nobody knows.
+ */
+export function readsEveryPayload({ codec, schemaVersion, validateOnRead }: FormatOptions): boolean {
+  return codec === jsonCodec && schemaVersion === 1 && !validateOnRead;
+}
+
+function unreadable({ id }: CodecContext, reason: string, cause?: unknown): SessionError {
+  return new SessionError("DECODE", `@sojourn/core: the payload of session ${id} cannot be read: ${reason}`, { cause });
+}
