@@ -37,6 +37,13 @@ export {
   type WriteOptions,
 } from "./session.js";
 export {
+  type CookieAttributes,
+  type CookieToSend,
+  SessionCookie,
+  type SessionCookieOptions,
+  type SessionToSend,
+} from "./session-cookie.js";
+export {
   type CreateInput,
   type DestroyByUserInput,
   type GetOptions,
