@@ -1,0 +1,41 @@
+import { AsyncResource } from "node:async_hooks";
+import type { EventEmitter } from "node:events";
+
+/** Under which a bound `emit` keeps the one that it stands for; shared by all copies of this package. */
+const unbound = Symbol.for("sojourn.unboundEmit");
+
+type Emit = EventEmitter["emit"] & { readonly [unbound]?: Emit };
+
+/**
+ * Binds a callback to the context of this moment, for libraries that call back from another one: a queue, a pool, a
+ * shared emitter. Every `AsyncLocalStorage` of the process is bound, not this package's alone.
+ *
+ * As a listener it is also removed by the function that it was made of: `emitter.off(name, fn)`.
+ */
+export function bind<Fn extends (...args: never[]) => unknown>(fn: Fn): Fn {
+  // Node's types want parameters of type `any` here; what comes back is called like `fn`.
+  const bound = AsyncResource.bind(fn as unknown as () => unknown) as unknown as Fn;
+  // By this property Node's emitters know what a listener wraps, as `once` does.
+  return Object.defineProperty(bound, "listener", { value: fn });
+}
+
+/**
+ * Makes an emitter that belongs to one request or job emit in the context of this moment, whoever emits and whenever its
+ * listeners were added. Binding it again moves it to the context of then.
+ *
+ * Listeners stay as they are, so that adding and removing them works as before. For an emitter that several requests
+ * share, use {@link bind} for each listener.
+ *
+ * @returns the emitter
+ */
+export function bindEmitter<Emitter extends Pick<EventEmitter, "emit">>(emitter: Emitter): Emitter {
+  return bindTo(new AsyncResource("SojournEmitter"), emitter);
+}
+
+export function bindTo<Emitter extends Pick<EventEmitter, "emit">>(resource: AsyncResource, emitter: Emitter): Emitter {
+  const current: Emit = emitter.emit;
+  const emit = current[unbound] ?? current;
+  const value: Emit = (...args) => resource.runInAsyncScope(emit, emitter, ...args);
+  Object.defineProperty(value, unbound, { value: emit });
+  return Object.defineProperty(emitter, "emit", { value, writable: true, configurable: true });
+}

@@ -1,0 +1,40 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Context } from "./context.js";
+import { hashOf } from "./hash.js";
+import { type RequestContextOptions, requestRunner } from "./request.js";
+
+declare global {
+  namespace Express {
+    // Express's types, and those of express-session, add to this one.
+    interface Request {}
+  }
+}
+
+/** A request as the middlewares of the application type it. */
+export type ExpressRequest = IncomingMessage & Express.Request;
+
+export type ExpressContextOptions<Own extends object = object> = RequestContextOptions<ExpressRequest, Own>;
+
+/**
+ * Middleware for Express 4 and 5 that runs each request in a context. Use it first, before `session()` of
+ * express-session too.
+ *
+ * `sessionId` is the hash of the id that `req.session` has at that moment: it follows a `regenerate`, and goes with a
+ * `destroy`. A new session has one from the start, although express-session may never store it.
+ *
+ * @throws SessionError `INVALID_OPTION`
+ */
+export function expressContext<Own extends object = object>(
+  context: Pick<Context<Own, string | undefined>, "runWithContext">,
+  options: ExpressContextOptions<Own> = {},
+): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
+  const run = requestRunner(context, options, expressSessionId);
+  // Whatever the application's middlewares add, they add to this very object.
+  return (req, res, next) => run(req as ExpressRequest, { request: req, response: res }, next);
+}
+
+/** The hash of the id that express-session has given the request. */
+function expressSessionId(req: ExpressRequest & { session?: unknown; sessionID?: unknown }): string | undefined {
+  const { session, sessionID } = req;
+  return typeof session === "object" && typeof sessionID === "string" ? hashOf(req, sessionID) : undefined;
+}

@@ -1,0 +1,17 @@
+import { tokenToId } from "@sojourn/core";
+
+interface Hashed {
+  readonly token: string;
+  readonly id: string;
+}
+
+const hashedLast = new WeakMap<object, Hashed>();
+
+/** The storage id of what a client holds, hashed once for all the log lines of a request. */
+export function hashOf(request: object, token: string): string {
+  const known = hashedLast.get(request);
+  if (known?.token === token) return known.id;
+  const id = tokenToId(token);
+  hashedLast.set(request, { token, id });
+  return id;
+}

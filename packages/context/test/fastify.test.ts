@@ -1,0 +1,107 @@
+import { setTimeout as delay } from "node:timers/promises";
+import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import { expect, expectTypeOf, onTestFinished, test, vi } from "vitest";
+import { createContext, type FastifyContextOptions, fastifyContext, pinoMixin, requestIds } from "../src/index.js";
+import { Client, logSink } from "./support.js";
+
+const context = createContext<{ tenant: string }>();
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4/;
+
+async function createApp(
+  options: FastifyContextOptions<{ tenant: string }> = {},
+): Promise<{ app: FastifyInstance; sink: ReturnType<typeof logSink>; start: () => Promise<string> }> {
+  const sink = logSink();
+  const mixin = pinoMixin(context, ["requestId", "sessionId", "userId", "tenant"]);
+  const app: FastifyInstance = Fastify({
+    logger: { mixin, stream: sink.stream },
+    genReqId: requestIds("x-request-id"),
+    forceCloseConnections: true,
+  });
+  await app.register(fastifyContext(context, options));
+  onTestFinished(() => app.close());
+  return { app, sink, start: () => app.listen({ port: 0, host: "127.0.0.1" }) };
+}
+
+test("the context reaches every hook, the handler, a body's parser and the last log line", async () => {
+  const { app, sink, start } = await createApp({ values: ({ id }) => ({ requestId: id }) });
+  for (const name of ["preParsing", "preValidation", "preHandler", "onSend", "onResponse"] as const) {
+    app.addHook(name, async (request: FastifyRequest) => request.log.info(name));
+  }
+  app.addContentTypeParser("text/plain", { parseAs: "string" }, (request, body, done) => {
+    request.log.info("parser");
+    done(null, body);
+  });
+  app.post("/", async (_request, reply) => {
+    await delay(1);
+    app.log.info("handler");
+    reply.raw.on("close", () => app.log.info("closed"));
+    return "ok";
+  });
+  const client = new Client(await start());
+  const requestIds = ["r1", "r2", "r3", "r4"];
+  await Promise.all(
+    requestIds.map((id) =>
+      client.send("POST", "/", {
+        body: "x".repeat(100_000),
+        headers: { "content-type": "text/plain", "x-request-id": id },
+      }),
+    ),
+  );
+  await vi.waitFor(() => expect(sink.lines().filter(({ msg }) => msg === "closed")).toHaveLength(4));
+  const expected = ["preParsing", "preValidation", "preHandler", "parser", "handler", "onSend", "onResponse"];
+  for (const id of requestIds) {
+    const messages = sink.lines().flatMap(({ requestId, msg }) => (requestId === id ? [msg] : []));
+    expect(messages.sort()).toEqual([...expected, "closed", "request completed"].sort());
+  }
+  for (const line of sink.lines().filter((line) => "reqId" in line && "requestId" in line)) {
+    expect(line).toHaveProperty("reqId", line.requestId);
+  }
+});
+
+test("without options a request has an id of its own, a UUID, and no session", async () => {
+  const { app, start } = await createApp();
+  app.get("/", async () => context.getContext());
+  const url = await start();
+  const answers = await Promise.all([1, 2].map(async () => (await fetch(url)).json()));
+  expect(answers).toEqual([{ requestId: expect.stringMatching(uuid) }, { requestId: expect.stringMatching(uuid) }]);
+  expect(answers[0]).not.toEqual(answers[1]);
+});
+
+test("injected requests, errors and unknown routes have a context as well", async () => {
+  const { app, sink } = await createApp({ requestIdHeader: "x-request-id", values: () => ({ tenant: "a" }) });
+  app.get("/fail", async () => {
+    throw new Error("on purpose");
+  });
+  app.setErrorHandler((_error, _request, reply) => {
+    app.log.info("error handler");
+    return reply.status(500).send("failed");
+  });
+  app.setNotFoundHandler((_request, reply) => {
+    app.log.info("not found");
+    return reply.status(404).send("none");
+  });
+  await app.inject({ url: "/fail", headers: { "x-request-id": "r1" } });
+  await app.inject({ url: "/none", headers: { "x-request-id": "r2" } });
+  const at = (message: string): unknown => sink.lines().find(({ msg }) => msg === message);
+  expect(at("error handler")).toMatchObject({ requestId: "r1", tenant: "a" });
+  expect(at("not found")).toMatchObject({ requestId: "r2", tenant: "a" });
+});
+
+test("a wrong option is refused by name", () => {
+  const options = { userID: () => "1" } as FastifyContextOptions;
+  expect(() => fastifyContext(context, options)).toThrow(
+    expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining('"userID"') }),
+  );
+});
+
+test("types: options see Fastify's request", () => {
+  fastifyContext(context, {
+    userId: (request) => {
+      expectTypeOf(request).toEqualTypeOf<FastifyRequest>();
+      return undefined;
+    },
+    values: () => ({ tenant: "a" }),
+  });
+  // @ts-expect-error a value of another type
+  fastifyContext(context, { values: () => ({ tenant: 1 }) });
+});
