@@ -9,14 +9,14 @@ import {
 } from "./content.js";
 import { isSessionError, SessionError } from "./errors.js";
 import { type DeepReadonly, deepFreeze } from "./freeze.js";
-import type { ResolvedManagerOptions } from "./options.js";
+import type { ResolvedManagerOptions, UnreadablePolicy } from "./options.js";
 import { validateData } from "./schema.js";
 import type { SessionData } from "./session.js";
 import type { SessionRecord } from "./store.js";
 
 type FormatOptions = Pick<
   ResolvedManagerOptions,
-  "codec" | "schema" | "schemaVersion" | "upgrade" | "validateOnRead" | "maxPayloadBytes"
+  "codec" | "schema" | "schemaVersion" | "upgrade" | "validateOnRead" | "onUnreadable" | "maxPayloadBytes"
 >;
 
 /** How the content of sessions becomes payloads and back: by codec, schema, and the version that the data is of. */
@@ -102,12 +102,21 @@ export class ContentFormat {
   }
 }
 
+/** What a read answers for a session that cannot be read: under the policy `missing`, that there is none. */
+export function answerUnreadable<T>(policy: UnreadablePolicy, reading: Promise<T>): Promise<T | undefined> {
+  if (policy === "fail") return reading;
+  return reading.catch((error: unknown) => {
+    if (isSessionError(error, "DECODE")) return undefined;
+    throw error;
+  });
+}
+
 /**
  * Whether a payload may keep its place unread, under another id. Not by a codec, which may bind it to id and user, nor where
  * it may turn out to be unreadable: the session would be lost under an id that nobody knows.
  */
-export function readsEveryPayload({ codec, schemaVersion, validateOnRead }: FormatOptions): boolean {
-  return codec === jsonCodec && schemaVersion === 1 && !validateOnRead;
+export function readsEveryPayload({ codec, schemaVersion, validateOnRead, onUnreadable }: FormatOptions): boolean {
+  return codec === jsonCodec && schemaVersion === 1 && !validateOnRead && onUnreadable === "fail";
 }
 
 function unreadable({ id }: CodecContext, reason: string, cause?: unknown): SessionError {

@@ -24,7 +24,13 @@ export type {
 export type { DeepReadonly } from "./freeze.js";
 export { KeyedQueue } from "./keyed-queue.js";
 export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";
-export type { ConflictPolicy, SessionManagerOptions, SweepSchedule, UpgradeFunction } from "./options.js";
+export type {
+  ConflictPolicy,
+  SessionManagerOptions,
+  SweepSchedule,
+  UnreadablePolicy,
+  UpgradeFunction,
+} from "./options.js";
 export { ReadBatch } from "./read-batch.js";
 export {
   type SaveOptions,

@@ -77,7 +77,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     throw new SessionError("BACKEND", "@sojourn/core: the store holds a session under a new token's id");
   }
 
-  /** Reads a session, which counts as activity unless `touch` is false. @throws SessionError `DECODE` */
+  /** Reads a session, which counts as activity unless `touch` is false. @throws SessionError `DECODE`, or as `onUnreadable` says */
   async get(token: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
     if (isToken(token)) return this.byId.get(tokenToId(token), options);
     this.#statistics.misses++;
@@ -110,7 +110,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * The absolute deadline stays; the old token is dead.
    *
    * @returns `undefined` when there is no such session, or another call has just regenerated it
-   * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then keeps its token
+   * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then keeps its token
    */
   async regenerate(token: string, input: RenameInput<Data> = {}): Promise<TokenSession<Data> | undefined> {
     if (!isToken(token)) return undefined;

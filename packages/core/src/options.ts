@@ -19,6 +19,19 @@ import { defaultTimeoutMs } from "./timeout.js";
  */
 export type ConflictPolicy = "merge" | "fail" | "overwrite";
 
+/**
+ * What is answered for a stored session that cannot be read: because it was encrypted by a key that is not there, was
+ * stored by a later release, was refused by `upgrade` or the schema, or is malformed:
+ *
+ * - `fail`: the call rejects `DECODE`;
+ * - `missing`: there is no session, so that the client gets a fresh one.
+ *
+ * Under both, nothing is overwritten or destroyed, since the fault may be this process's own: a key that was not deployed, a
+ * release that was rolled back. It shows by an `error` and a `security` event, counts in its user's session limit, ends by
+ * itself at its deadline, and at once by `destroy` and `destroyByUser`.
+ */
+export type UnreadablePolicy = "fail" | "missing";
+
 export interface SweepSchedule {
   /** Mean time between two sweeps. Default `"1m"`. */
   readonly interval?: Duration | undefined;
@@ -77,6 +90,8 @@ export interface SessionManagerOptions<Data extends object = SessionData, Input 
    * not match the schema, and when it is needed but not set.
    */
   readonly upgrade?: UpgradeFunction<NoInfer<Input>> | undefined;
+  /** What is answered for a stored session that cannot be read. Default `"fail"`. */
+  readonly onUnreadable?: UnreadablePolicy | undefined;
   /** How long one store operation may take, or wait for the session's earlier writes, in milliseconds. Default 2000. */
   readonly timeoutMs?: number | undefined;
   /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
@@ -98,6 +113,7 @@ export interface ResolvedManagerOptions {
   readonly validateOnRead: boolean;
   readonly schemaVersion: number;
   readonly upgrade: UpgradeFunction<object> | undefined;
+  readonly onUnreadable: UnreadablePolicy;
   readonly timeoutMs: number;
   readonly sweep: SweepSchedule | false;
   readonly clock: Clock;
@@ -117,6 +133,7 @@ const known = [
   "validateOnRead",
   "schemaVersion",
   "upgrade",
+  "onUnreadable",
   "timeoutMs",
   "sweep",
   "clock",
@@ -127,13 +144,21 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
   if (typeof options !== "object" || options === null)
     throw invalidOption(packageName, "options", "an object", unquoted(options));
   refuseUnknownOptions(packageName, options, known);
-  const { store, codec = jsonCodec, onConflict = "merge", sweep = {}, timeoutMs = defaultTimeoutMs } = options;
+  const {
+    store,
+    codec = jsonCodec,
+    onConflict = "merge",
+    onUnreadable = "fail",
+    sweep = {},
+    timeoutMs = defaultTimeoutMs,
+  } = options;
   const { clock = systemClock } = options;
   if (typeof store?.get !== "function" || typeof store.capabilities?.maxPayloadBytes !== "number") {
     throw invalidOption(packageName, "store", "a SessionStore", unquoted(store));
   }
   const { idleMs, absoluteMs } = resolveTimeouts(options, { idleMs: 30 * 60_000, absoluteMs: 12 * 3_600_000 });
   requirePolicy(onConflict);
+  requireUnreadablePolicy(onUnreadable);
   if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
     throw invalidOption(packageName, "codec", "an object with encode and decode", codec);
   }
@@ -152,6 +177,7 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
     maxPayloadBytes: Math.min(maxPayloadBytes, largest),
     codec,
     ...resolveSchema(options),
+    onUnreadable,
     timeoutMs,
     sweep: resolveSweep(sweep),
     clock,
@@ -199,6 +225,12 @@ function resolveSchema({
 export function requirePolicy(policy: ConflictPolicy): void {
   if (["merge", "fail", "overwrite"].includes(policy)) return;
   throw invalidOption(packageName, "onConflict", '"merge", "fail" or "overwrite"', policy);
+}
+
+/** @throws SessionError `INVALID_OPTION` */
+export function requireUnreadablePolicy(policy: UnreadablePolicy): void {
+  if (policy === "fail" || policy === "missing") return;
+  throw invalidOption(packageName, "onUnreadable", '"fail" or "missing"', policy);
 }
 
 function resolveTouchAfter(touchAfter: Duration | undefined, idleMs: number): number | undefined {

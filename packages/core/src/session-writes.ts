@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { CallOptions } from "./abort.js";
 import type { CodecContext } from "./codec.js";
 import { assertContent, type EncodedContent, type SessionContent, type SessionState, writtenState } from "./content.js";
-import { ContentFormat } from "./content-format.js";
+import { answerUnreadable, ContentFormat } from "./content-format.js";
 import { isSessionError, SessionError } from "./errors.js";
 import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
 import { applyKeys, diffKeys, isUnchanged } from "./merge.js";
@@ -107,8 +107,13 @@ export class SessionWrites implements SessionWriter {
           return { status: "ended", state: base };
         case "limitReached":
           throw limitReached(limit);
-        case "conflict":
-          current = await this.decode(result.current, "update");
+        case "conflict": {
+          const stored = await this.decodeOrMissing(result.current, "update");
+          if (stored === undefined) {
+            this.#conflict(current, "ended");
+            return { status: "ended", state: base };
+          }
+          current = stored;
           if (hasChangedUser(base, current, userId)) {
             this.#conflict(current, "changedUser");
             return { status: "changedUser", state: base };
@@ -122,6 +127,7 @@ export class SessionWrites implements SessionWriter {
           }
           this.#conflict(current, "retried");
           await backOff(attempt);
+        }
       }
     }
     this.#conflict(current, "refused");
@@ -166,7 +172,8 @@ export class SessionWrites implements SessionWriter {
         case "duplicate":
           throw new SessionError("CONFLICT", "@sojourn/core: a live session has the new id");
         case "conflict":
-          current = await this.decode(result.current, "rename");
+          current = await this.decodeOrMissing(result.current, "rename");
+          if (current === undefined) return undefined;
           if (update && hasChangedUser(update.base, current, userId)) {
             this.#conflict(current, "changedUser");
             return undefined;
@@ -199,6 +206,11 @@ export class SessionWrites implements SessionWriter {
       if (isSessionError(error)) this.#events.emit("error", { error, operation, id, userId });
       throw error;
     }
+  }
+
+  /** As {@link decode}, but `undefined` where a session that cannot be read is answered as missing. */
+  decodeOrMissing(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
+    return answerUnreadable(this.#options.onUnreadable, this.decode(record, operation));
   }
 
   /** The session's own idle timeout. */

@@ -30,7 +30,8 @@ export interface SaveOptions extends WriteOptions {
 
 /**
  * What became of a save: `saved`; `unchanged` when there was nothing to write, so the session was only touched if that was due; `ended`
- * or `changedUser` when it was dropped because the session was over, or belonged to another user by then.
+ * or `changedUser` when it was dropped because the session was over, or belonged to another user by then. One that somebody
+ * else has left unreadable is over as well, under `onUnreadable: "missing"`.
  */
 export type SaveStatus = "saved" | "unchanged" | "ended" | "changedUser";
 
@@ -114,7 +115,7 @@ export class Session<Data extends object = SessionData> {
    * update is lost. Returning the very object received writes nothing.
    *
    * @returns false when the session has ended, or belongs to another user than when this handle was loaded
-   * @throws SessionError `CONFLICT` after a hundred attempts, `ENCODE`, `PAYLOAD_TOO_LARGE`, `LIMIT_REACHED`, and what
+   * @throws SessionError `CONFLICT` after a hundred attempts, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `LIMIT_REACHED`, and what
    * the store throws; the stored session is then unchanged, unless the error's `outcomeUnknown` says otherwise
    */
   async update(change: UpdateFunction<Data>, options: WriteOptions = {}): Promise<boolean> {

@@ -1,10 +1,15 @@
 import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
 import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
-import { readsEveryPayload } from "./content-format.js";
+import { answerUnreadable, readsEveryPayload } from "./content-format.js";
 import type { Duration } from "./duration.js";
 import type { SessionError } from "./errors.js";
 import type { EventHub } from "./events.js";
-import { type ResolvedManagerOptions, resolveTimeouts } from "./options.js";
+import {
+  type ResolvedManagerOptions,
+  requireUnreadablePolicy,
+  resolveTimeouts,
+  type UnreadablePolicy,
+} from "./options.js";
 import { Session, type SessionData, type UpdateFunction } from "./session.js";
 import { limitReached, SessionWrites } from "./session-writes.js";
 import type { StatisticsCollector } from "./statistics.js";
@@ -28,6 +33,8 @@ export interface CreateInput<Data extends object> extends CallOptions {
 export interface GetOptions extends CallOptions {
   /** False reads without counting as activity. Default true. */
   readonly touch?: boolean | undefined;
+  /** What is answered for a session that cannot be read. Default: the manager's `onUnreadable`. */
+  readonly onUnreadable?: UnreadablePolicy | undefined;
 }
 
 export interface RenameInput<Data extends object> extends CallOptions {
@@ -78,7 +85,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * Creates a session under an id that the caller made.
    *
    * @returns `undefined` when a live session has this id; it is untouched
-   * @throws SessionError `LIMIT_REACHED`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_OPTION` for a timeout
+   * @throws SessionError `LIMIT_REACHED`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_OPTION` for a timeout
    */
   async create(id: string, input: CreateInput<Input>): Promise<Session<Data> | undefined> {
     assertId(id);
@@ -100,12 +107,14 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * Reads a session, which counts as activity.
    *
    * @returns `undefined` when it is missing or has expired
-   * @throws SessionError `CORRUPT`, `DECODE`
+   * @throws SessionError `CORRUPT`; `DECODE` unless `onUnreadable` says otherwise
    */
-  async get(id: string, { touch = true, signal }: GetOptions = {}): Promise<Session<Data> | undefined> {
+  async get(id: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
+    const { touch = true, onUnreadable = this.#options.onUnreadable, signal } = options;
     assertId(id);
+    requireUnreadablePolicy(onUnreadable);
     throwIfAborted(signal, "get");
-    const state = await withAbort(this.#sharedRead(id, touch), signal, "get");
+    const state = await answerUnreadable(onUnreadable, withAbort(this.#sharedRead(id, touch), signal, "get"));
     if (state === undefined) this.#statistics.misses++;
     else this.#statistics.hits++;
     return state && this.#open(state);
@@ -118,14 +127,14 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    *
    * @returns `undefined` when the session is missing, has expired, or changed hands while `update` ran
    * @throws SessionError `LIMIT_REACHED`, `CONFLICT` when a live session has the new id or after a hundred attempts,
-   * `ENCODE`, `PAYLOAD_TOO_LARGE`
+   * `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
    */
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
     const keep = readsEveryPayload(this.#options) ? undefined : same;
     const { userId, update = keep, signal } = input;
-    const base = update && (await this.#read(id, { signal }));
+    const base = update && (await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal })));
     if (update !== undefined && base === undefined) return undefined;
     // The session hands `update` data of the type that the caller says its payloads hold.
     const change = base && { base, change: update as UpdateFunction<object> };

@@ -123,7 +123,12 @@ export class SavedSessions {
     const options: SaveOptions = request ? { base: {}, userId } : { onConflict: "overwrite", userId: userId ?? null };
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const created = await this.#byId.create(id, { data, userId, metadata, idleTimeout: idleMs });
-      const session = created ?? (await this.#byId.get(id, { touch: false }));
+      if (created !== undefined && data.cookie !== undefined && !("cookie" in created.data)) {
+        // express-session cannot go on with a session that has none.
+        await this.#byId.destroy(id);
+        throw new SessionError("INVALID_OPTION", '@sojourn/express-session: the schema must keep the key "cookie"');
+      }
+      const session = created ?? (await this.#byId.get(id, { touch: false, onUnreadable: "fail" }));
       const status = created ? "saved" : await session?.save(data, { ...options, idleMs });
       // Otherwise the session that had the id has ended in between, and the id is free again.
       if (session !== undefined && (status === "saved" || status === "unchanged")) {

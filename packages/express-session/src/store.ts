@@ -60,7 +60,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
    * One that express-session has generated in this request is created. One that was loaded is merged into what is stored,
    * and dropped when that has ended. Any other object, which is the application's own, is created or replaces what is stored.
    *
-   * @throws SessionError `LIMIT_REACHED`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `CONFLICT`, `INVALID_ARGUMENT` for a session id
+   * @throws SessionError `LIMIT_REACHED`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `CONFLICT`, `INVALID_ARGUMENT` for a session id
    * that is none; what is stored is then as it was
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
