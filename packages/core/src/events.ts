@@ -9,9 +9,10 @@ export type DestroyReason = "destroyed" | "destroyedByUser" | "limit" | "capacit
 
 /**
  * What became of a write that met a concurrent one: `retried` on the fresh data; `refused` by policy or after too many
- * attempts; dropped because the session had `ended`, or because it `changedUser` since it was loaded.
+ * attempts; dropped because the session had `ended`, because it `changedUser` since it was loaded, or because it was
+ * `superseded`: regenerated since, so that the token it was read by only reads.
  */
-export type ConflictReason = "retried" | "refused" | "ended" | "changedUser";
+export type ConflictReason = "retried" | "refused" | "ended" | "changedUser" | "superseded";
 
 /**
  * What a security event is about:
@@ -53,7 +54,7 @@ export interface SessionEvents {
   updated: SessionEvent;
   /** The idle deadline moved. Throttled by `touchAfter`: not one for each read. */
   touched: SessionEvent;
-  /** `previousId` is the id that is dead from here on. */
+  /** `previousId` is the id that is dead from here on, or only reads for the `regenerationGrace`. */
   regenerated: SessionEvent & { readonly previousId: string };
   destroyed: SessionEvent & { readonly reason: DestroyReason };
   /**

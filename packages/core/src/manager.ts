@@ -2,6 +2,7 @@ import type { CallOptions } from "./abort.js";
 import { asSessionError, SessionError } from "./errors.js";
 import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
 import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
+import { isAliasId } from "./regeneration-grace.js";
 import type { Session, SessionData, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
 import { type CreateInput, type GetOptions, type RenameInput, SessionsById } from "./sessions-by-id.js";
 import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
@@ -49,14 +50,14 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     this.#calls = new StoreCalls(store, timeoutMs, this.#events, this.#statistics);
     this.byId = new SessionsById<Data, Input>(this.#options, this.#calls, this.#events, this.#statistics);
     this.#unsubscribe = store.onEvicted?.((session) =>
-      this.#events.emit("destroyed", { ...session, reason: "capacity" }),
+      this.#emitUnlessAlias("destroyed", { ...session, reason: "capacity" }),
     );
     if (sweep !== false && store.capabilities.expiry === "sweep") {
       this.#sweeper = new Sweeper({
         ...sweep,
         store,
         onSwept: (sessions) => {
-          for (const session of sessions) this.#events.emit("expired", session);
+          for (const session of sessions) this.#emitUnlessAlias("expired", session);
         },
         onError: (cause) => this.#reportSweep(cause),
       }).start();
@@ -107,7 +108,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
 
   /**
    * Gives a session a new token, after a login or a change of privilege, optionally with user and data in the same step.
-   * The absolute deadline stays; the old token is dead.
+   * The absolute deadline stays; the old token is dead, or only reads for the `regenerationGrace`.
    *
    * @returns `undefined` when there is no such session, or another call has just regenerated it
    * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then keeps its token
@@ -169,6 +170,10 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     this.#unsubscribe?.();
     await this.#sweeper?.stop();
     await this.#options.store.close();
+  }
+
+  #emitUnlessAlias<Name extends "destroyed" | "expired">(name: Name, event: Omit<SessionEvents[Name], "at">): void {
+    if (!isAliasId(event.id)) this.#events.emit(name, event);
   }
 
   #reportSweep(cause: unknown): void {

@@ -64,6 +64,15 @@ export interface SessionManagerOptions<Data extends object = SessionData, Input 
   readonly touchAfter?: Duration | undefined;
   /** Default `"merge"`. */
   readonly onConflict?: ConflictPolicy | undefined;
+  /**
+   * How long the token that a session had before a regeneration goes on reading it, so that requests under way are not
+   * logged out. At most 5 minutes; some seconds will do. Default 0: the old token is dead at once.
+   *
+   * It reads the session as it is, new privileges included, and can destroy it; it writes nothing and keeps nothing alive.
+   * The "renewal timeout" of OWASP's Session Management Cheat Sheet. Costs a read more for each token that finds nothing,
+   * and two round trips more for a regeneration.
+   */
+  readonly regenerationGrace?: Duration | undefined;
   /** How many sessions one user may have. Default: no limit. */
   readonly sessionLimit?: SessionLimit | undefined;
   /** The largest payload in bytes of UTF-8. Default 1 MiB, or what the store holds if that is less. */
@@ -106,6 +115,7 @@ export interface ResolvedManagerOptions {
   readonly absoluteMs: number;
   readonly touchAfterMs: number | undefined;
   readonly onConflict: ConflictPolicy;
+  readonly regenerationGraceMs: number;
   readonly sessionLimit: SessionLimit | undefined;
   readonly maxPayloadBytes: number;
   readonly codec: SessionCodec;
@@ -120,12 +130,15 @@ export interface ResolvedManagerOptions {
 }
 
 const packageName = "@sojourn/core";
+/** A stolen token that was regenerated away should not be of use for longer. */
+const maxGraceMs = 5 * 60_000;
 const known = [
   "store",
   "idleTimeout",
   "absoluteTimeout",
   "touchAfter",
   "onConflict",
+  "regenerationGrace",
   "sessionLimit",
   "maxPayloadBytes",
   "codec",
@@ -173,6 +186,7 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
     absoluteMs,
     touchAfterMs: resolveTouchAfter(options.touchAfter, idleMs),
     onConflict,
+    regenerationGraceMs: resolveGrace(options.regenerationGrace),
     sessionLimit: resolveLimit(options.sessionLimit),
     maxPayloadBytes: Math.min(maxPayloadBytes, largest),
     codec,
@@ -238,6 +252,12 @@ function resolveTouchAfter(touchAfter: Duration | undefined, idleMs: number): nu
   const ms = durationMs(touchAfter, "touchAfter", 0);
   if (ms >= idleMs)
     throw invalidOption(packageName, "touchAfter", `less than the idle timeout of ${idleMs} ms`, touchAfter);
+  return ms;
+}
+
+function resolveGrace(grace: Duration = 0): number {
+  const ms = durationMs(grace, "regenerationGrace", 0);
+  if (ms > maxGraceMs) throw invalidOption(packageName, "regenerationGrace", "at most 5 minutes", grace);
   return ms;
 }
 

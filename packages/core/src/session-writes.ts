@@ -7,6 +7,7 @@ import { isSessionError, SessionError } from "./errors.js";
 import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
 import { applyKeys, diffKeys, isUnchanged } from "./merge.js";
 import { type ConflictPolicy, type ResolvedManagerOptions, requirePolicy } from "./options.js";
+import type { RegenerationGrace } from "./regeneration-grace.js";
 import type { SaveOptions, SessionWriter, TouchInput, UpdateFunction, WriteOptions, WriteOutcome } from "./session.js";
 import type { EndedSession, SessionChange, SessionLimit, SessionRecord } from "./store.js";
 import type { StoreCalls } from "./store-calls.js";
@@ -17,16 +18,24 @@ const maxAttempts = 100;
 
 /** How loaded sessions are written back: against the version that was loaded, over again as long as others are faster. */
 export class SessionWrites implements SessionWriter {
+  readonly isSuperseded = false;
   readonly #options: ResolvedManagerOptions;
   readonly #calls: StoreCalls;
   readonly #events: EventHub;
   readonly #format: ContentFormat;
+  readonly #grace: RegenerationGrace | undefined;
 
-  constructor(options: ResolvedManagerOptions, calls: StoreCalls, events: EventHub) {
+  constructor(
+    options: ResolvedManagerOptions,
+    calls: StoreCalls,
+    events: EventHub,
+    grace: RegenerationGrace | undefined,
+  ) {
     this.#options = options;
     this.#calls = calls;
     this.#events = events;
     this.#format = new ContentFormat(options);
+    this.#grace = grace;
   }
 
   /** Writes the activity down when that moves the deadline by `touchAfter`, or nearer where that is allowed. */
@@ -49,7 +58,7 @@ export class SessionWrites implements SessionWriter {
       (store) => store.touch(id, { idleMs: ownIdleMs, shorten }),
       { signal },
     );
-    if (!touched) return { status: "ended", state: base };
+    if (!touched) return { status: (await this.#isRegenerated(id, { signal })) ? "unchanged" : "ended", state: base };
     this.#events.emit("touched", { id, userId });
     return { status: "saved", state: { ...base, expiresAt, lastActiveAt: now } };
   }
@@ -102,9 +111,11 @@ export class SessionWrites implements SessionWriter {
           this.#events.emit("updated", { id, userId: result.record.userId });
           this.emitDestroyed(result.evicted, result.record.userId, "limit");
           return { status: "saved", state: writtenState(result.record, content) };
-        case "missing":
-          this.#conflict(current, "ended");
-          return { status: "ended", state: base };
+        case "missing": {
+          const status = (await this.#isRegenerated(id, { signal })) ? "superseded" : "ended";
+          this.#conflict(current, status);
+          return { status, state: base };
+        }
         case "limitReached":
           throw limitReached(limit);
         case "conflict": {
@@ -186,10 +197,16 @@ export class SessionWrites implements SessionWriter {
     throw tooManyAttempts(id);
   }
 
+  /** Ends a session, also by an id that it had before a regeneration: a logout must work while that one still reads. */
   async destroy(id: string, options: CallOptions): Promise<boolean> {
-    const ended = await this.#calls.runInOrder("destroy", id, (store) => store.destroy(id), options);
-    if (ended !== undefined) this.#events.emit("destroyed", { ...ended, reason: "destroyed" });
-    return ended !== undefined;
+    let current: string | undefined = id;
+    // What is found may be regenerated once more before it is ended, and is found again.
+    for (let attempt = 1; current !== undefined && attempt <= maxAttempts; attempt++) {
+      const ended = await this.#destroyNow(current, options);
+      if (ended) return true;
+      current = (await this.#grace?.find(id, options))?.id;
+    }
+    return false;
   }
 
   /** What a write sends, and what every reader will get. */
@@ -235,6 +252,18 @@ export class SessionWrites implements SessionWriter {
   ): Promise<EncodedContent> {
     const data = await change(current.content.data);
     return this.encode({ ...current.content, data }, { id: newId, userId: ownerAfter(current, userId) });
+  }
+
+  /** Whether a session that cannot be written is one that lives on under another id, or is on its way there. */
+  async #isRegenerated(id: string, options: CallOptions): Promise<boolean> {
+    // While a store renames, the old id may still be read and not be written.
+    return (await this.#grace?.current(id, options)) !== undefined;
+  }
+
+  async #destroyNow(id: string, options: CallOptions): Promise<boolean> {
+    const ended = await this.#calls.runInOrder("destroy", id, (store) => store.destroy(id), options);
+    if (ended !== undefined) this.#events.emit("destroyed", { ...ended, reason: "destroyed" });
+    return ended !== undefined;
   }
 
   #conflict({ id, userId }: EndedSession, reason: ConflictReason): void {

@@ -31,9 +31,10 @@ export interface SaveOptions extends WriteOptions {
 /**
  * What became of a save: `saved`; `unchanged` when there was nothing to write, so the session was only touched if that was due; `ended`
  * or `changedUser` when it was dropped because the session was over, or belonged to another user by then. One that somebody
- * else has left unreadable is over as well, under `onUnreadable: "missing"`.
+ * else has left unreadable is over as well, under `onUnreadable: "missing"`. `superseded` when the session has been
+ * regenerated and, within the `regenerationGrace`, is only read by the token that it had before.
  */
-export type SaveStatus = "saved" | "unchanged" | "ended" | "changedUser";
+export type SaveStatus = "saved" | "unchanged" | "ended" | "changedUser" | "superseded";
 
 export interface TouchInput extends CallOptions {
   /** Milliseconds from now until the session ends unused. Default: the session's own idle timeout. */
@@ -44,6 +45,8 @@ export interface TouchInput extends CallOptions {
 
 /** What a {@link Session} asks of the manager that made it. */
 export interface SessionWriter {
+  /** Whether it writes nothing, because the session was read by the token that it had before its regeneration. */
+  readonly isSuperseded: boolean;
   update(state: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome>;
   save(state: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome>;
   touch(state: SessionState, options: TouchInput): Promise<WriteOutcome>;
@@ -109,12 +112,20 @@ export class Session<Data extends object = SessionData> {
   get version(): number {
     return this.#state.version;
   }
+  /**
+   * Whether this session was read by the token that it had before its regeneration, within the `regenerationGrace`. It can
+   * then be read and destroyed; writes are dropped. The client gets its new token from the answer to another request: do
+   * not send it the old one again.
+   */
+  get isSuperseded(): boolean {
+    return this.#writer.isSuperseded;
+  }
 
   /**
    * Reads, applies `change`, and writes if nobody else has written meanwhile; otherwise again with the fresh data. No
    * update is lost. Returning the very object received writes nothing.
    *
-   * @returns false when the session has ended, or belongs to another user than when this handle was loaded
+   * @returns false when the session has ended, belongs to another user than when this handle was loaded, or is superseded
    * @throws SessionError `CONFLICT` after a hundred attempts, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `LIMIT_REACHED`, and what
    * the store throws; the stored session is then unchanged, unless the error's `outcomeUnknown` says otherwise
    */

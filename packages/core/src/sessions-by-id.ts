@@ -10,11 +10,13 @@ import {
   resolveTimeouts,
   type UnreadablePolicy,
 } from "./options.js";
-import { Session, type SessionData, type UpdateFunction } from "./session.js";
+import { isAliasId, RegenerationGrace } from "./regeneration-grace.js";
+import { Session, type SessionData, type SessionWriter, type UpdateFunction } from "./session.js";
 import { limitReached, SessionWrites } from "./session-writes.js";
 import type { StatisticsCollector } from "./statistics.js";
 import type { SessionCounts, SessionRecord } from "./store.js";
 import type { StoreCalls } from "./store-calls.js";
+import { SupersededWriter } from "./superseded-writer.js";
 import { assertId } from "./validate.js";
 
 export interface CreateInput<Data extends object> extends CallOptions {
@@ -42,6 +44,12 @@ export interface RenameInput<Data extends object> extends CallOptions {
   readonly userId?: string | null | undefined;
   /** Changes the data in the same step. May be called again when another writer was faster. */
   readonly update?: UpdateFunction<Data> | undefined;
+  /**
+   * Whether the old token goes on reading the session, in its new state, for the manager's `regenerationGrace`. Default:
+   * true, but false with an `update`, which may be a change of privilege. Never for an anonymous session, and never when
+   * the user changes: whoever planted the old token would read the session that its victim has logged into.
+   */
+  readonly grace?: boolean | undefined;
 }
 
 export interface DestroyByUserInput extends CallOptions {
@@ -66,9 +74,11 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   readonly #calls: StoreCalls;
   readonly #events: EventHub;
   readonly #statistics: StatisticsCollector;
+  readonly #grace: RegenerationGrace | undefined;
   readonly #writes: SessionWrites;
+  readonly #superseded: SupersededWriter;
   /** Reads that have not been sent yet: later callers of the same tick share them. */
-  readonly #pendingReads = new Map<string, Promise<SessionState | undefined>>();
+  readonly #pendingReads = new Map<string, Promise<Found | undefined>>();
 
   /** @internal */
   constructor(options: ResolvedManagerOptions, calls: StoreCalls, events: EventHub, statistics: StatisticsCollector) {
@@ -78,7 +88,10 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     this.#calls = calls;
     this.#events = events;
     this.#statistics = statistics;
-    this.#writes = new SessionWrites(options, calls, events);
+    const { codec, regenerationGraceMs } = options;
+    this.#grace = regenerationGraceMs > 0 ? new RegenerationGrace(regenerationGraceMs, codec, calls) : undefined;
+    this.#writes = new SessionWrites(options, calls, events, this.#grace);
+    this.#superseded = new SupersededWriter(this.#writes, events);
   }
 
   /**
@@ -104,7 +117,8 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * Reads a session, which counts as activity.
+   * Reads a session, which counts as activity. By an id that it had before a regeneration, within the
+   * `regenerationGrace`, it is read as it is now, under its new id, and that does not count.
    *
    * @returns `undefined` when it is missing or has expired
    * @throws SessionError `CORRUPT`; `DECODE` unless `onUnreadable` says otherwise
@@ -114,14 +128,15 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     assertId(id);
     requireUnreadablePolicy(onUnreadable);
     throwIfAborted(signal, "get");
-    const state = await answerUnreadable(onUnreadable, withAbort(this.#sharedRead(id, touch), signal, "get"));
-    if (state === undefined) this.#statistics.misses++;
+    const found = await answerUnreadable(onUnreadable, withAbort(this.#sharedRead(id, touch), signal, "get"));
+    if (found === undefined) this.#statistics.misses++;
     else this.#statistics.hits++;
-    return state && this.#open(state);
+    return found && this.#open(found.state, found.writer);
   }
 
   /**
-   * Gives a session a new id. Its absolute deadline, and its user unless changed, stay; the old id is dead.
+   * Gives a session a new id. Its absolute deadline, and its user unless changed, stay; the old id is dead, or only reads
+   * for the `regenerationGrace`.
    *
    * Of two renames of one session one wins, the other answers `undefined`.
    *
@@ -134,15 +149,25 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     assertId(newId, "newId");
     const keep = readsEveryPayload(this.#options) ? undefined : same;
     const { userId, update = keep, signal } = input;
-    const base = update && (await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal })));
-    if (update !== undefined && base === undefined) return undefined;
+    const grace = this.#graceOf(input);
+    const read = update ?? grace;
+    const base = read && (await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal })));
+    if (read !== undefined && base === undefined) return undefined;
+    // An anonymous session is on its way to a login, which has no grace, also where it takes more than one step.
+    if (base?.userId !== undefined && (userId ?? base.userId) === base.userId) {
+      await grace?.announce(id, newId, base.userId, { signal });
+    }
     // The session hands `update` data of the type that the caller says its payloads hold.
-    const change = base && { base, change: update as UpdateFunction<object> };
+    const change = base && update && { base, change: update as UpdateFunction<object> };
     const state = await this.#writes.rename(id, newId, userId, change, { signal });
     return state && this.#open(state);
   }
 
-  /** Ends a session. @returns false when there was no live one */
+  /**
+   * Ends a session, also by an id that it had before a regeneration, within the `regenerationGrace`.
+   *
+   * @returns false when there was no live one
+   */
   destroy(id: string, options: CallOptions = {}): Promise<boolean> {
     return this.#writes.destroy(id, options);
   }
@@ -168,9 +193,14 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * @returns the ids of the live sessions ended
    */
   async destroyByUser(userId: string, { except, signal }: DestroyByUserInput = {}): Promise<string[]> {
-    const ids = await this.#calls.run("destroyByUser", { userId }, (store) => store.destroyByUser(userId, { except }), {
-      signal,
-    });
+    // By an id that only reads, a caller still means its own session.
+    const keep = except && ((await this.#grace?.current(except, { signal }))?.id ?? except);
+    const ids = await this.#calls.run(
+      "destroyByUser",
+      { userId },
+      (store) => store.destroyByUser(userId, { except: keep }),
+      { signal },
+    );
     this.#writes.emitDestroyed(ids, userId, "destroyedByUser");
     return ids;
   }
@@ -189,6 +219,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
       for (;;) {
         const { done, value } = await this.#calls.runUnbounded(operation, {}, () => records.next(), { signal });
         if (done) return;
+        if (isAliasId(value.id)) continue;
         const state = await this.#decodeOrReport(value, operation);
         if (state !== undefined) yield this.#open(state);
       }
@@ -198,7 +229,12 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     }
   }
 
-  /** How many live sessions and users there are. May cost the store time. @throws SessionError `NOT_SUPPORTED` */
+  /**
+   * How many live sessions and users there are. May cost the store time. Each regeneration with grace counts as one more
+   * anonymous session until the grace is over.
+   *
+   * @throws SessionError `NOT_SUPPORTED`
+   */
   count(options: CallOptions = {}): Promise<SessionCounts> {
     return this.#calls.runUnbounded("count", {}, (store) => store.count(), options);
   }
@@ -208,32 +244,43 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     return this.#calls.runUnbounded("clear", {}, (store) => store.clear(), options);
   }
 
-  #open(state: SessionState): Session<Data> {
-    return new Session<Data>(state, this.#writes);
+  #open(state: SessionState, writer: SessionWriter = this.#writes): Session<Data> {
+    return new Session<Data>(state, writer);
+  }
+
+  /** The grace of a rename, if it may have one. */
+  #graceOf({ userId, update, grace = update === undefined }: RenameInput<Data>): RegenerationGrace | undefined {
+    return grace && userId !== null ? this.#grace : undefined;
   }
 
   /**
    * One read for all callers of a tick. It leaves the map before it is sent: a read that starts after a destroy has
    * resolved must not be answered by one that was sent before.
    */
-  #sharedRead(id: string, touch: boolean): Promise<SessionState | undefined> {
+  #sharedRead(id: string, touch: boolean): Promise<Found | undefined> {
     const key = touch ? `touch ${id}` : `peek ${id}`;
     let read = this.#pendingReads.get(key);
     if (read === undefined) {
       read = Promise.resolve().then(() => {
         this.#pendingReads.delete(key);
-        return touch ? this.#readAndTouch(id) : this.#read(id, {});
+        return this.#find(id, touch);
       });
       this.#pendingReads.set(key, read);
     }
     return read;
   }
 
-  async #readAndTouch(id: string): Promise<SessionState | undefined> {
+  async #find(id: string, touch: boolean): Promise<Found | undefined> {
     const base = await this.#read(id, {});
-    if (base === undefined) return undefined;
+    if (base === undefined) return this.#findSuperseded(id);
+    if (!touch) return { state: base, writer: this.#writes };
     const { status, state } = await this.#writes.touch(base);
-    return status === "ended" ? undefined : state;
+    return status === "ended" ? undefined : { state, writer: this.#writes };
+  }
+
+  async #findSuperseded(id: string): Promise<Found | undefined> {
+    const record = await this.#grace?.find(id, {});
+    return record && { state: await this.#writes.decode(record, "get"), writer: this.#superseded };
   }
 
   async #read(id: string, options: CallOptions): Promise<SessionState | undefined> {
@@ -244,6 +291,12 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   #decodeOrReport(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
     return this.#writes.decode(record, operation).catch(() => undefined);
   }
+}
+
+/** A session as it was read, and what it may be written by. */
+interface Found {
+  readonly state: SessionState;
+  readonly writer: SessionWriter;
 }
 
 function same<T>(data: T): T {

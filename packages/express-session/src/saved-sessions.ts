@@ -14,6 +14,8 @@ const maxAttempts = 100;
 
 /** What is known of an object that came from the store. */
 interface Loaded {
+  /** The id that it was asked for by; a session that has been regenerated has another one. */
+  readonly id: string;
   readonly session: Session;
   /** What the object held when it was last in step with the store: what has changed since is told by this. */
   seen: StoredData;
@@ -42,12 +44,12 @@ export class SavedSessions {
 
   async get(id: string): Promise<SessionData | undefined> {
     const session = await this.#byId.get(id, { touch: false });
-    return session && this.#toExpress(session);
+    return session && this.#toExpress(id, session);
   }
 
   async all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
-    for await (const session of this.#byId.scan()) all.push(this.#toExpress(session));
+    for await (const session of this.#byId.scan()) all.push(this.#toExpress(session.id, session));
     return all;
   }
 
@@ -58,7 +60,7 @@ export class SavedSessions {
     // express-session hides keys such as "id" and "save": what a request cannot see it has not deleted.
     const visible = new Set(Object.keys(built));
     const seen = Object.fromEntries(Object.entries(loaded.seen).filter(([key]) => visible.has(key)));
-    this.#loaded.set(built, { session: loaded.session, seen });
+    this.#loaded.set(built, { ...loaded, seen });
   }
 
   async save(id: string, express: SessionData): Promise<void> {
@@ -93,11 +95,11 @@ export class SavedSessions {
   }
 
   /** A copy of a session's data that the caller may change and hand back. */
-  #toExpress(session: Session): SessionData {
+  #toExpress(id: string, session: Session): SessionData {
     const data: StoredData = JSON.parse(JSON.stringify(session.data));
     const { cookie } = data;
     const express = isObject(cookie) ? { ...data, cookie: fromStored(cookie, session.remainingMs) } : data;
-    this.#loaded.set(express, { session, seen: session.data });
+    this.#loaded.set(express, { id, session, seen: session.data });
     // The application's types say what its sessions hold.
     return express as unknown as SessionData;
   }
@@ -133,7 +135,7 @@ export class SavedSessions {
       // Otherwise the session that had the id has ended in between, and the id is free again.
       if (session !== undefined && (status === "saved" || status === "unchanged")) {
         // The application's own object stays its own: setting it once more is meant as the first time.
-        if (request !== undefined) this.#loaded.set(express, { session, seen: data });
+        if (request !== undefined) this.#loaded.set(express, { id, session, seen: data });
         return;
       }
     }
@@ -143,12 +145,12 @@ export class SavedSessions {
 
   #find(id: string, express: object | undefined): Loaded | undefined {
     const loaded = express && this.#loaded.get(express);
-    return loaded?.session.id === id ? loaded : undefined;
+    return loaded?.id === id ? loaded : undefined;
   }
 
   async #load(id: string): Promise<Loaded | undefined> {
     const session = await this.#byId.get(id, { touch: false });
-    return session && { session, seen: session.data };
+    return session && { id, session, seen: session.data };
   }
 
   #idleMs(express: SessionData | undefined): number {

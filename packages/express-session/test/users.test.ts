@@ -130,3 +130,28 @@ describe("the session limit", () => {
     await store.manager.close();
   });
 });
+
+test("of a session that the manager has regenerated with grace, the old session id reads, writes nothing and logs out", async () => {
+  const { store, conflicts } = setUp({ userId, regenerationGrace: "10s" });
+  let sid = "";
+  await using app = await serve(express, store, {
+    ...actions(store),
+    write: (req) => {
+      sid = req.sessionID;
+      req.session.a = "late";
+    },
+    leaveForGood: (req) => new Promise((resolve) => req.session.destroy(resolve)),
+  });
+  const browser = await loggedIn(app, "u1");
+  const id = await idIn(browser);
+  await store.manager.byId.rename(id, "fresh");
+  expect(await browser.get("look")).toMatchObject({ account: "u1" });
+  await browser.get("write");
+  expect(tokenToId(sid)).toBe(id);
+  expect(conflicts).toEqual(["superseded"]);
+  expect(await idsOf(store, "u1")).toEqual(["fresh"]);
+  expect((await store.manager.byId.get("fresh"))?.data).not.toHaveProperty("a");
+  await browser.get("leaveForGood");
+  expect(await idsOf(store, "u1")).toEqual([]);
+  await store.manager.close();
+});

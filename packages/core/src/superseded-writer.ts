@@ -1,0 +1,40 @@
+import type { CallOptions } from "./abort.js";
+import type { SessionState } from "./content.js";
+import type { EventHub } from "./events.js";
+import type { SessionWriter, WriteOutcome } from "./session.js";
+
+/**
+ * For a session that was read by the token that it had before its regeneration: it may be read and ended, and not written,
+ * nor kept alive. Whoever holds the old token may be who the regeneration was meant to lock out.
+ */
+export class SupersededWriter implements SessionWriter {
+  readonly isSuperseded = true;
+  readonly #writer: SessionWriter;
+  readonly #events: EventHub;
+
+  constructor(writer: SessionWriter, events: EventHub) {
+    this.#writer = writer;
+    this.#events = events;
+  }
+
+  update(state: SessionState): Promise<WriteOutcome> {
+    return this.#refuse(state);
+  }
+
+  save(state: SessionState): Promise<WriteOutcome> {
+    return this.#refuse(state);
+  }
+
+  async touch(state: SessionState): Promise<WriteOutcome> {
+    return { status: "unchanged", state };
+  }
+
+  destroy(id: string, options: CallOptions): Promise<boolean> {
+    return this.#writer.destroy(id, options);
+  }
+
+  async #refuse(state: SessionState): Promise<WriteOutcome> {
+    this.#events.emit("conflict", { id: state.id, userId: state.userId, reason: "superseded" });
+    return { status: "superseded", state };
+  }
+}
