@@ -41,10 +41,7 @@ export async function encodeContent(codec: SessionCodec, content: object, contex
   } catch (cause) {
     throw isSessionError(cause) ? cause : encodeError(cause);
   }
-  throw new SessionError(
-    "ENCODE",
-    "@sojourn/core: session data cannot be encoded: the codec must return a well-formed string",
-  );
+  throw notWellFormed();
 }
 
 /** Runs `codec.decode` and freezes what it returns, deeply; every failure that is no `SessionError` becomes `DECODE`. */
@@ -68,4 +65,11 @@ export function encodeError(cause: unknown): SessionError {
   const isOfLanguage = cause instanceof TypeError || cause instanceof RangeError;
   const reason = isOfLanguage ? cause.message.split("\n", 1)[0] : "the codec failed";
   return new SessionError("ENCODE", `@sojourn/core: session data cannot be encoded: ${reason}`, { cause });
+}
+
+export function notWellFormed(): SessionError {
+  return new SessionError(
+    "ENCODE",
+    "@sojourn/core: session data cannot be encoded: the codec must return a well-formed string",
+  );
 }

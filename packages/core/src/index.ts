@@ -3,6 +3,7 @@ export { type Clock, systemClock } from "./clock.js";
 export { type CodecContext, jsonCodec, type SessionCodec } from "./codec.js";
 export type { SessionMetadata } from "./content.js";
 export { type Duration, durationMs } from "./duration.js";
+export { type EncryptedCodecOptions, type EncryptionWarning, encryptedCodec } from "./encrypted-codec.js";
 export {
   describe,
   invalidOption,
@@ -23,6 +24,7 @@ export type {
 } from "./events.js";
 export type { DeepReadonly } from "./freeze.js";
 export { KeyedQueue } from "./keyed-queue.js";
+export type { EncryptionKey, EncryptionKeyProvider } from "./keyring.js";
 export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";
 export type {
   ConflictPolicy,

@@ -2,7 +2,7 @@ import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
 import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
 import { answerUnreadable, readsEveryPayload } from "./content-format.js";
 import type { Duration } from "./duration.js";
-import type { SessionError } from "./errors.js";
+import { isSessionError, type SessionError } from "./errors.js";
 import type { EventHub } from "./events.js";
 import {
   type ResolvedManagerOptions,
@@ -289,7 +289,11 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   #decodeOrReport(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
-    return this.#writes.decode(record, operation).catch(() => undefined);
+    return this.#writes.decode(record, operation).catch((error: unknown) => {
+      // Keys that cannot be had for the moment: the session is there.
+      if (isSessionError(error) && error.retryable) throw error;
+      return undefined;
+    });
   }
 }
 
