@@ -1,0 +1,47 @@
+/** The arithmetic of the benchmarks. */
+
+/** @param {readonly number[]} values @returns {number} */
+export function median(values) {
+  return percentile(sorted(values), 0.5);
+}
+
+/**
+ * By linear interpolation between the two nearest ranks.
+ *
+ * @param {ArrayLike<number>} ascending
+ * @param {number} share - 0.99 for p99
+ */
+export function percentile(ascending, share) {
+  if (ascending.length === 0) return Number.NaN;
+  const rank = share * (ascending.length - 1);
+  const below = ascending[Math.floor(rank)];
+  const above = ascending[Math.ceil(rank)];
+  return below + (above - below) * (rank - Math.floor(rank));
+}
+
+/**
+ * The ratio of two series taken side by side: each run is compared with itself, so that what slows a whole run cancels.
+ *
+ * @param {readonly number[]} values
+ * @param {readonly number[]} references
+ */
+export function compare(values, references) {
+  if (values.length !== references.length) throw new Error(`${values.length} runs beside ${references.length}`);
+  const ratios = sorted(values.map((value, run) => value / references[run]));
+  return { ratio: median(ratios), lowest: ratios[0], highest: ratios.at(-1) };
+}
+
+/** @param {readonly number[]} values */
+function sorted(values) {
+  return [...values].sort((a, b) => a - b);
+}
+
+/** A copy in random order. @template T @param {readonly T[]} items @returns {T[]} */
+export function shuffled(items) {
+  const copy = [...items];
+  for (let last = copy.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(Math.random() * (last + 1));
+    [copy[last], copy[other]] = [copy[other], copy[last]];
+  }
+  return copy;
+}

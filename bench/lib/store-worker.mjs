@@ -1,0 +1,66 @@
+/**
+ * The process of one subject of a store suite: fills a store, then drives it slice by slice as the parent asks. A process
+ * for each, so that no subject runs on code that another has warmed or spoilt, or in a heap that another has filled.
+ */
+import { load } from "./load.mjs";
+import { serve } from "./remote.mjs";
+import { idOf } from "./session-data.mjs";
+
+/** A multiple of every concurrency: callers have sessions of their own, so that no write meets another. */
+const population = 1_024;
+/** Sessions that a `destroy` slice finds at least. */
+const leastToDestroy = 256;
+
+const [suitePath, name] = process.argv.slice(2);
+const { suite } = await import(suitePath);
+const ids = Array.from({ length: population }, (_, n) => idOf(n));
+const created = [];
+let next = population;
+let operations;
+
+serve({
+  /** @returns the operations that this subject has */
+  async open({ url, payloadBytes }) {
+    operations = await suite.subjects[name].open({ url, payloadBytes, namespace: `${payloadBytes}` });
+    for (let n = 0; n < population; n += 64) {
+      await Promise.all(ids.slice(n, n + 64).map((id, offset) => operations.create(id, n + offset)));
+    }
+    return Object.keys(operations).filter((operation) => operation !== "close");
+  },
+
+  async slice({ operation, concurrency, durationMs }) {
+    if (operation === "destroy") while (created.length < leastToDestroy) await create();
+    return load({ operation: steps[operation] ?? onOwnSession(operation, concurrency), concurrency, durationMs });
+  },
+
+  /** So many calls, one after the other. */
+  async repeat({ operation, calls }) {
+    if (operation === "destroy") while (created.length < calls) await create();
+    const step = steps[operation] ?? onOwnSession(operation, 1);
+    for (let n = 0; n < calls; n += 1) await step(0, n);
+  },
+
+  async close() {
+    await operations?.close();
+  },
+});
+
+const steps = {
+  create,
+  destroy: () => (created.length === 0 ? undefined : operations.destroy(created.pop())),
+};
+
+function onOwnSession(operation, concurrency) {
+  const run = operations[operation];
+  return (caller, step) => {
+    const n = (caller + step * concurrency) % population;
+    return run(ids[n], n);
+  };
+}
+
+async function create() {
+  const n = next++;
+  const id = idOf(n);
+  await operations.create(id, n);
+  created.push(id);
+}

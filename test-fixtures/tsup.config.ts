@@ -1,0 +1,10 @@
+import { defineConfig } from "tsup";
+import { application } from "../tsup.base.js";
+
+/** For programs that run on plain Node, as the benchmarks do. Tests use the sources. */
+export default defineConfig({
+  ...application,
+  entry: ["src/index.ts", "src/supervisor.mjs"],
+  // The supervisor is started by its file name.
+  outExtension: () => ({ js: ".mjs" }),
+});
