@@ -35,7 +35,7 @@ export class ContentFormat {
   async encode(content: SessionContent, context: CodecContext): Promise<EncodedContent> {
     assertContent(content);
     const { codec, maxPayloadBytes } = this.#options;
-    const payload = await encodeContent(codec, await this.#toStored(content), context);
+    const payload = await encodeContent(codec, await this.#toStored(ownContent(content, context)), context);
     const bytes = Buffer.byteLength(payload);
     if (bytes > maxPayloadBytes) {
       const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
@@ -100,6 +100,12 @@ export class ContentFormat {
     // A copy: defaults that the application holds elsewhere must not be frozen with it.
     return deepFreeze({ ...content, data: structuredClone(data) });
   }
+}
+
+/** Content as its user's: who has proven to be another user is forgotten. */
+function ownContent(content: SessionContent, { userId }: CodecContext): SessionContent {
+  const { authenticated, ...rest } = content;
+  return authenticated === undefined || authenticated.userId === userId ? content : rest;
 }
 
 /** What a read answers for a session that cannot be read: under the policy `missing`, that there is none. */

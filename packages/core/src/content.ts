@@ -1,3 +1,4 @@
+import { type Authentication, isAuthentication } from "./authentication.js";
 import { describe, SessionError } from "./errors.js";
 import type { SessionRecord } from "./store.js";
 
@@ -14,6 +15,8 @@ export interface SessionContent {
   readonly metadata: SessionMetadata;
   /** The session's own idle timeout, where it differs from the manager's. */
   readonly idleMs?: number | undefined;
+  /** Who has proven to be the session's user, and when. */
+  readonly authenticated?: Authentication | undefined;
   /** Which version of the application's schema the data is of, in a payload. Absent: 1. */
   readonly schemaVersion?: number | undefined;
 }
@@ -23,6 +26,11 @@ export interface SessionState extends Omit<SessionRecord, "payload"> {
   readonly content: SessionContent;
   /** This process's monotonic clock (`performance.now()`) when the store answered. */
   readonly readAt: number;
+}
+
+/** The store's clock at this moment: what it said when the session was read, and the time since, with its fractions. */
+export function storeNow({ now, readAt }: SessionState): number {
+  return now + performance.now() - readAt;
 }
 
 /** Content ready to be sent, and as every reader will get it. */
@@ -44,8 +52,11 @@ export function writtenState({ payload, ...rest }: SessionRecord, content: Sessi
 
 export function isContent(value: unknown): value is SessionContent {
   if (!isObject(value)) return false;
-  const { data, metadata, idleMs, schemaVersion }: { readonly [Key in keyof SessionContent]?: unknown } = value;
-  return isObject(data) && isObject(metadata) && isPositiveOrAbsent(idleMs) && isPositiveOrAbsent(schemaVersion);
+  const content: { readonly [Key in keyof SessionContent]?: unknown } = value;
+  const { data, metadata, idleMs, authenticated, schemaVersion } = content;
+  if (!isObject(data) || !isObject(metadata)) return false;
+  if (authenticated !== undefined && !(isObject(authenticated) && isAuthentication(authenticated))) return false;
+  return isPositiveOrAbsent(idleMs) && isPositiveOrAbsent(schemaVersion);
 }
 
 function isPositiveOrAbsent(value: unknown): boolean {

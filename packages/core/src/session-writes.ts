@@ -1,7 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallOptions } from "./abort.js";
+import { authentication } from "./authentication.js";
 import type { CodecContext } from "./codec.js";
-import { assertContent, type EncodedContent, type SessionContent, type SessionState, writtenState } from "./content.js";
+import {
+  assertContent,
+  type EncodedContent,
+  type SessionContent,
+  type SessionState,
+  storeNow,
+  writtenState,
+} from "./content.js";
 import { answerUnreadable, ContentFormat } from "./content-format.js";
 import { isSessionError, SessionError } from "./errors.js";
 import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
@@ -15,6 +23,13 @@ import { assertTouch } from "./validate.js";
 
 /** Each failed attempt means that another writer succeeded: a hundred in a row is a hot spot that needs another design. */
 const maxAttempts = 100;
+
+/** What a rename changes in the content that was read for it. */
+export interface RenameUpdate {
+  readonly base: SessionState;
+  readonly change: UpdateFunction<object>;
+  readonly authenticated: boolean;
+}
 
 /** How loaded sessions are written back: against the version that was loaded, over again as long as others are faster. */
 export class SessionWrites implements SessionWriter {
@@ -43,8 +58,7 @@ export class SessionWrites implements SessionWriter {
     const { id, userId, endsAt } = base;
     const ownIdleMs = idleMs ?? this.idleMs(base);
     assertTouch(id, { idleMs: ownIdleMs });
-    // The store's clock at this moment: what it said when the session was read, and the time since.
-    const now = Math.floor(base.now + performance.now() - base.readAt);
+    const now = Math.floor(storeNow(base));
     const expiresAt = Math.min(now + ownIdleMs, endsAt);
     const gain = expiresAt - base.expiresAt;
     const { touchAfterMs: wanted = ownIdleMs } = this.#options;
@@ -154,13 +168,13 @@ export class SessionWrites implements SessionWriter {
     id: string,
     newId: string,
     userId: string | null | undefined,
-    update: { readonly base: SessionState; readonly change: UpdateFunction<object> } | undefined,
+    update: RenameUpdate | undefined,
     options: CallOptions,
   ): Promise<SessionState | undefined> {
     const limit = this.limitFor(userId);
     let current = update?.base;
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const encoded = current && update && (await this.#changeContent(current, newId, userId, update.change));
+      const encoded = current && update && (await this.#changeContent(current, newId, userId, update));
       const change: SessionChange = {
         ...userChange(userId),
         ...(current && encoded && { payload: encoded.payload, idleMs: this.idleMs(current) }),
@@ -248,10 +262,12 @@ export class SessionWrites implements SessionWriter {
     current: SessionState,
     newId: string,
     userId: string | null | undefined,
-    change: UpdateFunction<object>,
+    { change, authenticated }: RenameUpdate,
   ): Promise<EncodedContent> {
+    const owner = ownerAfter(current, userId);
+    const mark = authenticated && { authenticated: authentication(owner, storeNow(current) - current.createdAt) };
     const data = await change(current.content.data);
-    return this.encode({ ...current.content, data }, { id: newId, userId: ownerAfter(current, userId) });
+    return this.encode({ ...current.content, ...mark, data }, { id: newId, userId: owner });
   }
 
   /** Whether a session that cannot be written is one that lives on under another id, or is on its way there. */

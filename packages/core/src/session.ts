@@ -1,5 +1,7 @@
 import type { CallOptions } from "./abort.js";
-import type { SessionMetadata, SessionState } from "./content.js";
+import { authenticatedAt } from "./authentication.js";
+import { type SessionMetadata, type SessionState, storeNow } from "./content.js";
+import { type Duration, durationMs } from "./duration.js";
 import type { DeepReadonly } from "./freeze.js";
 import type { ConflictPolicy } from "./options.js";
 
@@ -106,8 +108,7 @@ export class Session<Data extends object = SessionData> {
   }
   /** Milliseconds until the session ends if nothing happens, at this moment; independent of this process's clock. */
   get remainingMs(): number {
-    const { expiresAt, now, readAt } = this.#state;
-    return Math.floor(expiresAt - now - (performance.now() - readAt));
+    return Math.floor(this.#state.expiresAt - storeNow(this.#state));
   }
   get version(): number {
     return this.#state.version;
@@ -119,6 +120,25 @@ export class Session<Data extends object = SessionData> {
    */
   get isSuperseded(): boolean {
     return this.#writer.isSuperseded;
+  }
+  /**
+   * When the session's user has last proven who they are: the `create` or `regenerate` with `authenticated: true`.
+   * `undefined` when none was, or when the session has been given to another user since.
+   */
+  get authenticatedAt(): number | undefined {
+    return authenticatedAt(this.#state);
+  }
+
+  /**
+   * Whether the user has proven who they are no longer than `maxAge` ago, by the store's clock: ask for the password again
+   * where not, before what is worth it. OpenID Connect Core 1.0 §3.1.2.1 (`max_age`) draws the line likewise.
+   *
+   * @throws SessionError `INVALID_OPTION` for a `maxAge` that is no duration
+   */
+  isFresh(maxAge: Duration): boolean {
+    const maxAgeMs = durationMs(maxAge, "maxAge", 0);
+    const { authenticatedAt } = this;
+    return authenticatedAt !== undefined && storeNow(this.#state) - authenticatedAt <= maxAgeMs;
   }
 
   /**
@@ -166,8 +186,8 @@ export class Session<Data extends object = SessionData> {
 
   /** What an "active sessions" page may show: everything but the data. */
   toJSON(): SessionInfo {
-    const { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, metadata } = this;
-    return { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, metadata };
+    const { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, authenticatedAt, metadata } = this;
+    return { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, authenticatedAt, metadata };
   }
 
   /** Two calls of one handle may end in the other order: the one that began on older data takes nothing back. */
@@ -184,5 +204,6 @@ export interface SessionInfo {
   readonly lastActiveAt: number;
   readonly expiresAt: number;
   readonly endsAt: number;
+  readonly authenticatedAt: number | undefined;
   readonly metadata: SessionMetadata;
 }

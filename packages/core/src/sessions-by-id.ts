@@ -1,4 +1,5 @@
 import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
+import { authentication } from "./authentication.js";
 import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
 import { answerUnreadable, readsEveryPayload } from "./content-format.js";
 import type { Duration } from "./duration.js";
@@ -24,6 +25,8 @@ export interface CreateInput<Data extends object> extends CallOptions {
   readonly data: Data;
   /** Omit for an anonymous session. */
   readonly userId?: string | undefined;
+  /** Whether the user has just proven who they are, for `session.isFresh`. Needs a user. Default false. */
+  readonly authenticated?: boolean | undefined;
   /** Shown by "active sessions" pages. Default `{}`. */
   readonly metadata?: SessionMetadata | undefined;
   /** This session's own idle timeout ("remember me"). Default: the manager's. */
@@ -46,10 +49,15 @@ export interface RenameInput<Data extends object> extends CallOptions {
   readonly update?: UpdateFunction<Data> | undefined;
   /**
    * Whether the old token goes on reading the session, in its new state, for the manager's `regenerationGrace`. Default:
-   * true, but false with an `update`, which may be a change of privilege. Never for an anonymous session, and never when
+   * true, but false with an `update` or `authenticated`, which may be a change of privilege. Never for an anonymous session, and never when
    * the user changes: whoever planted the old token would read the session that its victim has logged into.
    */
   readonly grace?: boolean | undefined;
+  /**
+   * Whether the session's user, after this, has just proven who they are, for `session.isFresh`. Needs a user, and reads the
+   * session first: one round trip more. Default: what was proven before stays, unless the user changes.
+   */
+  readonly authenticated?: boolean | undefined;
 }
 
 export interface DestroyByUserInput extends CallOptions {
@@ -102,9 +110,12 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    */
   async create(id: string, input: CreateInput<Input>): Promise<Session<Data> | undefined> {
     assertId(id);
-    const { data, userId, metadata = {} } = input;
+    const { data, userId, authenticated = false, metadata = {} } = input;
     const { idleMs, absoluteMs } = resolveTimeouts(input, this.#options);
-    const own = idleMs === this.#options.idleMs ? {} : { idleMs };
+    const own = {
+      ...(idleMs !== this.#options.idleMs && { idleMs }),
+      ...(authenticated && { authenticated: authentication(userId, 0) }),
+    };
     const { payload, content } = await this.#writes.encode({ data, metadata, ...own }, { id, userId });
     const limit = this.#writes.limitFor(userId);
     const session = { id, userId, payload, idleMs, absoluteMs };
@@ -147,8 +158,9 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
-    const keep = readsEveryPayload(this.#options) ? undefined : same;
-    const { userId, update = keep, signal } = input;
+    const { userId, authenticated = false, signal } = input;
+    const keep = authenticated || !readsEveryPayload(this.#options) ? same : undefined;
+    const { update = keep } = input;
     const grace = this.#graceOf(input);
     const read = update ?? grace;
     const base = read && (await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal })));
@@ -158,7 +170,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
       await grace?.announce(id, newId, base.userId, { signal });
     }
     // The session hands `update` data of the type that the caller says its payloads hold.
-    const change = base && update && { base, change: update as UpdateFunction<object> };
+    const change = base && update && { base, change: update as UpdateFunction<object>, authenticated };
     const state = await this.#writes.rename(id, newId, userId, change, { signal });
     return state && this.#open(state);
   }
@@ -249,7 +261,8 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /** The grace of a rename, if it may have one. */
-  #graceOf({ userId, update, grace = update === undefined }: RenameInput<Data>): RegenerationGrace | undefined {
+  #graceOf({ userId, update, authenticated = false, ...input }: RenameInput<Data>): RegenerationGrace | undefined {
+    const { grace = update === undefined && !authenticated } = input;
     return grace && userId !== null ? this.#grace : undefined;
   }
 
