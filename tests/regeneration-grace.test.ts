@@ -77,7 +77,7 @@ test.each(backends)(
     const nodes = [1, 2, 3].map(() => new SessionManager({ ...options, regenerationGrace: "5m" }));
     const [first, second, third] = nodes as [SessionManager, SessionManager, SessionManager];
     try {
-      for (let round = 0; round < 20; round++) {
+      for (let round = 0; round < 10; round++) {
         const { token: old } = await first.create({ userId: `user ${round}`, data: { round } });
         const racing = [first, second].map((node) => node.regenerate(old));
         const reads = Array.from({ length: 12 }, async (_, n) => {
@@ -99,8 +99,7 @@ test.each(backends)(
       const hasty = new SessionManager<SessionData>({ ...options, regenerationGrace: "1s" });
       const { token } = await hasty.create({ userId: "42", data: {} });
       await hasty.regenerate(token);
-      const rest = (await hasty.get(token)) === undefined ? 0 : 1_000;
-      await delay(rest);
+      await delay(1_000 + 2 * store.capabilities.expiryPrecisionMs);
       expect(await hasty.get(token)).toBeUndefined();
       expect(await hasty.listByUser("42")).toHaveLength(1);
     } finally {

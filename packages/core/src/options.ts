@@ -66,7 +66,8 @@ export interface SessionManagerOptions<Data extends object = SessionData, Input 
   readonly onConflict?: ConflictPolicy | undefined;
   /**
    * How long the token that a session had before a regeneration goes on reading it, so that requests under way are not
-   * logged out. At most 5 minutes; some seconds will do. Default 0: the old token is dead at once.
+   * logged out. Measured as deadlines are: by the store's clock, to within twice its `expiryPrecisionMs`. At most 5 minutes;
+   * some seconds will do. Default 0: the old token is dead at once.
    *
    * It reads the session as it is, new privileges included, and can destroy it; it writes nothing and keeps nothing alive.
    * The "renewal timeout" of OWASP's Session Management Cheat Sheet. Costs a read more for each token that finds nothing,
