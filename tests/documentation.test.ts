@@ -37,19 +37,25 @@ describe("the examples in the documentation", () => {
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { recursive: true });
     await Promise.all(snippets.map((snippet, index) => writeFile(`${directory}/${index}.mts`, snippet.code)));
-    const base = {
-      extends: `${root}/tsconfig.base.json`,
-      compilerOptions: { noEmit: true, declaration: false, noUnusedLocals: false },
-    };
-    await writeFile(`${directory}/tsconfig.json`, JSON.stringify({ ...base, include: ["*.mts"] }));
-    const { status, output } = await run("tsc", ["-p", directory]);
-    const located = output.replace(/^(?:.*\/)?(\d+)\.mts/gm, (_line, index) => snippets[Number(index)]?.where ?? "");
-    expect(status, located).toBe(0);
+    const all = [...snippets.keys()];
+    // What one application says of its requests would contradict what another one does.
+    const apart = all.filter((index) => snippets[index]?.code.includes('declare module "fastify"'));
+    for (const program of [all.filter((index) => !apart.includes(index)), ...apart.map((index) => [index])]) {
+      const config = {
+        extends: `${root}/tsconfig.base.json`,
+        compilerOptions: { noEmit: true, declaration: false, noUnusedLocals: false },
+        files: program.map((index) => `${index}.mts`),
+      };
+      await writeFile(`${directory}/tsconfig.json`, JSON.stringify(config));
+      const { status, output } = await run("tsc", ["-p", directory]);
+      const located = output.replace(/^(?:.*\/)?(\d+)\.mts/gm, (_line, index) => snippets[Number(index)]?.where ?? "");
+      expect(status, located).toBe(0);
+    }
   });
 
   test.each(snippets.filter(({ runs }) => runs))("$where runs", async (snippet) => {
     const port = await getPort();
-    const code = snippet.code.replaceAll(/listen\(\d+/g, `listen(${port}`);
+    const code = snippet.code.replaceAll(/(?<=listen\((?:\{ port: )?)\d+/g, String(port));
     const { outputText } = ts.transpileModule(code, {
       compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
     });
@@ -63,7 +69,7 @@ describe("the examples in the documentation", () => {
       stdio: "pipe",
     });
     const program = { child, ended: ended(child) };
-    if (code.includes(`listen(${port}`)) await answers(program, port);
+    if (code !== snippet.code) await answers(program, port);
     else expect(await program.ended).toMatchObject({ status: 0 });
   });
 });

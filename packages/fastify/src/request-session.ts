@@ -103,7 +103,8 @@ export class RequestSession<Data extends object> {
    * @returns false when the session has ended or changed hands
    */
   update(change: UpdateFunction<Data>): Promise<boolean> {
-    const apply = change as UpdateFunction<object>;
+    // The store hands it data of the type that the caller says the sessions hold.
+    const apply = change as unknown as UpdateFunction<object>;
     return this.#write(async () => {
       if (this.#hasEnded) return false;
       let mark = this.#draft.mark();
