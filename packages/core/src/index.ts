@@ -83,6 +83,7 @@ export type {
 export { Sweeper, type SweeperOptions } from "./sweeper.js";
 export { defaultTimeoutMs, withTimeout } from "./timeout.js";
 export { isToken, tokenToId } from "./tokens.js";
+export type { ExportedSession, UnreadableSession, UserExport } from "./user-export.js";
 export {
   assertChange,
   assertId,

@@ -9,6 +9,7 @@ import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
 import { StoreCalls } from "./store-calls.js";
 import { Sweeper } from "./sweeper.js";
 import { generateToken, isToken, tokenToId } from "./tokens.js";
+import type { UserExport } from "./user-export.js";
 
 /** A session together with the secret that its client presents. The token is shown once and never stored. */
 export interface TokenSession<Data extends object> {
@@ -133,6 +134,16 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   /** The live sessions of a user, oldest first. One that cannot be read is left out and becomes an `error` event. */
   listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
     return this.byId.listByUser(userId, options);
+  }
+
+  /**
+   * Everything that is kept about the live sessions of a user, for access requests (GDPR article 15): ids, times, metadata and
+   * data, as JSON. Sessions that cannot be read are told of beside the others.
+   *
+   * @throws SessionError when one cannot be read for the moment, as without its key service: the answer would not be complete
+   */
+  exportUser(userId: string, options: CallOptions = {}): Promise<UserExport<Data>> {
+    return this.byId.exportUser(userId, options);
   }
 
   /**

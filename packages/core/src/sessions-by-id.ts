@@ -3,7 +3,7 @@ import { authentication } from "./authentication.js";
 import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
 import { answerUnreadable, readsEveryPayload } from "./content-format.js";
 import type { Duration } from "./duration.js";
-import { isSessionError, type SessionError } from "./errors.js";
+import type { SessionError } from "./errors.js";
 import type { EventHub } from "./events.js";
 import {
   type ResolvedManagerOptions,
@@ -18,6 +18,7 @@ import type { StatisticsCollector } from "./statistics.js";
 import type { SessionCounts, SessionRecord } from "./store.js";
 import type { StoreCalls } from "./store-calls.js";
 import { SupersededWriter } from "./superseded-writer.js";
+import { exportSessions, type UserExport } from "./user-export.js";
 import { assertId } from "./validate.js";
 
 export interface CreateInput<Data extends object> extends CallOptions {
@@ -187,15 +188,23 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   /** The live sessions of a user, oldest first. One that cannot be read is left out and becomes an `error` event. */
   async listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
     const operation = "listByUser";
-    const onCorrupt = (error: SessionError): void => this.#events.emit("error", { error, operation, userId });
-    const records = await this.#calls.run(
-      operation,
-      { userId },
-      (store) => store.listByUser(userId, { onCorrupt }),
-      options,
-    );
+    const records = await this.#recordsOf(userId, operation, options);
     const states = await Promise.all(records.map((record) => this.#decodeOrReport(record, operation)));
     return states.filter((state) => state !== undefined).map((state) => this.#open(state));
+  }
+
+  /**
+   * Everything that is kept about the live sessions of a user, those that cannot be read included as far as they can.
+   *
+   * @throws SessionError when one cannot be read for the moment, as without its key service: the answer would not be complete
+   */
+  async exportUser(userId: string, options: CallOptions = {}): Promise<UserExport<Data>> {
+    const operation = "exportUser";
+    const corrupt: SessionError[] = [];
+    const records = await this.#recordsOf(userId, operation, options, corrupt);
+    return exportSessions(userId, records, corrupt, async (record) =>
+      this.#open(await this.#writes.decode(record, operation)),
+    );
   }
 
   /**
@@ -301,12 +310,22 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     return record && this.#writes.decode(record, "get");
   }
 
+  async #recordsOf(
+    userId: string,
+    operation: string,
+    options: CallOptions,
+    corrupt: SessionError[] = [],
+  ): Promise<SessionRecord[]> {
+    const onCorrupt = (error: SessionError): void => {
+      corrupt.push(error);
+      this.#events.emit("error", { error, operation, userId });
+    };
+    return this.#calls.run(operation, { userId }, (store) => store.listByUser(userId, { onCorrupt }), options);
+  }
+
+  /** Leaves out a session that cannot be read, but none whose keys cannot be had for the moment: that one is there. */
   #decodeOrReport(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
-    return this.#writes.decode(record, operation).catch((error: unknown) => {
-      // Keys that cannot be had for the moment: the session is there.
-      if (isSessionError(error) && error.retryable) throw error;
-      return undefined;
-    });
+    return answerUnreadable("missing", this.#writes.decode(record, operation));
   }
 }
 

@@ -127,3 +127,12 @@ test.each([
   const reader = new SessionManager({ store, sweep: false, codec: { ...jsonCodec, decode } });
   await expect(reader.get(token)).rejects.toMatchObject({ code: "DECODE" });
 });
+
+test("a regeneration that proves who the user is leaves the old token nothing, also under a grace", async () => {
+  const { manager } = setUp({ regenerationGrace: "10s" });
+  const { token } = await manager.create({ userId: "42", data: {} });
+  const fresh = await manager.regenerate(token, { authenticated: true });
+  expect(await manager.get(token)).toBeUndefined();
+  const asked = await manager.regenerate(fresh?.token ?? "", { authenticated: true, grace: true });
+  expect((await manager.get(fresh?.token ?? ""))?.authenticatedAt).toBe(asked?.session.authenticatedAt);
+});
