@@ -54,7 +54,6 @@ for (const name of wanted) {
   }
 }
 clearInterval(waiting);
-if (failed.length > 0) {
-  console.error(`failed: ${failed.join(", ")}`);
-  process.exitCode = 1;
-}
+if (failed.length > 0) console.error(`failed: ${failed.join(", ")}`);
+// Whatever a suite that failed has left open.
+process.exit(failed.length > 0 ? 1 : 0);

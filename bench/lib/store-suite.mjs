@@ -45,7 +45,7 @@ export async function runStoreSuite(suite, options) {
 
 /** All cells of one payload size: a pass over them for each run, and one before that to warm up. */
 async function measurePart(suite, server, { payloadBytes, concurrencies, operations }, options, table) {
-  const subjects = await openSubjects(suite, server?.url, payloadBytes);
+  const subjects = await openSubjects(suite, { url: server?.url, payloadBytes, namespace: `of${payloadBytes}` });
   const sliceMs = sliceMsOf[options.length];
   try {
     for (let run = -1; run < options.runs; run += 1) {
@@ -100,34 +100,42 @@ async function countTraffic(suite, server, { log }, table) {
   const payloadBytes = 1_024;
   for (const name of Object.keys(suite.subjects)) {
     const proxy = await startCountingProxy(server.url);
-    const [subject] = await openSubjects(suite, proxy.url, payloadBytes, [name]);
     try {
-      for (const operation of operationsInOrder.filter((operation) => subject.operations.includes(operation))) {
-        // Scripts are loaded and statements prepared at first use, on each connection.
-        await subject.remote.call("repeat", { operation, calls: 20 });
-        proxy.reset();
-        await subject.remote.call("repeat", { operation, calls: countedCalls });
-        const { roundTrips, bytes } = proxy.counts;
-        table.addRun(
-          { subject: name, operation, payloadBytes, counted: true },
-          { roundTrips: roundTrips / countedCalls, bytes: bytes / countedCalls },
-        );
-      }
+      await countSubject(suite, name, proxy, payloadBytes, table);
     } finally {
-      await closeSubjects([subject]);
       proxy.stop();
     }
   }
 }
 
-async function openSubjects(suite, url, payloadBytes, names = Object.keys(suite.subjects)) {
+async function countSubject(suite, name, proxy, payloadBytes, table) {
+  const [subject] = await openSubjects(suite, { url: proxy.url, payloadBytes, namespace: "counted" }, [name]);
+  try {
+    for (const operation of operationsInOrder.filter((operation) => subject.operations.includes(operation))) {
+      // Scripts are loaded and statements prepared at first use, on each connection.
+      await subject.remote.call("repeat", { operation, calls: 20 });
+      proxy.reset();
+      await subject.remote.call("repeat", { operation, calls: countedCalls });
+      const { roundTrips, bytes } = proxy.counts;
+      table.addRun(
+        { subject: name, operation, payloadBytes, counted: true },
+        { roundTrips: roundTrips / countedCalls, bytes: bytes / countedCalls },
+      );
+    }
+  } finally {
+    await closeSubjects([subject]);
+  }
+}
+
+/** @param place - the server's `url`, the `payloadBytes`, and a `namespace` that nobody has used */
+async function openSubjects(suite, place, names = Object.keys(suite.subjects)) {
   const opened = [];
   try {
     for (const name of names) {
       const remote = await Remote.start(workerScript, [suite.path, name]);
       const subject = { name, remote, operations: [] };
       opened.push(subject);
-      subject.operations = await remote.call("open", { url, payloadBytes });
+      subject.operations = await remote.call("open", place);
     }
     return opened;
   } catch (error) {

@@ -20,8 +20,8 @@ let operations;
 
 serve({
   /** @returns the operations that this subject has */
-  async open({ url, payloadBytes }) {
-    operations = await suite.subjects[name].open({ url, payloadBytes, namespace: `${payloadBytes}` });
+  async open(place) {
+    operations = await suite.subjects[name].open(place);
     for (let n = 0; n < population; n += 64) {
       await Promise.all(ids.slice(n, n + 64).map((id, offset) => operations.create(id, n + offset)));
     }

@@ -33,9 +33,7 @@ export function openPool(url) {
 async function openDriver(place) {
   const pool = openPool(place.url);
   const table = `raw_${place.namespace}`;
-  await pool.query(
-    `DROP TABLE IF EXISTS ${table}; CREATE TABLE ${table} (id text PRIMARY KEY, payload text NOT NULL, expires timestamptz NOT NULL)`,
-  );
+  await pool.query(`CREATE TABLE ${table} (id text PRIMARY KEY, payload text NOT NULL, expires timestamptz NOT NULL)`);
   const lifetime = `now() + interval '${idleMs} milliseconds'`;
   const upsert = `INSERT INTO ${table} VALUES ($1, $2, ${lifetime})
 ON CONFLICT (id) DO UPDATE SET payload = EXCLUDED.payload, expires = EXCLUDED.expires`;
@@ -55,8 +53,11 @@ ON CONFLICT (id) DO UPDATE SET payload = EXCLUDED.payload, expires = EXCLUDED.ex
 
 async function openPeer(place) {
   const pool = openPool(place.url);
+  // Its indexes have the same names whatever the table's: a schema for each.
+  const schemaName = `peer_${place.namespace}`;
+  await pool.query(`CREATE SCHEMA ${schemaName}`);
   const PeerStore = connectPgSimple(session);
-  const store = new PeerStore({ pool, tableName: `peer_${place.namespace}`, createTableIfMissing: true });
+  const store = new PeerStore({ pool, schemaName, createTableIfMissing: true });
   // The table is made by the first call, and two first calls would both try.
   await new Promise((resolve, reject) => {
     store.get("nobody", (error) => (error ? reject(error) : resolve()));
