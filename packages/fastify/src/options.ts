@@ -38,8 +38,8 @@ interface ByHeader {
   readonly cookie?: undefined;
 }
 
-/** Any manager: what its sessions hold matters to those who use them. */
-type AnyManager = SessionManager<object, object>;
+/** A manager of any sessions, by those of its members that do not depend on what they hold. */
+type AnyManager = Pick<SessionManager, "destroy" | "destroyById" | "destroyByUser" | "stats" | "close">;
 
 interface WithManager {
   /** A manager that the application uses elsewhere too, and closes. */
@@ -120,10 +120,9 @@ function resolveManager(
     // `store` is missing from the type where a manager is given.
     return { manager: new SessionManager(own as unknown as SessionManagerOptions), ownsManager: true };
   }
-  if (typeof manager?.byId?.get !== "function") {
-    throw invalidOption(packageName, "manager", "a SessionManager", manager);
-  }
-  refuseUnknownOptions(`${packageName}, beside a manager`, own, []);
   // What the sessions hold is the application's affair: here it is JSON.
-  return { manager: manager as unknown as SessionManager, ownsManager: false };
+  const any = manager as SessionManager;
+  if (typeof any?.byId?.get !== "function") throw invalidOption(packageName, "manager", "a SessionManager", manager);
+  refuseUnknownOptions(`${packageName}, beside a manager`, own, []);
+  return { manager: any, ownsManager: false };
 }
