@@ -29,13 +29,16 @@ export function bind<Fn extends (...args: never[]) => unknown>(fn: Fn): Fn {
  * @returns the emitter
  */
 export function bindEmitter<Emitter extends Pick<EventEmitter, "emit">>(emitter: Emitter): Emitter {
-  return bindTo(new AsyncResource("SojournEmitter"), emitter);
+  const resource = new AsyncResource("SojournEmitter");
+  emitIn((emit) => resource.runInAsyncScope(emit), emitter);
+  return emitter;
 }
 
-export function bindTo<Emitter extends Pick<EventEmitter, "emit">>(resource: AsyncResource, emitter: Emitter): Emitter {
+/** Makes an emitter emit by way of `run`. */
+export function emitIn(run: (emit: () => boolean) => boolean, emitter: Pick<EventEmitter, "emit">): void {
   const current: Emit = emitter.emit;
   const emit = current[unbound] ?? current;
-  const value: Emit = (...args) => resource.runInAsyncScope(emit, emitter, ...args);
+  const value: Emit = (...args) => run(() => emit.apply(emitter, args));
   Object.defineProperty(value, unbound, { value: emit });
-  return Object.defineProperty(emitter, "emit", { value, writable: true, configurable: true });
+  Object.defineProperty(emitter, "emit", { value, writable: true, configurable: true });
 }

@@ -30,7 +30,7 @@ export interface Context<Own extends object = object, Unset = undefined> {
    * Runs `fn`, and whatever it starts, in a context of these values and those of the context around it.
    *
    * What is set inside shows neither outside nor in another run. What is set outside later shows inside, unless the
-   * inner context has a value of its own. A getter among `values` stays one, and is asked each time.
+   * inner context has a value of its own. `values` are read when they are asked for: a getter says what holds then.
    *
    * @returns what `fn` returns
    */
@@ -45,6 +45,8 @@ export interface Context<Own extends object = object, Unset = undefined> {
    * @returns false outside any context, where nothing is set
    */
   readonly set: <Key extends keyof ContextValues<Own>>(key: Key, value: ContextValues<Own>[Key] | undefined) => boolean;
+  /** Captures the context of this moment: the function returned runs others in it, wherever it is called. */
+  readonly snapshot: () => <Result>(fn: () => Result) => Result;
 }
 
 export interface ContextOptions<Unset extends string | undefined = string | undefined> {
@@ -52,8 +54,13 @@ export interface ContextOptions<Unset extends string | undefined = string | unde
   readonly unset?: Unset;
 }
 
-/** The values of one run; those of the run around it are its prototype. */
-type Frame = Record<PropertyKey, unknown>;
+/** One run. */
+interface Frame {
+  readonly values: Readonly<Record<PropertyKey, unknown>>;
+  readonly outer: Frame | undefined;
+  /** What was set since, over `values`. */
+  written: Map<PropertyKey, unknown> | undefined;
+}
 
 /**
  * Makes a context, usually one for an application, exported by a module of its own.
@@ -68,45 +75,50 @@ export function createContext<Own extends object = object>(
   options: ContextOptions = {},
 ): Context<Own, string | undefined> {
   const { unset } = resolveOptions(options);
-  const frames = new AsyncLocalStorage<Frame>();
+  const frames = new AsyncLocalStorage<Frame | undefined>();
   return {
     runWithContext(values, fn) {
-      return frames.run(makeFrame(values, frames.getStore()), fn);
+      return frames.run({ values, outer: frames.getStore(), written: undefined }, fn);
     },
     getContext() {
       const frame = frames.getStore();
-      return frame && allOf<Own>(frame);
+      // Only what `SomeValues<Own>` allows is ever put in.
+      return frame && (Object.fromEntries(allOf(frame)) as SomeValues<Own>);
     },
     get<Key extends keyof ContextValues<Own>>(key: Key) {
       // Only what `SomeValues<Own>` allows is ever put in.
-      const value = frames.getStore()?.[key] as ContextValues<Own>[Key] | undefined;
+      const value = find(frames.getStore(), key) as ContextValues<Own>[Key] | undefined;
       return value === undefined ? unset : value;
     },
     set(key, value) {
       const frame = frames.getStore();
       if (frame === undefined) return false;
-      Object.defineProperty(frame, key, { value, enumerable: true, configurable: true });
+      frame.written ??= new Map();
+      frame.written.set(key, value);
       return true;
+    },
+    snapshot() {
+      const frame = frames.getStore();
+      return (fn) => frames.run(frame, fn);
     },
   };
 }
 
-function makeFrame(values: object, outer: Frame | undefined): Frame {
-  const frame: Frame = Object.create(outer ?? null);
-  for (const key of Object.keys(values)) {
-    // With its getter, if it has one. A frozen object's values may still be set anew.
-    const property = Object.getOwnPropertyDescriptor(values, key);
-    Object.defineProperty(frame, key, { ...property, configurable: true });
+/** The innermost value, also one that is `undefined`. */
+function find(innermost: Frame | undefined, key: PropertyKey): unknown {
+  for (let frame = innermost; frame !== undefined; frame = frame.outer) {
+    const { values, written } = frame;
+    if (written?.has(key)) return written.get(key);
+    if (Object.hasOwn(values, key)) return values[key];
   }
-  return frame;
+  return undefined;
 }
 
-function allOf<Own extends object>(frame: Frame): SomeValues<Own> {
-  const entries: [string, unknown][] = [];
-  // Also what is inherited.
-  for (const key in frame) entries.push([key, frame[key]]);
-  // Only what `SomeValues<Own>` allows is ever put in.
-  return Object.fromEntries(entries) as SomeValues<Own>;
+function allOf({ values, outer, written = new Map() }: Frame): Map<PropertyKey, unknown> {
+  const all = outer === undefined ? new Map<PropertyKey, unknown>() : allOf(outer);
+  for (const key of Object.keys(values)) if (!written.has(key)) all.set(key, values[key]);
+  for (const [key, value] of written) all.set(key, value);
+  return all;
 }
 
 function resolveOptions(options: ContextOptions): ContextOptions {

@@ -25,7 +25,7 @@ export type ExpressContextOptions<Own extends object = object> = RequestContextO
  * @throws SessionError `INVALID_OPTION`
  */
 export function expressContext<Own extends object = object>(
-  context: Pick<Context<Own, string | undefined>, "runWithContext">,
+  context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
   options: ExpressContextOptions<Own> = {},
 ): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
   const run = requestRunner(context, options, expressSessionId);

@@ -16,7 +16,7 @@ export type FastifyContextOptions<Own extends object = object> = RequestContextO
  * @throws SessionError `INVALID_OPTION`
  */
 export function fastifyContext<Own extends object = object>(
-  context: Pick<Context<Own, string | undefined>, "runWithContext">,
+  context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
   options: FastifyContextOptions<Own> = {},
 ): FastifyPluginCallback {
   const run = requestRunner(context, options, fastifySessionId);

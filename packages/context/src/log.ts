@@ -17,7 +17,14 @@ export function pinoMixin<Own extends object>(
   context: Source<Own>,
   keys: Keys<Own> = defaultKeys(),
 ): () => Record<string, unknown> {
-  return () => Object.fromEntries(fieldsOf(context, keys));
+  return () => {
+    const fields: Record<string, unknown> = {};
+    for (const key of keys) {
+      const value = readValue(context, key);
+      if (value !== undefined) fields[key] = value;
+    }
+    return fields;
+  };
 }
 
 /**
@@ -32,8 +39,9 @@ export function lineFormatter<Own extends object>(
   context: Source<Own>,
   keys: Keys<Own> = defaultKeys(),
 ): (...args: unknown[]) => string {
+  const mixin = pinoMixin(context, keys);
   return (...args) => {
-    const fields = fieldsOf(context, keys).map(([key, value]) => `${key}=${quote(value)}`);
+    const fields = Object.entries(mixin()).map(([key, value]) => `${key}=${quote(value)}`);
     const prefix = fields.length === 0 ? "" : `[${fields.join(" ")}] `;
     const text = formatWithOptions({ colors: false }, ...args);
     return text
@@ -66,15 +74,6 @@ export function contextConsole<Own extends object>(
 function defaultKeys<Own extends object>(): Keys<Own> {
   // Always among the keys; the compiler cannot tell for an `Own` that it does not know.
   return ["requestId", "sessionId", "userId"] as unknown as Keys<Own>;
-}
-
-function fieldsOf<Own extends object>(context: Source<Own>, keys: Keys<Own>): [string, unknown][] {
-  const fields: [string, unknown][] = [];
-  for (const key of keys) {
-    const value = readValue(context, key);
-    if (value !== undefined) fields.push([key, value]);
-  }
-  return fields;
 }
 
 /** A getter of the application that throws costs its field, not the line: what is being logged may be that very error. */

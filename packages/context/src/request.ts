@@ -1,7 +1,6 @@
-import { AsyncResource } from "node:async_hooks";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { invalidOption, refuseUnknownOptions } from "@sojourn/core";
-import { bindTo } from "./bind.js";
+import { emitIn } from "./bind.js";
 import type { Context, SomeValues } from "./context.js";
 import { requestIds } from "./request-id.js";
 
@@ -31,7 +30,7 @@ interface Exchange {
 
 /** Makes the function that runs the rest of a request in its context. */
 export function requestRunner<Request extends { readonly headers: IncomingHttpHeaders }, Own extends object>(
-  context: Pick<Context<Own, string | undefined>, "runWithContext">,
+  context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
   options: RequestContextOptions<Request, Own>,
   defaultSessionId: (request: Request) => string | undefined,
 ): (request: Request, exchange: Exchange, next: () => void) => void {
@@ -49,9 +48,9 @@ export function requestRunner<Request extends { readonly headers: IncomingHttpHe
     };
     const start = (): void => {
       // The parser of a connection emits in a context of its own, and so would whoever listens for a body or the end.
-      const resource = new AsyncResource("SojournRequest");
-      bindTo(resource, exchange.request);
-      bindTo(resource, exchange.response);
+      const run = context.snapshot();
+      emitIn(run, exchange.request);
+      emitIn(run, exchange.response);
       next();
     };
     // These are the keys that `ContextValues` has unless `Own` has others in their place, which `values` gives then.

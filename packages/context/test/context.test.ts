@@ -1,4 +1,3 @@
-import { AsyncResource } from "node:async_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { SessionManager } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
@@ -10,7 +9,7 @@ interface Own {
   depth: number;
 }
 
-const { get, getContext, runWithContext, set } = createContext<Own>();
+const { get, getContext, runWithContext, set, snapshot } = createContext<Own>();
 
 describe("outside any context", () => {
   test("there are no values, and none can be set", () => {
@@ -73,20 +72,15 @@ describe("within a run", () => {
 
   test("a nested run sees what its parent sets later, unless it has a value of its own", () => {
     runWithContext({ tenant: "a" }, () => {
-      const nested = { inherits: () => get("tenant"), hides: () => get("tenant") };
-      runWithContext({}, () => {
-        nested.inherits = AsyncResource.bind(nested.inherits);
-      });
-      runWithContext({ tenant: undefined }, () => {
-        nested.hides = AsyncResource.bind(nested.hides);
-      });
+      const inherits = runWithContext({}, snapshot);
+      const hides = runWithContext({ tenant: undefined }, snapshot);
       set("tenant", "b");
-      expect([nested.inherits(), nested.hides()]).toEqual(["b", undefined]);
+      expect([inherits(() => get("tenant")), hides(() => get("tenant"))]).toEqual(["b", undefined]);
     });
   });
 
   test("the objects that go in and come out stay the caller's own", () => {
-    const values: { tenant: string } = Object.freeze({ tenant: "a" });
+    const values = Object.freeze({ tenant: "a" });
     runWithContext(values, () => {
       expect(set("tenant", "b")).toBe(true);
       const copy = getContext() as { tenant: string };
@@ -127,6 +121,18 @@ describe("within a run", () => {
       expect(Object.getPrototypeOf(context.getContext())).toBe(Object.prototype);
     });
     expect({}).not.toHaveProperty("admin");
+  });
+
+  test("a snapshot runs others in the context of its moment, of which outside any is one", () => {
+    const outside = snapshot();
+    const inside = runWithContext({ tenant: "a" }, snapshot);
+    expect(inside(() => get("tenant"))).toBe("a");
+    runWithContext({ tenant: "b" }, () => {
+      expect(inside(() => [get("tenant"), set("tenant", "c")])).toEqual(["a", true]);
+      expect(inside(() => get("tenant"))).toBe("c");
+      expect(outside(() => [getContext(), set("tenant", "d")])).toEqual([undefined, false]);
+      expect(get("tenant")).toBe("b");
+    });
   });
 
   test("two contexts know nothing of each other", () => {
