@@ -9,7 +9,7 @@ import { describeMachine, versionsOf } from "./lib/machine.mjs";
 import { writeResult } from "./lib/results.mjs";
 import { runStoreSuite } from "./lib/store-suite.mjs";
 
-const storeSuites = ["redis", "postgres"];
+const storeSuites = ["redis", "postgres", "mysql", "memcached", "memory"];
 const names = [...storeSuites];
 
 const { values: flags, positionals } = parseArgs({

@@ -41,7 +41,7 @@ serve({
   },
 
   async close() {
-    await operations?.close();
+    await operations?.close?.();
   },
 });
 
