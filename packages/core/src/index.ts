@@ -2,6 +2,7 @@ export type { CallOptions } from "./abort.js";
 export { type Clock, systemClock } from "./clock.js";
 export { type CodecContext, jsonCodec, type SessionCodec } from "./codec.js";
 export type { SessionMetadata } from "./content.js";
+export type { DetectionOptions } from "./detection.js";
 export { type Duration, durationMs } from "./duration.js";
 export { type EncryptedCodecOptions, type EncryptionWarning, encryptedCodec } from "./encrypted-codec.js";
 export {
@@ -52,6 +53,7 @@ export {
   type SessionToSend,
 } from "./session-cookie.js";
 export {
+  type Client,
   type CreateInput,
   type DestroyByUserInput,
   type GetOptions,

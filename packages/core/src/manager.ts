@@ -1,10 +1,11 @@
 import type { CallOptions } from "./abort.js";
+import { Detection } from "./detection.js";
 import { asSessionError, SessionError } from "./errors.js";
 import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
 import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
 import { isAliasId } from "./regeneration-grace.js";
 import type { Session, SessionData, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
-import { type CreateInput, type GetOptions, type RenameInput, SessionsById } from "./sessions-by-id.js";
+import { type Client, type CreateInput, type GetOptions, type RenameInput, SessionsById } from "./sessions-by-id.js";
 import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
 import { StoreCalls } from "./store-calls.js";
 import { Sweeper } from "./sweeper.js";
@@ -40,16 +41,18 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   readonly #events: EventHub;
   readonly #statistics = new StatisticsCollector();
   readonly #calls: StoreCalls;
+  readonly #detection: Detection;
   readonly #sweeper: Sweeper | undefined;
   readonly #unsubscribe: (() => void) | undefined;
 
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: SessionManagerOptions<Data, Input>) {
     this.#options = resolveManagerOptions(options);
-    const { store, timeoutMs, sweep, clock } = this.#options;
+    const { store, timeoutMs, sweep, detection, clock } = this.#options;
     this.#events = new EventHub(clock);
     this.#calls = new StoreCalls(store, timeoutMs, this.#events, this.#statistics);
-    this.byId = new SessionsById<Data, Input>(this.#options, this.#calls, this.#events, this.#statistics);
+    this.#detection = new Detection(detection, clock, this.#events);
+    this.byId = new SessionsById(this.#options, this.#calls, this.#events, this.#detection, this.#statistics);
     this.#unsubscribe = store.onEvicted?.((session) =>
       this.#emitUnlessAlias("destroyed", { ...session, reason: "capacity" }),
     );
@@ -81,7 +84,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
 
   /** Reads a session, which counts as activity unless `touch` is false. @throws SessionError `DECODE`, or as `onUnreadable` says */
   async get(token: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
-    if (isToken(token)) return this.byId.get(tokenToId(token), options);
+    if (this.#isToken(token, options.client)) return this.byId.get(tokenToId(token), options);
     this.#statistics.misses++;
     return undefined;
   }
@@ -115,7 +118,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then keeps its token
    */
   async regenerate(token: string, input: RenameInput<Data> = {}): Promise<TokenSession<Data> | undefined> {
-    if (!isToken(token)) return undefined;
+    if (!this.#isToken(token)) return undefined;
     const fresh = generateToken();
     const session = await this.byId.rename(tokenToId(token), tokenToId(fresh), input);
     return session && { token: fresh, session };
@@ -123,7 +126,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
 
   /** Ends a session ("log out"). @returns false when there was no live one */
   async destroy(token: string, options: CallOptions = {}): Promise<boolean> {
-    return isToken(token) && this.byId.destroy(tokenToId(token), options);
+    return this.#isToken(token) && this.byId.destroy(tokenToId(token), options);
   }
 
   /** Ends a session by its id, as an "active sessions" page does. Check first that it is the user's own. */
@@ -181,6 +184,13 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     this.#unsubscribe?.();
     await this.#sweeper?.stop();
     await this.#options.store.close();
+  }
+
+  #isToken(token: string, client?: Client): boolean {
+    if (isToken(token)) return true;
+    // A visitor without a cookie is nothing to report.
+    if (token) this.#detection.report("malformedToken", client?.ip, { source: client?.ip });
+    return false;
   }
 
   #emitUnlessAlias<Name extends "destroyed" | "expired">(name: Name, event: Omit<SessionEvents[Name], "at">): void {

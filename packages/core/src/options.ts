@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type Clock, systemClock } from "./clock.js";
 import { jsonCodec, type SessionCodec } from "./codec.js";
+import { type DetectionOptions, type ResolvedDetection, resolveDetection } from "./detection.js";
 import { type Duration, durationMs } from "./duration.js";
 import { invalidOption, refuseUnknownOptions } from "./errors.js";
 import type { DeepReadonly } from "./freeze.js";
@@ -106,6 +107,8 @@ export interface SessionManagerOptions<Data extends object = SessionData, Input 
   readonly timeoutMs?: number | undefined;
   /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
   readonly sweep?: SweepSchedule | false | undefined;
+  /** When `security` events are emitted. Default `{}`. */
+  readonly detection?: DetectionOptions | undefined;
   /** Dates events. The deadlines of sessions go by the store's own clock. Default: the system's. */
   readonly clock?: Clock | undefined;
 }
@@ -127,6 +130,7 @@ export interface ResolvedManagerOptions {
   readonly onUnreadable: UnreadablePolicy;
   readonly timeoutMs: number;
   readonly sweep: SweepSchedule | false;
+  readonly detection: ResolvedDetection;
   readonly clock: Clock;
 }
 
@@ -150,6 +154,7 @@ const known = [
   "onUnreadable",
   "timeoutMs",
   "sweep",
+  "detection",
   "clock",
 ];
 
@@ -195,6 +200,7 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
     onUnreadable,
     timeoutMs,
     sweep: resolveSweep(sweep),
+    detection: resolveDetection(options.detection),
     clock,
   };
 }

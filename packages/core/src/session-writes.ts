@@ -11,6 +11,7 @@ import {
   writtenState,
 } from "./content.js";
 import { answerUnreadable, ContentFormat } from "./content-format.js";
+import type { Detection } from "./detection.js";
 import { isSessionError, SessionError } from "./errors.js";
 import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
 import { applyKeys, diffKeys, isUnchanged } from "./merge.js";
@@ -38,18 +39,21 @@ export class SessionWrites implements SessionWriter {
   readonly #calls: StoreCalls;
   readonly #events: EventHub;
   readonly #format: ContentFormat;
+  readonly #detection: Detection;
   readonly #grace: RegenerationGrace | undefined;
 
   constructor(
     options: ResolvedManagerOptions,
     calls: StoreCalls,
     events: EventHub,
+    detection: Detection,
     grace: RegenerationGrace | undefined,
   ) {
     this.#options = options;
     this.#calls = calls;
     this.#events = events;
     this.#format = new ContentFormat(options);
+    this.#detection = detection;
     this.#grace = grace;
   }
 
@@ -131,7 +135,7 @@ export class SessionWrites implements SessionWriter {
           return { status, state: base };
         }
         case "limitReached":
-          throw limitReached(limit);
+          throw this.limitReached(limit, userId);
         case "conflict": {
           const stored = await this.decodeOrMissing(result.current, "update");
           if (stored === undefined) {
@@ -193,7 +197,7 @@ export class SessionWrites implements SessionWriter {
         case "missing":
           return undefined;
         case "limitReached":
-          throw limitReached(limit);
+          throw this.limitReached(limit, userId);
         case "duplicate":
           throw new SessionError("CONFLICT", "@sojourn/core: a live session has the new id");
         case "conflict":
@@ -235,6 +239,8 @@ export class SessionWrites implements SessionWriter {
     } catch (error) {
       const { id, userId } = record;
       if (isSessionError(error)) this.#events.emit("error", { error, operation, id, userId });
+      // Many at once have one cause, such as a key that is gone.
+      if (isSessionError(error, "DECODE")) this.#detection.report("unreadable", undefined, { id, userId });
       throw error;
     }
   }
@@ -252,6 +258,13 @@ export class SessionWrites implements SessionWriter {
   /** Only gaining a user is limited. */
   limitFor(userId: string | null | undefined): SessionLimit | undefined {
     return typeof userId === "string" ? this.#options.sessionLimit : undefined;
+  }
+
+  /** The limit that refused, as the error that callers see, and as an event. */
+  limitReached(limit: SessionLimit | undefined, userId: string | null | undefined): SessionError {
+    const user = { userId: userId ?? undefined };
+    this.#detection.report("limitReached", user.userId, user);
+    return new SessionError("LIMIT_REACHED", `@sojourn/core: the user already has ${limit?.max} sessions, the limit`);
   }
 
   emitDestroyed(ids: readonly string[], userId: string | undefined, reason: DestroyReason): void {
@@ -285,11 +298,6 @@ export class SessionWrites implements SessionWriter {
   #conflict({ id, userId }: EndedSession, reason: ConflictReason): void {
     this.#events.emit("conflict", { id, userId, reason });
   }
-}
-
-/** The limit that refused, as the error that callers see. */
-export function limitReached(limit: SessionLimit | undefined): SessionError {
-  return new SessionError("LIMIT_REACHED", `@sojourn/core: the user already has ${limit?.max} sessions, the limit`);
 }
 
 function userChange(userId: string | null | undefined): SessionChange {

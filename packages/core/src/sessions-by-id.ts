@@ -2,6 +2,7 @@ import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
 import { authentication } from "./authentication.js";
 import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
 import { answerUnreadable, readsEveryPayload } from "./content-format.js";
+import type { Detection } from "./detection.js";
 import type { Duration } from "./duration.js";
 import type { SessionError } from "./errors.js";
 import type { EventHub } from "./events.js";
@@ -13,7 +14,7 @@ import {
 } from "./options.js";
 import { isAliasId, RegenerationGrace } from "./regeneration-grace.js";
 import { Session, type SessionData, type SessionWriter, type UpdateFunction } from "./session.js";
-import { limitReached, SessionWrites } from "./session-writes.js";
+import { SessionWrites } from "./session-writes.js";
 import type { StatisticsCollector } from "./statistics.js";
 import type { SessionCounts, SessionRecord } from "./store.js";
 import type { StoreCalls } from "./store-calls.js";
@@ -36,7 +37,15 @@ export interface CreateInput<Data extends object> extends CallOptions {
   readonly absoluteTimeout?: Duration | undefined;
 }
 
+/** Who sent a request, as the application knows it. Behind a proxy, the address is what the proxy says. */
+export interface Client {
+  readonly ip?: string | undefined;
+  readonly userAgent?: string | undefined;
+}
+
 export interface GetOptions extends CallOptions {
+  /** Who presents the session: `security` events name its address as their `source`. */
+  readonly client?: Client | undefined;
   /** False reads without counting as activity. Default true. */
   readonly touch?: boolean | undefined;
   /** What is answered for a session that cannot be read. Default: the manager's `onUnreadable`. */
@@ -83,6 +92,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   readonly #calls: StoreCalls;
   readonly #events: EventHub;
   readonly #statistics: StatisticsCollector;
+  readonly #detection: Detection;
   readonly #grace: RegenerationGrace | undefined;
   readonly #writes: SessionWrites;
   readonly #superseded: SupersededWriter;
@@ -90,16 +100,23 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   readonly #pendingReads = new Map<string, Promise<Found | undefined>>();
 
   /** @internal */
-  constructor(options: ResolvedManagerOptions, calls: StoreCalls, events: EventHub, statistics: StatisticsCollector) {
+  constructor(
+    options: ResolvedManagerOptions,
+    calls: StoreCalls,
+    events: EventHub,
+    detection: Detection,
+    statistics: StatisticsCollector,
+  ) {
     this.idleMs = options.idleMs;
     this.absoluteMs = options.absoluteMs;
     this.#options = options;
     this.#calls = calls;
     this.#events = events;
+    this.#detection = detection;
     this.#statistics = statistics;
     const { codec, regenerationGraceMs } = options;
     this.#grace = regenerationGraceMs > 0 ? new RegenerationGrace(regenerationGraceMs, codec, calls) : undefined;
-    this.#writes = new SessionWrites(options, calls, events, this.#grace);
+    this.#writes = new SessionWrites(options, calls, events, detection, this.#grace);
     this.#superseded = new SupersededWriter(this.#writes, events);
   }
 
@@ -122,7 +139,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     const session = { id, userId, payload, idleMs, absoluteMs };
     const result = await this.#calls.runInOrder("create", id, (store) => store.create(session, { limit }), input);
     if (result.status === "duplicate") return undefined;
-    if (result.status === "limitReached") throw limitReached(limit);
+    if (result.status === "limitReached") throw this.#writes.limitReached(limit, userId);
     this.#events.emit("created", { id, userId });
     this.#writes.emitDestroyed(result.evicted, userId, "limit");
     return this.#open(writtenState(result.record, content));
@@ -136,12 +153,12 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * @throws SessionError `CORRUPT`; `DECODE` unless `onUnreadable` says otherwise
    */
   async get(id: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
-    const { touch = true, onUnreadable = this.#options.onUnreadable, signal } = options;
+    const { touch = true, onUnreadable = this.#options.onUnreadable, client, signal } = options;
     assertId(id);
     requireUnreadablePolicy(onUnreadable);
     throwIfAborted(signal, "get");
     const found = await answerUnreadable(onUnreadable, withAbort(this.#sharedRead(id, touch), signal, "get"));
-    if (found === undefined) this.#statistics.misses++;
+    if (found === undefined) this.#reportMiss(client);
     else this.#statistics.hits++;
     return found && this.#open(found.state, found.writer);
   }
@@ -273,6 +290,11 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   #graceOf({ userId, update, authenticated = false, ...input }: RenameInput<Data>): RegenerationGrace | undefined {
     const { grace = update === undefined && !authenticated } = input;
     return grace && userId !== null ? this.#grace : undefined;
+  }
+
+  #reportMiss(client: Client | undefined): void {
+    this.#statistics.misses++;
+    this.#detection.report("unknownTokens", client?.ip, { source: client?.ip });
   }
 
   /**
