@@ -1,7 +1,10 @@
+export { Barrier } from "./barrier.js";
+export { Browser } from "./browser.js";
 export { findBinary, postgresDirectories, unprivilegedUser } from "./machine.js";
 export { askMemcached, type MemcachedServerOptions, resolveMemcached, startMemcached } from "./memcached.js";
 export { findMongoDB, resolveMongo, startFerretDB, startMongoJavaServer } from "./mongodb.js";
 export { type MySQLServerOptions, resolveMySQL, startMySQL } from "./mysql.js";
+export { type Method, overriding, recording } from "./overriding.js";
 export { type PostgresServerOptions, resolvePostgres, startPostgres } from "./postgres.js";
 export { type RedisServerOptions, resolveRedis, startRedis } from "./redis.js";
 export { startRedisCluster, type TestCluster } from "./redis-cluster.js";
@@ -14,3 +17,11 @@ export {
   resolveServer,
 } from "./resolve.js";
 export { type ServerOptions, type ServerPlace, startServer, type TestServer } from "./server.js";
+export {
+  countLosses,
+  type RaceAction,
+  type RaceRequest,
+  type RaceTrack,
+  type SessionRace,
+  sessionRaces,
+} from "./session-races.js";

@@ -1,4 +1,17 @@
 export type { CallOptions } from "./abort.js";
+export { answer, type Callback } from "./bridge/callback.js";
+export {
+  CookieSessions,
+  type FrameworkObjects,
+  type LoadedSession,
+  type StoredData,
+} from "./bridge/cookie-sessions.js";
+export type { CookieData, StoredCookie } from "./bridge/session-cookie.js";
+export {
+  type ResolvedStoreBridgeOptions,
+  resolveStoreBridgeOptions,
+  type StoreBridgeOptions,
+} from "./bridge/store-bridge-options.js";
 export { type Clock, systemClock } from "./clock.js";
 export { type CodecContext, jsonCodec, type SessionCodec } from "./codec.js";
 export type { SessionMetadata } from "./content.js";

@@ -1,3 +1,3 @@
-export type { Callback } from "./callback.js";
-export type { ExpressSessionStoreOptions, Request } from "./options.js";
-export { type DestroyByUserInput, ExpressSessionStore } from "./store.js";
+export type { Callback } from "@sojourn/core";
+export type { Request } from "./express-objects.js";
+export { type DestroyByUserInput, ExpressSessionStore, type ExpressSessionStoreOptions } from "./store.js";

@@ -1,16 +1,25 @@
 import {
+  answer,
+  type Callback,
   type CallOptions,
-  isId,
+  CookieSessions,
   type SessionData as ManagedData,
+  resolveStoreBridgeOptions,
   type Session,
-  SessionError,
-  SessionManager,
-  tokenToId,
+  type SessionManager,
+  type StoreBridgeOptions,
 } from "@sojourn/core";
 import { type SessionData, Store } from "express-session";
-import { answer, type Callback } from "./callback.js";
-import { type ExpressSessionStoreOptions, type Request, resolveOptions } from "./options.js";
-import { SavedSessions } from "./saved-sessions.js";
+import { ExpressObjects, type Request } from "./express-objects.js";
+
+const packageName = "@sojourn/express-session";
+
+/** A `manager`, or a `store` with the options of a manager to be made for it. */
+export type ExpressSessionStoreOptions<Data extends object = ManagedData> = StoreBridgeOptions<
+  Request,
+  SessionData,
+  Data
+>;
 
 export interface DestroyByUserInput extends CallOptions {
   /** The session id (`req.sessionID`) of one session to keep, usually the caller's own. Omit to end all. */
@@ -33,16 +42,15 @@ export interface DestroyByUserInput extends CallOptions {
 export class ExpressSessionStore<Data extends object = ManagedData> extends Store {
   /** The sessions behind this store: for events, statistics, `destroyById`, and `close` at the end. */
   readonly manager: SessionManager<Data>;
-  readonly #sessions: SavedSessions;
+  readonly #sessions: CookieSessions<Request, SessionData>;
   #generate: ((req: Request) => void) | undefined;
 
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: ExpressSessionStoreOptions<Data>) {
     super();
-    const { manager, ...rest } = resolveOptions(options);
-    this.manager = "byId" in manager ? manager : new SessionManager<Data, object>(manager);
-    // What the sessions hold is express-session's and the application's affair: here it is JSON.
-    this.#sessions = new SavedSessions(this.manager as unknown as SessionManager, rest);
+    const resolved = resolveStoreBridgeOptions(packageName, options);
+    this.manager = resolved.manager;
+    this.#sessions = new CookieSessions(packageName, resolved, new ExpressObjects());
   }
 
   /**
@@ -64,16 +72,16 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
    * that is none; what is stored is then as it was
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    return answer(this.#set(sid, session), callback);
+    return answer(this.#sessions.save(sid, session), callback);
   }
 
   /** Moves the deadline to the expiry of the cookie, and stores the cookie if it has changed otherwise. Never creates. */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    return answer(this.#touch(sid, session), callback);
+    return answer(this.#sessions.touch(sid, session), callback);
   }
 
   override destroy(sid: string, callback?: Callback): Promise<void> {
-    return answer(this.#destroy(sid), callback);
+    return answer(this.#sessions.destroy(sid), callback);
   }
 
   /** The data of all live sessions. Their session ids are known to their clients only. @throws SessionError `NOT_SUPPORTED` */
@@ -108,7 +116,8 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
    * @throws SessionError `INVALID_ARGUMENT` when `except` is no session id: ending all by a slip would not be undone
    */
   async destroyByUser(userId: string, { except, signal }: DestroyByUserInput = {}): Promise<string[]> {
-    return this.manager.byId.destroyByUser(userId, { except: except === undefined ? except : idOf(except), signal });
+    const id = except === undefined ? undefined : this.#sessions.sidToId(except);
+    return this.manager.byId.destroyByUser(userId, { except: id, signal });
   }
 
   override createSession(req: Request, data: SessionData): ReturnType<Store["createSession"]> {
@@ -124,7 +133,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   set generate(generate: (req: Request) => void) {
     if (this.#generate !== undefined) {
       const warning =
-        "@sojourn/express-session: two session() middlewares share a store. express-session makes the new sessions of " +
+        `${packageName}: two session() middlewares share a store. express-session makes the new sessions of ` +
         "both by the options of the last one. Give each a store of its own; the stores may share a manager.";
       process.emitWarning(warning, { code: "SOJOURN_SHARED_STORE" });
     }
@@ -132,19 +141,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   }
 
   async #get(sid: string): Promise<SessionData | null> {
-    return isSid(sid) ? ((await this.#sessions.get(tokenToId(sid))) ?? null) : null;
-  }
-
-  async #set(sid: string, session: SessionData): Promise<void> {
-    await this.#sessions.save(idOf(sid), session);
-  }
-
-  async #touch(sid: string, session: SessionData): Promise<void> {
-    if (isSid(sid)) await this.#sessions.touch(tokenToId(sid), session);
-  }
-
-  async #destroy(sid: string): Promise<void> {
-    if (isSid(sid)) await this.#sessions.destroy(tokenToId(sid));
+    return (await this.#sessions.get(sid)) ?? null;
   }
 
   async #ids(): Promise<string[]> {
@@ -156,17 +153,4 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   async #count(): Promise<number> {
     return (await this.manager.byId.count()).sessions;
   }
-}
-
-/** Whether a value may be a session id. Cookie parsers make objects, and clients send anything: that is never looked up. */
-function isSid(sid: unknown): sid is string {
-  return isId(sid) && !/\p{Cc}/u.test(sid);
-}
-
-function idOf(sid: string): string {
-  if (isSid(sid)) return tokenToId(sid);
-  throw new SessionError(
-    "INVALID_ARGUMENT",
-    "@sojourn/express-session: a session id must be a string of 1 to 512 bytes of well-formed UTF-8 without control characters",
-  );
 }

@@ -1,9 +1,10 @@
 import { SessionError, SessionManager, type SessionStore } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
+import { Browser, overriding } from "@sojourn/test-fixtures";
 import session, { type SessionData } from "express-session";
 import { describe, expect, test } from "vitest";
 import { ExpressSessionStore, type ExpressSessionStoreOptions } from "../src/index.js";
-import { type Action, Browser, expressVersions, hour, overriding, serve, setUp } from "./support.js";
+import { type Action, expressVersions, hour, serve, setUp } from "./support.js";
 
 // What applications in plain JavaScript pass.
 const as = (value: unknown) => value as never;

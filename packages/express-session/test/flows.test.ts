@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { Browser } from "@sojourn/test-fixtures";
 import type { SessionOptions } from "express-session";
 import { describe, expect, test } from "vitest";
-import { type Action, Browser, expressVersions, minute, serve, setUp } from "./support.js";
+import { type Action, expressVersions, minute, serve, setUp } from "./support.js";
 
 /** What each request does, and the calls of the backend that it costs: `|` between requests. */
 interface Flow {

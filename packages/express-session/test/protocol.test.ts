@@ -2,10 +2,11 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
 import { tokenToId } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
+import { overriding } from "@sojourn/test-fixtures";
 import session, { type SessionData, type Store } from "express-session";
 import { describe, expect, test } from "vitest";
 import { ExpressSessionStore, type Request } from "../src/index.js";
-import { day, hour, minute, overriding, setUp } from "./support.js";
+import { day, hour, minute, setUp } from "./support.js";
 
 /** A session as an application writes it, with a cookie that lives for `maxAge`. */
 function plain(data: object, maxAge: number = hour, originalMaxAge: number | null = maxAge): SessionData {

@@ -1,9 +1,10 @@
 import { MemoryStore } from "@sojourn/memory";
+import { Browser } from "@sojourn/test-fixtures";
 import type { SessionData } from "express-session";
 import { expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import { ExpressSessionStore } from "../src/index.js";
-import { type Action, Browser, expressVersions, serve, setUp } from "./support.js";
+import { type Action, expressVersions, serve, setUp } from "./support.js";
 
 const save: Action = (req) =>
   new Promise((done, fail) => req.session.save((error) => (error ? fail(error) : done(null))));

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
-import type { SessionStore } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
+import { recording } from "@sojourn/test-fixtures";
 import express5 from "express";
 import session, { type SessionOptions, type Store } from "express-session";
 import { ExpressSessionStore, type ExpressSessionStoreOptions } from "../src/index.js";
@@ -73,47 +73,6 @@ export async function serve(
   };
 }
 
-/** A browser: keeps its cookie from one request to the next. */
-export class Browser {
-  readonly #app: App;
-  cookie: string | undefined;
-
-  constructor(app: App, cookie?: string) {
-    this.#app = app;
-    this.cookie = cookie;
-  }
-
-  async get(action: string): Promise<unknown> {
-    const headers: Record<string, string> = this.cookie === undefined ? {} : { cookie: this.cookie };
-    const response = await fetch(`${this.#app.url}/${action}`, { headers });
-    this.cookie = response.headers.getSetCookie()[0]?.split(";")[0] ?? this.cookie;
-    return response.json();
-  }
-}
-
-/** A point at which a request waits until the test lets it go on. */
-export class Barrier {
-  /** Resolves when the request has arrived. */
-  readonly arrived: Promise<void>;
-  readonly #released: Promise<void>;
-  #arrive = (): void => {};
-  release = (): void => {};
-
-  constructor() {
-    this.arrived = new Promise((resolve) => {
-      this.#arrive = resolve;
-    });
-    this.#released = new Promise((resolve) => {
-      this.release = resolve;
-    });
-  }
-
-  wait(): Promise<void> {
-    this.#arrive();
-    return this.#released;
-  }
-}
-
 /** A bridge over a memory store whose clock the test moves, with a list of the store calls made. */
 export function setUp(options: Partial<ExpressSessionStoreOptions> = {}): {
   store: ExpressSessionStore;
@@ -130,27 +89,6 @@ export function setUp(options: Partial<ExpressSessionStoreOptions> = {}): {
   const conflicts: string[] = [];
   store.manager.on("conflict", ({ reason }) => conflicts.push(reason));
   return { store, clock, calls, conflicts };
-}
-
-type Method = (...args: unknown[]) => unknown;
-
-/** A store that notes each method called on it. */
-function recording(store: SessionStore, calls: string[]): SessionStore {
-  return overriding(store, (method, original) => (...args) => {
-    calls.push(method);
-    return original(...args);
-  });
-}
-
-/** A store whose methods are wrapped, to fail or to wait where a test wants it. */
-export function overriding(store: SessionStore, wrap: (method: string, original: Method) => Method): SessionStore {
-  return new Proxy(store, {
-    get(target, name) {
-      // A proxy's handler knows no more of a member than that it was asked for.
-      const member = Reflect.get(target, name) as unknown;
-      return typeof member === "function" ? wrap(String(name), member.bind(target) as Method) : member;
-    },
-  });
 }
 
 export const minute = 60_000;

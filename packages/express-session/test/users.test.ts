@@ -1,7 +1,8 @@
 import { tokenToId } from "@sojourn/core";
+import { Browser } from "@sojourn/test-fixtures";
 import { describe, expect, test } from "vitest";
 import type { ExpressSessionStore } from "../src/index.js";
-import { type Action, type App, Browser, expressVersions, serve, setUp } from "./support.js";
+import { type Action, type App, expressVersions, serve, setUp } from "./support.js";
 
 const [, [, express] = [] as never] = expressVersions;
 

@@ -1,12 +1,14 @@
-/** What express-session keeps of a cookie, as its `Cookie` object, as JSON, or as an application wrote it. */
+/** What frameworks keep of a session's cookie, as their `Cookie` object, as JSON, or as an application wrote it. */
 export interface CookieData {
   readonly expires?: Date | string | number | null | undefined;
   readonly maxAge?: unknown;
   readonly originalMaxAge?: unknown;
+  /** The expiry that @fastify/session found in the store. */
+  readonly originalExpires?: unknown;
 }
 
 /** A cookie as stored: `expires` is absent, for the session's deadline is it, or `null` for a browser-session cookie. */
-export interface StoredCookie extends Omit<CookieData, "expires"> {
+export interface StoredCookie extends Omit<CookieData, "expires" | "originalExpires"> {
   readonly expires?: null;
 }
 
@@ -19,11 +21,11 @@ export function lifetimeMs(cookie: CookieData | undefined): number | undefined {
 
 /** Leaves the date out, so that a touch moves it without writing the payload. */
 export function toStored(cookie: CookieData): StoredCookie {
-  const { expires: _, ...rest } = cookie;
+  const { expires: _, originalExpires: __, ...rest } = cookie;
   return lifetimeMs(cookie) === undefined ? { ...rest, expires: null } : rest;
 }
 
-/** The cookie of a session that ends in `remainingMs`, dated by this process's clock as express-session does. */
+/** The cookie of a session that ends in `remainingMs`, dated by this process's clock as frameworks do. */
 export function fromStored(cookie: StoredCookie, remainingMs: number): CookieData {
   return cookie.expires === null ? cookie : { ...cookie, expires: new Date(Date.now() + remainingMs) };
 }

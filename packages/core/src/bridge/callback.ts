@@ -1,4 +1,4 @@
-/** What express-session's protocol calls back with. */
+/** What the store protocol of express-session, which others have taken over, calls back with. */
 export type Callback<Result = void> = (error: unknown, result?: Result) => void;
 
 /**
@@ -7,11 +7,17 @@ export type Callback<Result = void> = (error: unknown, result?: Result) => void;
  * The callback runs once, asynchronously, in the caller's async context. A caller who neither left one nor awaits the
  * promise, as express-session's `req.session.destroy()` does, causes no unhandled rejection: a failed store call is an
  * `error` event of the manager as well.
+ *
+ * @param beside - what the callback gets beside an error. Default: nothing
  */
-export function answer<Result>(outcome: Promise<Result>, callback: Callback<Result> | undefined): Promise<Result> {
+export function answer<Result>(
+  outcome: Promise<Result>,
+  callback: Callback<Result> | undefined,
+  beside?: (error: unknown) => Result,
+): Promise<Result> {
   outcome.then(
     (result) => callLater(callback, null, result),
-    (error: unknown) => callLater(callback, error),
+    (error: unknown) => callLater(callback, error, beside?.(error)),
   );
   return outcome;
 }

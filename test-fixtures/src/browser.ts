@@ -1,0 +1,24 @@
+/** A browser: keeps its cookie from one request to the next. */
+export class Browser {
+  readonly #url: string;
+  cookie: string | undefined;
+
+  /** @param app - the application that it talks to */
+  constructor({ url }: { readonly url: string }, cookie?: string) {
+    this.#url = url;
+    this.cookie = cookie;
+  }
+
+  /** The body of a response, parsed. */
+  async get(path: string): Promise<unknown> {
+    return (await this.request(path)).body;
+  }
+
+  async request(path: string): Promise<{ readonly status: number; readonly body: unknown }> {
+    const headers: Record<string, string> = this.cookie === undefined ? {} : { cookie: this.cookie };
+    const response = await fetch(`${this.#url}/${path}`, { headers });
+    this.cookie = response.headers.getSetCookie()[0]?.split(";")[0] ?? this.cookie;
+    const text = await response.text();
+    return { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
+  }
+}
