@@ -1,0 +1,220 @@
+import type { SessionStore } from "@sojourn/core";
+import { MemcachedStore } from "@sojourn/memcached";
+import { MemoryStore } from "@sojourn/memory";
+import { MongoStore } from "@sojourn/mongodb";
+import { MySQLStore } from "@sojourn/mysql";
+import { PostgresStore } from "@sojourn/postgres";
+import { RedisStore } from "@sojourn/redis";
+import {
+  askMemcached,
+  findMongoDB,
+  resolveMemcached,
+  resolveMySQL,
+  resolvePostgres,
+  resolveRedis,
+  startMongoJavaServer,
+  startRedisCluster,
+} from "@sojourn/test-fixtures";
+import { Cluster, Redis } from "ioredis";
+import memjs from "memjs";
+import { createPool, type RowDataPacket } from "mysql2/promise";
+import pg from "pg";
+// Driver 6 also speaks to mongo-java-server, whose updates are atomic where FerretDB's are not.
+import { openClient6 } from "../packages/mongodb/test/harness.js";
+
+/** A backend on a real server, as an application has it, and all that it keeps, as whoever steals it would read it. */
+export interface Backend {
+  open(namespace: string): Promise<SessionStore>;
+  /** Every key, row and document of the namespace, byte for byte as Latin-1. */
+  dump(namespace: string): Promise<string>;
+  stop(): Promise<void>;
+  /** Where a race costs seconds: how many of a hundred are run. */
+  readonly races?: number;
+}
+
+/** Patient: a busy machine is no outage. */
+const timeoutMs = 60_000;
+
+/** Of this run alone, on a server that may be one that stays: a schema or database, removed at the end. */
+const own = `sojourn_security_${process.pid}`;
+type Row = Readonly<Record<string, unknown>>;
+
+export const backends: Readonly<Record<string, () => Promise<Backend>>> = {
+  memory: startMemory,
+  Redis: startRedis,
+  "Redis Cluster": startCluster,
+  memcached: startMemcached,
+  PostgreSQL: startPostgres,
+  "MySQL or MariaDB": startMySQL,
+  MongoDB: startMongo,
+};
+
+/** It keeps what its methods were handed, which is what is dumped. */
+async function startMemory(): Promise<Backend> {
+  const handed = new Map<string, string>();
+  return {
+    async open(namespace) {
+      return new Proxy<SessionStore>(new MemoryStore(), {
+        get(store, name) {
+          const member: unknown = Reflect.get(store, name, store);
+          if (typeof member !== "function") return member;
+          return (...args: unknown[]): unknown => {
+            handed.set(namespace, `${handed.get(namespace) ?? ""}${JSON.stringify(args)}\n`);
+            return member.apply(store, args);
+          };
+        },
+      });
+    },
+    dump: async (namespace) => handed.get(namespace) ?? "",
+    stop: async () => {},
+  };
+}
+
+async function startRedis(): Promise<Backend> {
+  const server = await resolveRedis();
+  const client = new Redis(server.url);
+  return {
+    open: async (prefix) => new RedisStore({ client, prefix, timeoutMs }),
+    dump: (prefix) => dumpRedis(client, [client], prefix),
+    async stop() {
+      client.disconnect();
+      await server.stop();
+    },
+  };
+}
+
+async function startCluster(): Promise<Backend> {
+  const server = await startRedisCluster();
+  const client = new Cluster([...server.startupNodes]);
+  return {
+    open: async (prefix) => new RedisStore({ client, prefix, timeoutMs }),
+    dump: (prefix) => dumpRedis(client, client.nodes("master"), prefix),
+    async stop() {
+      client.disconnect();
+      await server.stop();
+    },
+  };
+}
+
+/** Read by its type: what `DUMP` gives is compressed. */
+async function dumpRedis(client: Redis | Cluster, nodes: readonly Redis[], prefix: string): Promise<string> {
+  const parts: string[] = [];
+  for (const node of nodes) {
+    for await (const keys of node.scanStream({ match: `*${prefix}*`, count: 1_000 }) as AsyncIterable<string[]>) {
+      for (const key of keys) {
+        const type = await client.type(key);
+        if (type === "none") continue;
+        if (type !== "string" && type !== "zset") throw new Error(`${key} is a ${type}, which nobody reads here`);
+        const value = type === "string" ? await client.getBuffer(key) : await client.zrangeBuffer(key, "0", "-1");
+        parts.push(key, ...[value].flat().map((bytes) => bytes?.toString("latin1") ?? ""));
+      }
+    }
+  }
+  return parts.join("\n");
+}
+
+async function startMemcached(): Promise<Backend> {
+  const server = await resolveMemcached();
+  const client = memjs.Client.create(server.url.replace("memcached://", ""), { timeout: 60, conntimeout: 60 });
+  return {
+    open: async (namespace) => new MemcachedStore({ client, namespace, timeoutMs }),
+    // Its keys are hashes of the namespace: all are read.
+    async dump() {
+      const keys = await askMemcached(Number(new URL(server.url).port), "lru_crawler metadump all\r\n");
+      const parts: string[] = [];
+      for (const [, encoded = ""] of keys.matchAll(/^key=(\S+)/gm)) {
+        const key = decodeURIComponent(encoded);
+        parts.push(key, (await client.get(key)).value?.toString("latin1") ?? "");
+      }
+      return parts.join("\n");
+    },
+    async stop() {
+      client.close();
+      await server.stop();
+    },
+  };
+}
+
+async function startPostgres(): Promise<Backend> {
+  const server = await resolvePostgres();
+  const pool = new pg.Pool({ connectionString: server.url });
+  // The server ends before every connection has said goodbye.
+  pool.on("error", () => {});
+  return {
+    async open(table) {
+      const store = new PostgresStore({ pool, schema: own, table, timeoutMs });
+      await store.ensureSchema();
+      return store;
+    },
+    async dump(table) {
+      const sql = "SELECT tablename FROM pg_tables WHERE schemaname = $1 AND starts_with(tablename, $2)";
+      const tables = (await pool.query<{ tablename: string }>(sql, [own, table])).rows;
+      const read = tables.map(({ tablename }) => pool.query<Row>(`SELECT * FROM "${own}"."${tablename}"`));
+      return textOf((await Promise.all(read)).flatMap(({ rows }) => rows));
+    },
+    async stop() {
+      await pool.query(`DROP SCHEMA IF EXISTS "${own}" CASCADE`);
+      await pool.end();
+      await server.stop();
+    },
+  };
+}
+
+async function startMySQL(): Promise<Backend> {
+  const server = await resolveMySQL();
+  const owner = createPool(server.url);
+  await owner.query(`CREATE DATABASE ${own}`);
+  const pool = createPool({ uri: server.url, database: own });
+  return {
+    async open(table) {
+      const store = new MySQLStore({ pool, table, timeoutMs });
+      await store.ensureSchema();
+      return store;
+    },
+    async dump(table) {
+      const [tables] = await pool.query<(RowDataPacket & { name: string })[]>(
+        "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = ?",
+        [own],
+      );
+      const names = tables.map(({ name }) => name).filter((name) => name.startsWith(table));
+      const read = names.map((name) => pool.query<RowDataPacket[]>(`SELECT * FROM \`${name}\``));
+      return textOf((await Promise.all(read)).flatMap(([rows]) => rows));
+    },
+    async stop() {
+      await owner.query(`DROP DATABASE ${own}`);
+      await Promise.all([owner.end(), pool.end()]);
+      await server.stop();
+    },
+  };
+}
+
+async function startMongo(): Promise<Backend> {
+  const found = await findMongoDB();
+  const server = typeof found === "string" ? await startMongoJavaServer() : found;
+  const client = openClient6(server.url);
+  return {
+    // mongo-java-server runs one command at a time, each logging in anew against the user's guard.
+    races: typeof found === "string" ? 4 : 100,
+    async open(collectionName) {
+      const store = new MongoStore({ client, dbName: own, collectionName, timeoutMs });
+      await store.ensureSchema();
+      return store;
+    },
+    async dump(collectionName) {
+      const all = await client.db(own).collections();
+      const collections = all.filter((each) => each.collectionName.startsWith(collectionName));
+      const documents = await Promise.all(collections.map((each) => each.find().toArray()));
+      return textOf(documents.flat());
+    },
+    async stop() {
+      await client.db(own).dropDatabase();
+      await client.close();
+      await server.stop();
+    },
+  };
+}
+
+function textOf(rows: readonly Row[]): string {
+  const values = rows.flatMap((row) => Object.values(row));
+  return values.map((value) => (Buffer.isBuffer(value) ? value.toString("latin1") : JSON.stringify(value))).join("\n");
+}

@@ -1,0 +1,109 @@
+import { randomBytes } from "node:crypto";
+import { type EncryptionKey, encryptedCodec, isSessionError, SessionManager, type SessionStore } from "@sojourn/core";
+import { afterAll, describe, expect, test } from "vitest";
+import { type Backend, backends } from "./backends.js";
+
+const started = new Map<string, Promise<Backend>>();
+afterAll(async () => {
+  for (const backend of started.values()) await (await backend).stop();
+});
+
+function start(name: string): Promise<Backend> {
+  const backend = started.get(name) ?? (backends[name] as () => Promise<Backend>)();
+  started.set(name, backend);
+  return backend;
+}
+
+let namespaces = 0;
+function newNamespace(): string {
+  namespaces += 1;
+  return `security_${process.pid}_${namespaces}`;
+}
+
+function newKey(id: string): EncryptionKey {
+  return { id, secret: randomBytes(32) };
+}
+
+describe.each(Object.keys(backends))("%s", (name) => {
+  test("after a login a dump holds neither token, nor what was put into the session when it is encrypted", async () => {
+    const backend = await start(name);
+    for (const codec of [undefined, encryptedCodec({ keys: [newKey("a")] })]) {
+      const namespace = newNamespace();
+      const marker = `the marker of ${namespace}`;
+      const manager = new SessionManager({ store: await backend.open(namespace), codec, sweep: false });
+      const visit = await manager.create({ data: { marker }, metadata: { userAgent: marker } });
+      const login = await manager.regenerate(visit.token, { userId: "42", update: (data) => ({ ...data, n: 1 }) });
+      await manager.get(login?.token ?? "");
+      const dump = await backend.dump(namespace);
+      // The controls: what is dumped is this session, and the marker shows where nothing hides it.
+      expect(dump).toContain(login?.session.id);
+      expect(dump.includes(marker)).toBe(codec === undefined);
+      for (const token of [visit.token, login?.token ?? ""]) {
+        expect(dump).not.toContain(token);
+        expect(dump).not.toContain(Buffer.from(token, "base64url").toString("latin1"));
+        expect(dump).not.toContain(Buffer.from(token, "base64url").toString("hex"));
+      }
+    }
+  });
+
+  test("a key rotation: old sessions are read, move to the new key as they are written, and end with the old one", async () => {
+    const [a, b] = [newKey("a"), newKey("b")];
+    const store = await (await start(name)).open(newNamespace());
+    const open = (...keys: EncryptionKey[]): SessionManager =>
+      new SessionManager({ store, codec: encryptedCodec({ keys }), sweep: false });
+    const keyOf = async (id: string | undefined): Promise<string | undefined> =>
+      (await store.get(id ?? ""))?.payload.split(".")[1];
+
+    const left = await open(a).create({ userId: "42", data: { n: 1 } });
+    const rewritten = await open(a).create({ userId: "42", data: { n: 2 } });
+    const regenerated = await open(a).create({ userId: "42", data: { n: 3 } });
+
+    const during = open(b, a);
+    expect((await during.listByUser("42")).map(({ data }) => data.n).sort()).toEqual([1, 2, 3]);
+    await during.update(rewritten.token, ({ n }) => ({ n: Number(n) * 10 }));
+    const fresh = await during.regenerate(regenerated.token);
+    expect(await Promise.all([left.session.id, rewritten.session.id, fresh?.session.id].map(keyOf))).toEqual([
+      "a",
+      "b",
+      "b",
+    ]);
+
+    const after = open(b);
+    await expect(after.get(left.token)).rejects.toMatchObject({ code: "DECODE" });
+    expect((await after.get(rewritten.token))?.data).toEqual({ n: 20 });
+    expect((await after.get(fresh?.token ?? ""))?.data).toEqual({ n: 3 });
+  });
+
+  test("of 50 parallel logins with a limit of 5, a hundred times, 5 live on, and all of them are listed", async () => {
+    const { open, races = 100 } = await start(name);
+    const store = await open(newNamespace());
+    const rounds = Array.from({ length: races }, (_, round) => round);
+    // Users do not wait for each other: as many at a time as the connections of a pool keep busy.
+    const workers = Array.from({ length: 4 }, async () => {
+      for (let round = rounds.pop(); round !== undefined; round = rounds.pop()) await loginTogether(store, round);
+    });
+    await Promise.all(workers);
+  });
+});
+
+/** One user, from 50 browsers at once, under either policy. */
+async function loginTogether(store: SessionStore, round: number): Promise<void> {
+  const whenReached = round % 2 === 0 ? "evictOldest" : "reject";
+  const sessionLimit = { max: 5, whenReached } as const;
+  const manager = new SessionManager({ store, sessionLimit, timeoutMs: 60_000, sweep: false });
+  let events = 0;
+  manager.on("destroyed", () => events++);
+  const userId = `user ${round}`;
+  const logins = await Promise.allSettled(Array.from({ length: 50 }, () => manager.create({ userId, data: {} })));
+  const created = logins.flatMap((login) => (login.status === "fulfilled" ? [login.value] : []));
+  const refused = logins.flatMap((login) => (login.status === "rejected" ? [login.reason as unknown] : []));
+  expect(refused.filter((error) => !isSessionError(error, "LIMIT_REACHED"))).toEqual([]);
+  expect(created).toHaveLength(whenReached === "reject" ? 5 : 50);
+
+  const listed = (await manager.listByUser(userId)).map(({ id }) => id);
+  const read = await Promise.all(created.map(({ token }) => manager.get(token)));
+  const live = read.flatMap((session) => (session === undefined ? [] : [session.id]));
+  expect(live).toHaveLength(5);
+  expect(new Set(listed)).toEqual(new Set(live));
+  expect(events).toBe(created.length - 5);
+}
