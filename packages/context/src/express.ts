@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Context } from "./context.js";
 import { hashOf } from "./hash.js";
-import { type RequestContextOptions, requestRunner } from "./request.js";
+import { type Identity, type RequestContextOptions, requestRunner } from "./request.js";
 
 declare global {
   namespace Express {
@@ -28,13 +28,13 @@ export function expressContext<Own extends object = object>(
   context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
   options: ExpressContextOptions<Own> = {},
 ): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
-  const run = requestRunner(context, options, expressSessionId);
+  const run = requestRunner(context, options, identify);
   // Whatever the application's middlewares add, they add to this very object.
   return (req, res, next) => run(req as ExpressRequest, { request: req, response: res }, next);
 }
 
-/** The hash of the id that express-session has given the request. */
-function expressSessionId(req: ExpressRequest & { session?: unknown; sessionID?: unknown }): string | undefined {
+function identify(req: ExpressRequest & { session?: unknown; sessionID?: unknown }): Identity | undefined {
   const { session, sessionID } = req;
-  return typeof session === "object" && typeof sessionID === "string" ? hashOf(req, sessionID) : undefined;
+  if (typeof session !== "object" || typeof sessionID !== "string") return undefined;
+  return { id: hashOf(req, sessionID) };
 }

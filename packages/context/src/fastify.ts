@@ -2,7 +2,7 @@ import type { FastifyPluginCallback, FastifyRequest } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import type { Context } from "./context.js";
 import { hashOf } from "./hash.js";
-import { type RequestContextOptions, requestRunner } from "./request.js";
+import { type Identity, type RequestContextOptions, requestRunner } from "./request.js";
 
 export type FastifyContextOptions<Own extends object = object> = RequestContextOptions<FastifyRequest, Own>;
 
@@ -10,8 +10,9 @@ export type FastifyContextOptions<Own extends object = object> = RequestContextO
  * Plugin for Fastify 5 that runs each request in a context: `app.register(fastifyContext(context))`. Register it first;
  * it holds for the whole application.
  *
- * `sessionId` is that of `request.session` at that moment, of `@sojourn/fastify` or `@fastify/session`: it follows a
- * `regenerate`, and goes with a `destroy`. Asking for it loads nothing.
+ * `sessionId` and `userId` are those of the session of `@sojourn/fastify` that the request has loaded, from then on: they
+ * follow a `regenerate`, and go with a `destroy`. Nothing is loaded for them. With `@fastify/session`, `sessionId` is the
+ * hash of the id of `request.session`.
  *
  * @throws SessionError `INVALID_OPTION`
  */
@@ -19,7 +20,7 @@ export function fastifyContext<Own extends object = object>(
   context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
   options: FastifyContextOptions<Own> = {},
 ): FastifyPluginCallback {
-  const run = requestRunner(context, options, fastifySessionId);
+  const run = requestRunner(context, options, identify);
   const plugin: FastifyPluginCallback = (app, _options, registered) => {
     app.addHook("onRequest", (request, reply, done) => {
       run(request, { request: request.raw, response: reply.raw }, done);
@@ -29,9 +30,16 @@ export function fastifyContext<Own extends object = object>(
   return fastifyPlugin(plugin, { name: "@sojourn/context", fastify: "5.x" });
 }
 
-function fastifySessionId(request: FastifyRequest & { session?: unknown }): string | undefined {
-  const { session } = request;
-  if (typeof session !== "object" || session === null) return undefined;
-  if ("sessionId" in session && typeof session.sessionId === "string") return hashOf(request, session.sessionId);
-  return "id" in session && typeof session.id === "string" ? session.id : undefined;
+/** Where the plugin of @sojourn/fastify tells the session that a request has loaded: asking for `session` would load it. */
+const loadedSessionKey = Symbol.for("sojourn.loadedSession");
+
+interface PossibleSessions {
+  readonly [loadedSessionKey]?: Identity | undefined;
+  readonly session?: { readonly sessionId?: unknown } | null | undefined;
+}
+
+function identify(request: FastifyRequest & PossibleSessions): Identity | undefined {
+  if (loadedSessionKey in request) return request[loadedSessionKey];
+  const token = request.session?.sessionId;
+  return typeof token === "string" ? { id: hashOf(request, token) } : undefined;
 }

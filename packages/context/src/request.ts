@@ -16,10 +16,19 @@ export interface RequestContextOptions<Request, Own extends object = object> {
    * Asked each time that it is wanted. Default: that of the framework's own session, see each bridge.
    */
   readonly sessionId?: ((request: Request) => string | undefined) | undefined;
-  /** Who is logged in. Asked each time that it is wanted, and only while the request has a session. Default: nobody. */
+  /**
+   * Who is logged in. Asked each time that it is wanted, and only while the request has a session. Default: the user of the
+   * framework's own session where that has one, see each bridge.
+   */
   readonly userId?: ((request: Request) => string | null | undefined) | undefined;
   /** Values of the application, or others in place of ours. Getters are asked each time. Default: none. */
   readonly values?: ((request: Request) => SomeValues<Own>) | undefined;
+}
+
+/** What the framework's own session says of itself. */
+export interface Identity {
+  readonly id: string | undefined;
+  readonly userId?: string | undefined;
 }
 
 /** The two emitters of a request, on which frameworks, body parsers and loggers listen. */
@@ -32,18 +41,20 @@ interface Exchange {
 export function requestRunner<Request extends { readonly headers: IncomingHttpHeaders }, Own extends object>(
   context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
   options: RequestContextOptions<Request, Own>,
-  defaultSessionId: (request: Request) => string | undefined,
+  identify: (request: Request) => Identity | undefined,
 ): (request: Request, exchange: Exchange, next: () => void) => void {
-  const { requestIdHeader, sessionId = defaultSessionId, userId = () => undefined, values } = resolveOptions(options);
+  const { requestIdHeader, sessionId, userId, values } = resolveOptions(options);
+  const idOf = sessionId ?? ((request) => identify(request)?.id);
+  const userOf = userId ?? ((request) => identify(request)?.userId);
   const makeId = requestIds(requestIdHeader);
   return (request, exchange, next) => {
     const own = {
       requestId: makeId(request),
       get sessionId() {
-        return sessionId(request);
+        return idOf(request);
       },
       get userId() {
-        return sessionId(request) === undefined ? undefined : (userId(request) ?? undefined);
+        return idOf(request) === undefined ? undefined : (userOf(request) ?? undefined);
       },
     };
     const start = (): void => {

@@ -3,11 +3,14 @@
  * every log line carries the ids of its own request.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { SessionManager } from "@sojourn/core";
 import { ExpressSessionStore } from "@sojourn/express-session";
+import { sessionOf, sojournSession } from "@sojourn/fastify";
 import { MemoryStore } from "@sojourn/memory";
 import { resolveMemcached, resolveMongo, resolveMySQL, resolvePostgres, resolveRedis } from "@sojourn/test-fixtures";
 import express from "express";
 import session from "express-session";
+import Fastify from "fastify";
 import { Redis } from "ioredis";
 import memjs from "memjs";
 import { MongoClient } from "mongodb";
@@ -15,7 +18,7 @@ import mysql from "mysql2";
 import pg from "pg";
 import pino from "pino";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { bind, createContext, expressContext, pinoMixin } from "../src/index.js";
+import { bind, createContext, expressContext, fastifyContext, pinoMixin } from "../src/index.js";
 import { Client, logSink, serve } from "./support.js";
 
 const requests = 1_000;
@@ -145,6 +148,31 @@ const onExpress: Framework = (driver, logger) => {
   return serve(app);
 };
 
+const onFastify: Framework = async (driver, logger) => {
+  const manager = new SessionManager({ store: new MemoryStore() });
+  const app = Fastify({ forceCloseConnections: true });
+  onTestFinished(async () => {
+    await app.close();
+    await manager.close();
+  });
+  await app.register(fastifyContext(context, { requestIdHeader: "x-request-id" }));
+  const secret = "at least thirty-two bytes of text";
+  await app.register(sojournSession, { manager, secret, cookie: { secure: false } });
+  app.post<{ Params: { user: string } }>("/login/:user", async (request) => {
+    const session = await sessionOf(request, manager);
+    await session.regenerate({ userId: request.params.user });
+    return context.get("sessionId");
+  });
+  app.get<{ Params: { n: string } }>("/work/:n", async (request, reply) => {
+    const { n } = request.params;
+    reply.raw.on("finish", () => logger.info({ n: Number(n) }, "finished"));
+    await sessionOf(request, manager);
+    await work(n, driver, logger);
+    return "";
+  });
+  return app.listen({ port: 0, host: "127.0.0.1" });
+};
+
 interface Visitor {
   readonly client: Client;
   readonly userId: string;
@@ -164,7 +192,10 @@ describe.each(Object.entries(drivers))("%s", (_name, open) => {
   });
   afterAll(() => driver?.close());
 
-  test.each<[string, Framework]>([["Express", onExpress]])("%s", async (_framework, start) => {
+  test.each<[string, Framework]>([
+    ["Express", onExpress],
+    ["Fastify", onFastify],
+  ])("%s", async (_framework, start) => {
     const sink = logSink();
     const url = await start(driver, pino({ mixin: pinoMixin(context) }, sink.stream));
     const visitors = await Promise.all(Array.from({ length: users }, (_, user) => logIn(url, `user-${user}`)));

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import { resolveOptions, type SojournSessionOptions } from "./options.js";
-import { managerKey, SessionLoader } from "./session-loader.js";
+import { loadedSessionKey, managerKey, SessionLoader } from "./session-loader.js";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -31,6 +31,14 @@ export const sojournSession: (app: FastifyInstance, options: SojournSessionOptio
       app.decorateRequest(name, {
         getter() {
           return loader.open(this);
+        },
+      });
+    }
+    // Of several in one scope, the first is the one that logs name.
+    if (!app.hasRequestDecorator(loadedSessionKey)) {
+      app.decorateRequest(loadedSessionKey, {
+        getter() {
+          return loader.loaded(this);
         },
       });
     }

@@ -4,6 +4,12 @@ import { toReplyError } from "./errors.js";
 import type { ResolvedOptions } from "./options.js";
 import { RequestSession } from "./request-session.js";
 
+/**
+ * Under which a request tells, without loading anything, the session that it has loaded. Log lines are what asks: they want
+ * its `id` and `userId` as they are then. Registered for all, as this package and those that log know nothing of each other.
+ */
+export const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession");
+
 /** The session of one request, from when it was first asked for. */
 interface Loading {
   readonly session: Promise<RequestSession<object>>;
@@ -32,6 +38,11 @@ export class SessionLoader {
       void this.#keep(loading);
     }
     return loading.session;
+  }
+
+  /** The session of a request that has asked for it and got it. */
+  loaded(request: FastifyRequest): RequestSession<object> | undefined {
+    return slotsOf(request)[this.key]?.loaded;
   }
 
   /** A request that has not asked for its session, or has only read it, goes on at once. */
