@@ -262,6 +262,33 @@ describe("the sessions of a user", () => {
   });
 });
 
+describe("a session limit of one", () => {
+  test("counts a session once, however often it is regenerated, by its own user too", async () => {
+    const { manager } = setUp({ sessionLimit: { max: 1, whenReached: "reject" }, regenerationGrace: "1m" });
+    const ended: unknown[] = [];
+    manager.on("destroyed", (event) => ended.push(event));
+    const { token: anonymous } = await manager.create({ data: {} });
+    let login = await manager.regenerate(anonymous, { userId: "42" });
+    for (const input of [{}, { userId: "42" }, { update: (data: object) => ({ ...data, n: 1 }) }, { grace: false }]) {
+      login = await manager.regenerate(login?.token ?? "", input);
+      expect(login).toBeDefined();
+    }
+    await expect(manager.create({ userId: "42", data: {} })).rejects.toMatchObject({ code: "LIMIT_REACHED" });
+    expect(await manager.listByUser("42")).toHaveLength(1);
+    expect(ended).toEqual([]);
+  });
+
+  test("that refuses a login leaves the anonymous session as it was, with its token", async () => {
+    const { manager } = setUp({ sessionLimit: { max: 1, whenReached: "reject" }, regenerationGrace: "1m" });
+    await manager.create({ userId: "42", data: {} });
+    const { token } = await manager.create({ data: { cart: ["a"] } });
+    await expect(manager.regenerate(token, { userId: "42" })).rejects.toMatchObject({ code: "LIMIT_REACHED" });
+    const session = await manager.get(token);
+    expect(session).toMatchObject({ userId: undefined, data: { cart: ["a"] }, isSuperseded: false });
+    expect(await session?.update((data) => data)).toBe(true);
+  });
+});
+
 describe("all sessions", () => {
   test("are walked, counted and cleared", async () => {
     const { manager } = setUp();

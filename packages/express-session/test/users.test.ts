@@ -1,4 +1,4 @@
-import { tokenToId } from "@sojourn/core";
+import { isSessionError, tokenToId } from "@sojourn/core";
 import { Browser } from "@sojourn/test-fixtures";
 import { describe, expect, test } from "vitest";
 import type { ExpressSessionStore } from "../src/index.js";
@@ -6,7 +6,7 @@ import { type Action, type App, expressVersions, serve, setUp } from "./support.
 
 const [, [, express] = [] as never] = expressVersions;
 
-const login: Action = (req) =>
+const login = (req: Parameters<Action>[0]): Promise<void> =>
   new Promise<void>((resolve, reject) => {
     req.session.regenerate((error) => {
       if (error) return reject(error);
@@ -119,8 +119,41 @@ describe("the session limit", () => {
     await store.manager.close();
   });
 
-  test("evictOldest ends the oldest", async () => {
+  test("reject is an answer that an application can show, and frees up with a logout", async () => {
+    const { store } = setUp({ userId, sessionLimit: { max: 1, whenReached: "reject" } });
+    const refusals: unknown[] = [];
+    store.manager.on("security", ({ kind, userId }) => refusals.push([kind, userId]));
+    await using app = await serve(express, store, {
+      ...actions(store),
+      login: async (req) => {
+        try {
+          await login(req);
+          return "welcome";
+        } catch (error) {
+          if (!isSessionError(error, "LIMIT_REACHED")) throw error;
+          await new Promise((resolve) => req.session.destroy(resolve));
+          return "too many devices";
+        }
+      },
+      logout: (req) => new Promise((resolve) => req.session.destroy(resolve)),
+    });
+    const [laptop, phone] = [new Browser(app), new Browser(app)];
+    expect(await laptop.get("login?account=u1")).toBe("welcome");
+    expect(await phone.get("login?account=u1")).toBe("too many devices");
+    expect(await phone.get("look")).toMatchObject({ account: null });
+    expect(refusals).toEqual([["limitReached", "u1"]]);
+    // A login where one is logged in already is a new session id, and no second session.
+    expect(await laptop.get("login?account=u1")).toBe("welcome");
+    await laptop.get("logout");
+    expect(await phone.get("login?account=u1")).toBe("welcome");
+    expect(app.errors).toEqual([]);
+    await store.manager.close();
+  });
+
+  test("evictOldest ends the oldest, and tells", async () => {
     const { store } = setUp({ userId, sessionLimit: { max: 2, whenReached: "evictOldest" } });
+    const ended: string[] = [];
+    store.manager.on("destroyed", ({ reason }) => ended.push(reason));
     await using app = await serve(express, store, actions(store));
     const browsers = [await loggedIn(app, "u1"), await loggedIn(app, "u1"), await loggedIn(app, "u1")];
     expect(await Promise.all(browsers.map((browser) => browser.get("look")))).toMatchObject([
@@ -128,6 +161,7 @@ describe("the session limit", () => {
       { account: "u1" },
       { account: "u1" },
     ]);
+    expect(ended).toEqual(["limit"]);
     await store.manager.close();
   });
 });
