@@ -1,59 +1,85 @@
 /**
- *     pnpm bench [suite...] [--full | --smoke] [--runs n]
+ *     pnpm bench [suite...] [--full] [--runs n]
+ *     pnpm bench report
  *
  * Runs the suites that are named, or all of them, and writes what each measured to results/. A suite that fails is
- * reported at the end and costs the others nothing. `pnpm bench report` makes docs/benchmarks.md and its charts of it.
+ * reported at the end and costs the others nothing. `report` makes docs/benchmarks.md and its charts of the results.
  */
 import { parseArgs } from "node:util";
+import * as expressApps from "./apps/express.mjs";
+import * as fastifyApps from "./apps/fastify.mjs";
+import { backends } from "./backends/index.mjs";
+import { runAppSuite } from "./lib/app-suite.mjs";
 import { describeMachine, versionsOf } from "./lib/machine.mjs";
 import { writeResult } from "./lib/results.mjs";
 import { runStoreSuite } from "./lib/store-suite.mjs";
+import { subjectsOf } from "./lib/subjects.mjs";
 
-const storeSuites = ["redis", "postgres", "mysql", "memcached", "memory"];
-const names = [...storeSuites];
+/** By name, in the order in which they run: what describes a suite, and how to run it. */
+const suites = {
+  ...Object.fromEntries(Object.entries(backends).map(([name, backend]) => [name, storeSuite(name, backend)])),
+  express: { ...expressApps, run: (options) => runAppSuite(expressApps, options) },
+  fastify: { ...fastifyApps, run: (options) => runAppSuite(fastifyApps, options) },
+};
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { full: { type: "boolean" }, smoke: { type: "boolean" }, runs: { type: "string", default: "3" } },
+  options: {
+    full: { type: "boolean", default: false },
+    /** So short that its figures mean nothing, and are not written: whether everything works. */
+    smoke: { type: "boolean", default: false },
+    runs: { type: "string" },
+  },
 });
-const wanted = positionals.length === 0 || positionals.includes("all") ? names : positionals;
-const unknown = wanted.find((name) => !names.includes(name));
-if (unknown !== undefined) throw new Error(`no suite "${unknown}"; there are ${names.join(", ")}`);
 
-const length = flags.full ? "full" : flags.smoke ? "smoke" : "short";
-const runs = flags.smoke ? 1 : Number(flags.runs);
-const failed = [];
-// The fixtures' servers keep no process alive, not even one that waits for them.
-const waiting = setInterval(() => {}, 60_000);
-for (const name of wanted) {
+if (positionals.includes("report")) {
+  const { writeReport } = await import("./report/report.mjs");
+  writeReport();
+} else {
+  // The fixtures' servers keep no process alive, not even one that waits for them.
+  const waiting = setInterval(() => {}, 60_000);
+  const succeeded = await runSuites(positionals);
+  clearInterval(waiting);
+  // Whatever a suite that failed has left open.
+  process.exit(succeeded ? 0 : 1);
+}
+
+async function runSuites(asked) {
+  const names = Object.keys(suites);
+  const unknown = asked.find((name) => name !== "all" && !names.includes(name));
+  if (unknown !== undefined) throw new Error(`no suite "${unknown}"; there are ${names.join(", ")}`);
+  const isWanted = (name) => asked.length === 0 || asked.includes("all") || asked.includes(name);
+  const failed = [];
+  for (const name of names.filter(isWanted)) {
+    try {
+      await runSuite(name);
+    } catch (error) {
+      failed.push(name);
+      console.error(`${name}: failed`, error);
+    }
+  }
+  if (failed.length > 0) console.error(`failed: ${failed.join(", ")}`);
+  return failed.length === 0;
+}
+
+async function runSuite(name) {
   const begin = performance.now();
   const log = (line) => console.log(`${name}: ${line}`);
-  try {
-    const { suite } = await import(`./suites/${name}.mjs`);
-    const rows = await runStoreSuite(suite, { length, runs, log });
-    const { title, setting } = suite;
-    const subjects = Object.fromEntries(Object.entries(suite.subjects).map(([subject, { level }]) => [subject, level]));
-    const takenAt = new Date().toISOString().slice(0, 10);
-    const versions = versionsOf(suite.packages);
-    if (length !== "smoke")
-      writeResult({
-        suite: name,
-        title,
-        setting,
-        takenAt,
-        length,
-        machine: describeMachine(),
-        versions,
-        subjects,
-        rows,
-      });
-    log(`done in ${Math.round((performance.now() - begin) / 1_000)} s`);
-  } catch (error) {
-    failed.push(name);
-    console.error(`${name}: failed`, error);
-  }
+  const length = flags.smoke ? "smoke" : flags.full ? "full" : "short";
+  const runs = Number(flags.runs ?? (flags.smoke ? 1 : 3));
+  const { title, setting, packages, subjects, run } = suites[name];
+  const rows = await run({ length, runs, log });
+  log(`done in ${Math.round((performance.now() - begin) / 1_000)} s`);
+  if (flags.smoke) return;
+  const takenAt = new Date().toISOString().slice(0, 10);
+  const levels = Object.fromEntries(Object.entries(subjects).map(([subject, { level }]) => [subject, level]));
+  const versions = versionsOf(packages);
+  writeResult({ suite: name, title, setting, takenAt, length, machine: describeMachine(), versions, levels, rows });
 }
-clearInterval(waiting);
-if (failed.length > 0) console.error(`failed: ${failed.join(", ")}`);
-// Whatever a suite that failed has left open.
-process.exit(failed.length > 0 ? 1 : 0);
+
+function storeSuite(name, backend) {
+  const subjects = subjectsOf(backend);
+  const { start } = backend;
+  const run = (options) => runStoreSuite({ name, start, subjects: Object.keys(subjects) }, options);
+  return { ...backend, subjects, run };
+}

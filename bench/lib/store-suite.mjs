@@ -27,7 +27,7 @@ const plans = { short: shortPlan, full: fullPlan, smoke: smokePlan };
 const sliceMsOf = { short: 200, full: 500, smoke: 10 };
 
 /**
- * @param {object} suite - a module of suites/
+ * @param {{ name: string, subjects: readonly string[], start?: () => Promise<object> }} suite - `name` is that of a module of backends/
  * @param {{ length: "short" | "full" | "smoke", runs: number, log: (line: string) => void }} options
  * @returns rows of results
  */
@@ -98,7 +98,7 @@ function summary(slices) {
 async function countTraffic(suite, server, { log }, table) {
   log("counting round trips and bytes");
   const payloadBytes = 1_024;
-  for (const name of Object.keys(suite.subjects)) {
+  for (const name of suite.subjects) {
     const proxy = await startCountingProxy(server.url);
     try {
       await countSubject(suite, name, proxy, payloadBytes, table);
@@ -128,11 +128,11 @@ async function countSubject(suite, name, proxy, payloadBytes, table) {
 }
 
 /** @param place - the server's `url`, the `payloadBytes`, and a `namespace` that nobody has used */
-async function openSubjects(suite, place, names = Object.keys(suite.subjects)) {
+async function openSubjects(suite, place, names = suite.subjects) {
   const opened = [];
   try {
     for (const name of names) {
-      const remote = await Remote.start(workerScript, [suite.path, name]);
+      const remote = await Remote.start(workerScript, [suite.name, name]);
       const subject = { name, remote, operations: [] };
       opened.push(subject);
       subject.operations = await remote.call("open", place);

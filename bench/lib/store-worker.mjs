@@ -4,15 +4,15 @@
  */
 import { load } from "./load.mjs";
 import { serve } from "./remote.mjs";
-import { idOf } from "./session-data.mjs";
+import { idOf, population } from "./session-data.mjs";
+import { subjectsOf } from "./subjects.mjs";
 
-/** A multiple of every concurrency: callers have sessions of their own, so that no write meets another. */
-const population = 1_024;
 /** Sessions that a `destroy` slice finds at least. */
 const leastToDestroy = 256;
 
-const [suitePath, name] = process.argv.slice(2);
-const { suite } = await import(suitePath);
+const [backendName, name] = process.argv.slice(2);
+const { backend } = await import(`../backends/${backendName}.mjs`);
+const subject = subjectsOf(backend)[name];
 const ids = Array.from({ length: population }, (_, n) => idOf(n));
 const created = [];
 let next = population;
@@ -21,7 +21,7 @@ let operations;
 serve({
   /** @returns the operations that this subject has */
   async open(place) {
-    operations = await suite.subjects[name].open(place);
+    operations = await subject.open(place);
     for (let n = 0; n < population; n += 64) {
       await Promise.all(ids.slice(n, n + 64).map((id, offset) => operations.create(id, n + offset)));
     }

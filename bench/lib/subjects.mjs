@@ -13,10 +13,10 @@
  */
 import { SessionManager } from "@sojourn/core";
 import session from "express-session";
-import { sessionData, userOf } from "./session-data.mjs";
+import { population, sessionData, userOf } from "./session-data.mjs";
 
 export const idleMs = 30 * 60_000;
-export const absoluteMs = 12 * 3_600_000;
+const absoluteMs = 12 * 3_600_000;
 
 /**
  * Touches are throttled to a sixtieth of the idle timeout: a visitor whose page asks twice a second, for half an hour, has
@@ -24,8 +24,43 @@ export const absoluteMs = 12 * 3_600_000;
  */
 const requestsPerTouch = 60;
 
-/** A raw driver: what it does with a text that is there already. `touch` is absent where the backend has none. */
-export function driverSubject({ write, read, touch, remove, close }, { payloadBytes }) {
+/**
+ * The subjects that a backend gives, by name: at which level each of them works, and how to open it.
+ *
+ * @param {object} backend - of backends/
+ */
+export function subjectsOf(backend) {
+  const { drivers, peers, open, measuresAnonymous = false } = backend;
+  const subjects = {};
+  for (const [name, openDriver] of Object.entries(drivers)) {
+    subjects[name] = { level: "driver", open: async (place) => driverSubject(await openDriver(place), place) };
+  }
+  for (const [name, openPeer] of Object.entries(peers)) {
+    subjects[name] = { level: "peer", open: async (place) => peerSubject(await openPeer(place), place) };
+  }
+  for (const [suffix, owner] of [["", userOf], ...(measuresAnonymous ? [[", anonymous", nobody]] : [])]) {
+    for (const [level, subject] of [
+      ["store", storeSubject],
+      ["manager", managerSubject],
+    ]) {
+      subjects[`Sojourn ${level}${suffix}`] = {
+        level,
+        open: async (place) => {
+          const namespace = `${level}_${owner.name}_${place.namespace}`;
+          return subject(await open({ ...place, namespace }), place, owner);
+        },
+      };
+    }
+  }
+  return subjects;
+}
+
+function nobody() {
+  return undefined;
+}
+
+/** What a raw driver does with a text that is there already. `touch` is absent where the backend has none. */
+function driverSubject({ write, read, touch, remove, close }, { payloadBytes }) {
   const text = JSON.stringify(sessionData(0, payloadBytes));
   return {
     create: (id) => write(id, text),
@@ -44,35 +79,27 @@ export function driverSubject({ write, read, touch, remove, close }, { payloadBy
 }
 
 /** A store of express-session, by the calls that express-session makes. */
-export function peerSubject(store, { payloadBytes }, close) {
-  const blank = { cookie: new session.Cookie({ maxAge: idleMs }) };
-  const cookieBytes = JSON.stringify(blank).length - "{},".length + 1;
-  const cached = new Map();
-  const sessionOf = (n) => {
-    let data = cached.get(n);
-    if (data === undefined) {
-      data = { cookie: new session.Cookie({ maxAge: idleMs }), ...sessionData(n, payloadBytes - cookieBytes) };
-      cached.set(n, data);
-    }
-    return data;
-  };
+function peerSubject({ store, close }, { payloadBytes }) {
+  const withCookie = (data) => ({ cookie: new session.Cookie({ maxAge: idleMs }), ...data });
+  // The cookie is part of what it stores: payloads are as long as everybody's.
+  const cookieBytes = JSON.stringify(withCookie({})).length - 1;
+  const sessions = dataOfPopulation(payloadBytes - cookieBytes).map(withCookie);
   const call = (method, ...args) =>
     new Promise((resolve, reject) => {
       store[method](...args, (error, value) => (error ? reject(error) : resolve(value)));
     });
-  let views = 0;
-  const set = (id, n) => call("set", id, { ...sessionOf(n), views: 10_000 + (views++ % 10_000) });
-  const hasTouch = typeof store.touch === "function";
-  const touch = (id, n) => call("touch", id, sessionOf(n));
+  let writes = 0;
+  const set = (id, n) => call("set", id, { ...sessions[n % population], views: 10_000 + (++writes % 10_000) });
+  const touch = typeof store.touch === "function" ? (id, n) => call("touch", id, sessions[n]) : undefined;
   return {
-    create: (id, n) => (n < 2_048 ? call("set", id, sessionOf(n)) : call("set", id, sessionOf(n % 1_024))),
+    create: set,
     get: (id) => call("get", id),
     update: set,
-    ...(hasTouch && { touch }),
+    ...(touch && { touch }),
     /** Without `touch` a session is kept alive by saving it: `resave: true`. */
     async request(id, n) {
       await call("get", id);
-      await (hasTouch ? touch : set)(id, n);
+      await (touch ?? set)(id, n);
     },
     destroy: (id) => call("destroy", id),
     close,
@@ -80,19 +107,16 @@ export function peerSubject(store, { payloadBytes }, close) {
 }
 
 /** A Sojourn store itself: texts in, records out. */
-export function storeSubject(store, { payloadBytes }, close, userIdOf = userOf) {
+function storeSubject({ store, close }, { payloadBytes }, owner) {
   const text = JSON.stringify(sessionData(0, payloadBytes));
-  const versions = new Map();
+  const versions = new Array(population).fill(1);
   return {
-    async create(id, n) {
-      await store.create({ id, userId: userIdOf(n), payload: text, idleMs, absoluteMs });
-      versions.set(n, 1);
-    },
+    create: (id, n) => store.create({ id, userId: owner(n), payload: text, idleMs, absoluteMs }),
     get: (id) => store.get(id),
     async update(id, n) {
-      const result = await store.update(id, { payload: text, idleMs }, { expectedVersion: versions.get(n) });
+      const result = await store.update(id, { payload: text, idleMs }, { expectedVersion: versions[n] });
       if (result.status !== "updated") throw new Error(`update: ${result.status}`);
-      versions.set(n, result.record.version);
+      versions[n] = result.record.version;
     },
     touch: (id) => store.touch(id, { idleMs }),
     destroy: (id) => store.destroy(id),
@@ -104,21 +128,22 @@ export function storeSubject(store, { payloadBytes }, close, userIdOf = userOf) 
 }
 
 /** A Sojourn store behind its manager, as an application or a bridge uses it. */
-export function managerSubject(store, { payloadBytes }, close, userIdOf = userOf) {
-  const metadataBytes = '{"data":,"metadata":{}}'.length;
+function managerSubject({ store, close }, { payloadBytes }, owner) {
+  const data = dataOfPopulation(payloadBytes - '{"data":,"metadata":{}}'.length);
   const manager = new SessionManager({ store });
   const eager = new SessionManager({ store, touchAfter: 0, sweep: false });
   const handles = new Map();
   let requests = 0;
   return {
     async create(id, n) {
-      const data = sessionData(n % 1_024, payloadBytes - metadataBytes);
-      const handle = await eager.byId.create(id, { data, userId: userIdOf(n) });
-      if (n < 1_024) handles.set(n, handle);
+      const handle = await eager.byId.create(id, { data: data[n % population], userId: owner(n) });
+      if (n < population) handles.set(n, handle);
     },
     get: (id) => manager.byId.get(id, { touch: false }),
     async update(_id, n) {
-      const saved = await handles.get(n).update((data) => ({ ...data, views: 10_000 + ((data.views + 1) % 10_000) }));
+      const saved = await handles
+        .get(n)
+        .update((before) => ({ ...before, views: 10_000 + ((before.views + 1) % 10_000) }));
       if (!saved) throw new Error("update: the session is gone");
     },
     touch: (_id, n) => handles.get(n).touch(),
@@ -131,4 +156,8 @@ export function managerSubject(store, { payloadBytes }, close, userIdOf = userOf
       await close?.();
     },
   };
+}
+
+function dataOfPopulation(bytes) {
+  return Array.from({ length: population }, (_, n) => sessionData(n, bytes));
 }

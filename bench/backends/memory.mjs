@@ -1,0 +1,26 @@
+import { createRequire } from "node:module";
+import { MemoryStore } from "@sojourn/memory";
+import session from "express-session";
+
+const memorystore = createRequire(import.meta.url)("memorystore");
+
+export const backend = {
+  title: "Memory",
+  packages: ["memorystore", "express-session"],
+  setting: "in the process of the caller",
+  drivers: { "a Map of texts": openMap },
+  peers: {
+    "express-session MemoryStore": async () => ({ store: new session.MemoryStore() }),
+    memorystore: async () => ({ store: new (memorystore(session))({}) }),
+  },
+  open: async () => ({ store: new MemoryStore() }),
+};
+
+async function openMap() {
+  const texts = new Map();
+  return {
+    write: async (id, text) => void texts.set(id, text),
+    read: async (id) => texts.get(id),
+    remove: async (id) => void texts.delete(id),
+  };
+}

@@ -1,0 +1,100 @@
+/** Runs a suite of applications: each in a process of its own, one of them under load at a time, the load in this one. */
+import { fileURLToPath } from "node:url";
+import autocannon from "autocannon";
+import { backends } from "../backends/index.mjs";
+import { Remote } from "./remote.mjs";
+import { Table } from "./results.mjs";
+import { cpuOf } from "./server-cpu.mjs";
+import { shuffled } from "./statistics.mjs";
+
+const workerScript = fileURLToPath(new URL("app-worker.mjs", import.meta.url));
+const connections = 64;
+const payloadBytes = 1_024;
+const secondsOf = { short: 1, full: 5, smoke: 0.2 };
+
+/**
+ * @param {object} suite - a module of apps/
+ * @param {{ length: "short" | "full" | "smoke", runs: number, log: (line: string) => void }} options
+ * @returns rows of results
+ */
+export async function runAppSuite(suite, { length, runs, log }) {
+  const servers = {};
+  const apps = [];
+  const table = new Table();
+  const cell = { operation: "request", payloadBytes, concurrency: connections };
+  try {
+    for (const [name, backend] of Object.entries(backends)) servers[name] = await backend.start?.();
+    for (const [name, subject] of Object.entries(suite.subjects))
+      apps.push(await openApp(suite, name, subject, servers));
+    for (let run = -1; run < runs; run += 1) {
+      log(run < 0 ? "warming up" : `run ${run + 1}`);
+      const order = shuffled(apps);
+      // There and back, as in the suites of stores.
+      const slices = new Map(order.map(({ name }) => [name, []]));
+      for (const app of run < 0 ? order : [...order, ...order.toReversed()]) {
+        slices.get(app.name).push(await measure(app, secondsOf[length]));
+      }
+      if (run < 0) continue;
+      for (const [subject, measured] of slices) table.addRun({ subject, ...cell }, summary(measured));
+    }
+    return table.rows;
+  } finally {
+    for (const { remote } of apps) {
+      await remote.call("close").catch(() => {});
+      await remote.stop();
+    }
+    for (const server of Object.values(servers)) await server?.stop();
+  }
+}
+
+async function openApp(suite, name, { backend, path = "/" }, servers) {
+  const remote = await Remote.start(workerScript, [suite.path, name]);
+  const server = servers[backend];
+  const namespace = name.replace(/\W+/g, "_").toLowerCase();
+  const port = await remote.call("open", { url: server?.url, namespace, payloadBytes });
+  const origin = `http://127.0.0.1:${port}`;
+  const cookies = [];
+  for (let n = 0; n < connections; n += 1) cookies.push(await logIn(origin, n));
+  return { name, remote, server, url: origin + path, cookies };
+}
+
+/** @returns the cookie, or none from an application that has no sessions */
+async function logIn(origin, n) {
+  const response = await fetch(`${origin}/login?n=${n}`, { method: "POST" });
+  if (!response.ok) throw new Error(`${response.status} at login: ${await response.text()}`);
+  return response.headers
+    .getSetCookie()
+    .map((cookie) => cookie.split(";", 1)[0])
+    .join("; ");
+}
+
+/** Every connection is a visitor of its own. */
+async function measure({ name, remote, server, url, cookies }, duration) {
+  let next = 0;
+  const setupClient = (client) => client.setHeaders({ cookie: cookies[next++ % connections] });
+  const cpuBefore = await remote.call("cpu");
+  const serverBefore = server && cpuOf(server.pid);
+  // Its clock ticks once a second unless told otherwise, and it ends at a tick.
+  const result = await autocannon({ url, connections, duration, setupClient, sampleInt: 20 });
+  const serverCpuUs = serverBefore === undefined ? 0 : cpuOf(server.pid) - serverBefore;
+  const cpuUs = (await remote.call("cpu")) - cpuBefore;
+  if (result.errors + result.non2xx + result.timeouts > 0) {
+    throw new Error(
+      `${name}: ${result.non2xx} answers beside 2xx, ${result.errors} errors, ${result.timeouts} timeouts`,
+    );
+  }
+  const { "2xx": operations, duration: seconds, latency } = result;
+  return { operations, seconds, cpuUs, serverCpuUs, p50Us: latency.p50 * 1_000, p99Us: latency.p99 * 1_000 };
+}
+
+function summary(slices) {
+  const sum = (field) => slices.reduce((total, slice) => total + slice[field], 0);
+  const operations = sum("operations");
+  return {
+    opsPerSecond: operations / sum("seconds"),
+    p50Us: sum("p50Us") / slices.length,
+    p99Us: sum("p99Us") / slices.length,
+    clientCpuUs: sum("cpuUs") / operations,
+    serverCpuUs: sum("serverCpuUs") / operations,
+  };
+}
