@@ -1,4 +1,5 @@
 import {
+  type CreateInput,
   type RenameInput,
   type Session,
   type SessionData,
@@ -169,7 +170,8 @@ export class RequestSession<Data extends object> {
           this.#end();
           return false;
         }
-        session = await this.#create(update({}), input.userId ?? undefined);
+        const { userId, authenticated } = input;
+        session = await this.#create(update({}), { userId: userId ?? undefined, authenticated });
       }
       this.#draft.rebase(session.data, mark);
       return true;
@@ -277,9 +279,12 @@ export class RequestSession<Data extends object> {
     return true;
   }
 
-  async #create(data: object, userId?: string): Promise<Session<object>> {
+  async #create(
+    data: object,
+    login: Pick<CreateInput<object>, "userId" | "authenticated"> = {},
+  ): Promise<Session<object>> {
     const { manager, metadata } = this.#options;
-    return this.#adopt(await manager.create({ data: { ...data }, userId, metadata: metadata(this.#request) }));
+    return this.#adopt(await manager.create({ data: { ...data }, ...login, metadata: metadata(this.#request) }));
   }
 
   async #rename({ token }: TokenSession<object>, input: RenameInput<object>): Promise<Session<object> | undefined> {

@@ -61,6 +61,7 @@ export async function serve(actions: Record<string, Action>, setUp: SetUp = {}):
   await setUp.routes?.(app, manager);
   const url = await app.listen({ port: 0, host: "127.0.0.1" });
   onTestFinished(async () => {
+    fault.error = undefined;
     await app.close();
     await manager.close();
   });

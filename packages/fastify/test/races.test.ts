@@ -1,0 +1,116 @@
+import { expect, test } from "vitest";
+import { type Action, Barrier, Browser, type Fixture, serve } from "./support.js";
+
+/** Runs a request that waits in its handler while `meanwhile` happens, in another window of the same browser. */
+async function during(
+  late: Action,
+  meanwhile: Action,
+): Promise<{ readonly app: Fixture; readonly browser: Browser; readonly answer: Awaited<ReturnType<Browser["get"]>> }> {
+  const barrier = new Barrier();
+  const app = await serve({
+    begin: async (session) => {
+      session.data.cart = ["book"];
+      await session.regenerate({ userId: "ann" });
+    },
+    late: async (...args) => {
+      await barrier.wait();
+      return late(...args);
+    },
+    meanwhile,
+    read: (session) => [session.userId ?? null, session.data],
+  });
+  const browser = new Browser(app);
+  await browser.get("begin");
+  const slow = browser.clone();
+  const answer = slow.get("late");
+  await barrier.arrived;
+  await browser.get("meanwhile");
+  barrier.release();
+  return { app, browser: slow, answer: await answer };
+}
+
+test("a request that ends after the logout does not log the user in again", async () => {
+  const { app, browser, answer } = await during(
+    (session) => {
+      session.data.name = "late";
+    },
+    (session) => session.destroy(),
+  );
+  expect(answer).toMatchObject({ status: 200, setCookie: [] });
+  expect(await browser.body("read")).toEqual([null, {}]);
+  expect(app.conflicts).toEqual(["ended"]);
+  expect(await app.manager.listByUser("ann")).toEqual([]);
+});
+
+test("nor one that changed nothing", async () => {
+  const { app, browser } = await during(
+    (session) => session.data,
+    (session) => session.destroy(),
+  );
+  expect(await browser.body("read")).toEqual([null, {}]);
+  expect(app.calls.filter((call) => call === "create" || call === "update")).toEqual(["create"]);
+});
+
+test("nor one that saves, updates or reloads by itself: it is told", async () => {
+  const late: Action = async (session) => {
+    session.data.name = "late";
+    return [await session.save(), session.hasEnded, await session.update((data) => data), await session.reload()];
+  };
+  const { browser, answer } = await during(late, (session) => session.destroy());
+  expect(answer.body).toEqual([false, true, false, false]);
+  expect(await browser.body("read")).toEqual([null, {}]);
+});
+
+test("two requests that set different keys lose nothing", async () => {
+  const { browser } = await during(
+    (session) => {
+      session.data.name = "late";
+    },
+    (session) => {
+      session.data.views = 1;
+    },
+  );
+  expect(await browser.body("read")).toEqual(["ann", { cart: ["book"], name: "late", views: 1 }]);
+});
+
+test("a request under way while another one regenerates changes nothing, and takes no cookie back", async () => {
+  const { app, answer } = await during(
+    (session) => {
+      session.data.name = "late";
+    },
+    (session) => session.regenerate(),
+  );
+  expect(answer.setCookie).toEqual([]);
+  const [session] = await app.manager.listByUser("ann");
+  expect(session?.data).toEqual({ cart: ["book"] });
+});
+
+test("of two logins of one browser at once both are logged in", async () => {
+  const app = await serve({
+    begin: (session) => {
+      session.data.cart = ["book"];
+    },
+    login: (session) => session.regenerate({ userId: "ann" }),
+    who: (session) => session.userId ?? null,
+  });
+  const browser = new Browser(app);
+  await browser.get("begin");
+  const windows = [browser.clone(), browser.clone()];
+  expect(await Promise.all(windows.map((window) => window.body("login")))).toEqual([true, true]);
+  expect(await Promise.all(windows.map((window) => window.body("who")))).toEqual(["ann", "ann"]);
+});
+
+test("a session that changed hands meanwhile is not written", async () => {
+  const { app, answer } = await during(
+    (session) => {
+      session.data.name = "late";
+    },
+    async (session) => {
+      // Not by regenerate, whose old token is dead: by the manager, as an impersonation would.
+      await session.stored?.update((data) => data, { userId: "bob" });
+    },
+  );
+  expect(answer.status).toBe(200);
+  expect(app.conflicts).toEqual(["changedUser"]);
+  expect((await app.manager.listByUser("bob"))[0]?.data).toEqual({ cart: ["book"] });
+});
