@@ -11,7 +11,7 @@ import { Client, type LogLine, logSink } from "./support.js";
 
 declare module "fastify" {
   interface Session {
-    contextUser: string;
+    contextUser?: string;
   }
 }
 

@@ -120,11 +120,15 @@ export class SessionCookie {
    * own session.
    */
   read(header: string | undefined): string | undefined {
-    // The parser keeps one cookie of each name: it gets them one by one.
-    const values = header?.split(";").map((pair) => parseCookie(pair, asItIs)[this.name]);
-    const tokens = new Set(values?.map((value) => this.#verify(value)).filter((token) => token !== undefined));
+    const tokens = new Set(this.#values(header).map((value) => this.#verify(value)));
+    tokens.delete(undefined);
     const [token] = tokens;
     return tokens.size === 1 ? token : undefined;
+  }
+
+  /** Whether there is a cookie of this name, whatever it is worth: to tell a forged one from none. */
+  isIn(header: string | undefined): boolean {
+    return this.#values(header).length > 0;
   }
 
   /** The cookie that hands a token to its client. Send it only when its session has been stored. */
@@ -145,8 +149,13 @@ export class SessionCookie {
     return { name, value, attributes, header: stringifySetCookie({ name, value, ...attributes }) };
   }
 
-  #verify(value: string | undefined): string | undefined {
-    if (value === undefined) return undefined;
+  /** The parser keeps one cookie of each name: it gets them one by one. */
+  #values(header: string | undefined): string[] {
+    if (header === undefined || !header.includes(this.name)) return [];
+    return header.split(";").flatMap((pair) => parseCookie(pair, asItIs)[this.name] ?? []);
+  }
+
+  #verify(value: string): string | undefined {
     if (this.#keys.length === 0) return isToken(value) ? value : undefined;
     const [, token, signature] = signedPattern.exec(value) ?? [];
     if (token === undefined || signature === undefined) return undefined;

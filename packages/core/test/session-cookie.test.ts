@@ -123,6 +123,13 @@ describe("what is read", () => {
     expect(cookie.read(`${pair}; ${pair}`)).toBe(token);
   });
 
+  test("is told from no cookie at all", () => {
+    expect(cookie.isIn(undefined)).toBe(false);
+    expect(cookie.isIn(`a=1; x${pair}; ${cookie.name}`)).toBe(false);
+    expect(cookie.isIn(`a=1; ${cookie.name}=forged`)).toBe(true);
+    expect(cookie.isIn(`${cookie.name}=`)).toBe(true);
+  });
+
   test("without a secret, tokens as they are and nothing else", () => {
     const plain = new SessionCookie({ secret: false });
     expect(plain.issue({ token, session }).value).toBe(token);

@@ -67,7 +67,8 @@ export class SessionLoader {
     const token = transport.read(request);
     if (token === undefined) return new RequestSession(this.#options, request, undefined);
     try {
-      const session = await manager.get(token);
+      const client = { ip: request.ip, userAgent: request.headers["user-agent"] };
+      const session = await manager.get(token, { client });
       return new RequestSession(this.#options, request, session && { token, session });
     } catch (error) {
       throw toReplyError(error);

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 
 /** How the token travels: by cookie or by header, never by both. */
 export interface Transport {
-  /** What the client presents as its token. */
+  /** What the client presents as its token, which need not be one: the manager reports what is not. */
   read(request: FastifyRequest): string | undefined;
   /** Hands a new token to the client. */
   send(reply: FastifyReply, session: SessionToSend): void;
@@ -21,11 +21,14 @@ export function cookieTransport(cookie: SessionCookie): Transport {
     forbidCaching(reply);
   };
   return {
-    read: (request) => cookie.read(request.headers.cookie),
+    read: ({ headers }) => cookie.read(headers.cookie) ?? (cookie.isIn(headers.cookie) ? forged : undefined),
     send: (reply, session) => set(reply, cookie.issue(session).header),
     remove: (reply) => set(reply, cookie.remove().header),
   };
 }
+
+/** Stands for a cookie that does not verify. It is no token either. */
+const forged = "forged";
 
 /** A new token answers in the header that it is asked by; an empty one says that there is none any more. */
 export function headerTransport(header: string): Transport {
@@ -39,7 +42,8 @@ export function headerTransport(header: string): Transport {
     read: ({ headers }) => {
       const value = headers[header];
       if (typeof value !== "string") return undefined;
-      return isAuthorization ? /^Bearer +(\S+)$/i.exec(value)?.[1] : value;
+      // Of other schemes the application may have users of its own.
+      return isAuthorization ? /^Bearer +(.*)$/i.exec(value)?.[1] : value;
     },
     send: (reply, { token }) => set(reply, token),
     remove: (reply) => set(reply, ""),

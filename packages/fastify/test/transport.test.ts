@@ -25,9 +25,12 @@ describe("by cookie", () => {
     await browser.get("fill");
     app.calls.length = 0;
     const [name, value = ""] = browser.cookie.split("=");
+    const events: unknown[] = [];
+    app.manager.on("security", ({ kind, source }) => events.push([kind, source]));
     const forged = new Browser(app, new Map([[name ?? "", change(value)]]));
     expect(await forged.get("read")).toMatchObject({ status: 200, body: {}, setCookie: [] });
     expect(app.calls).toEqual([]);
+    expect(events).toEqual([["malformedToken", "127.0.0.1"]]);
   });
 
   test("a token of somebody's own making is never adopted", async () => {
