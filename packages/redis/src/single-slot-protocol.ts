@@ -20,6 +20,7 @@ import { asBuffer, type Connection, type ScriptReply } from "./connection.js";
 import type { Keyspace } from "./keys.js";
 import { commonCapabilities, oldestFirst, type SessionProtocol } from "./protocol.js";
 import { corrupt, readRecord, readRecords } from "./record.js";
+import * as oneSession from "./scripts/one-session.js";
 import type { Script } from "./scripts/script.js";
 import * as scripts from "./scripts/single-slot.js";
 import { liveSizes, walkKeys } from "./walk.js";
@@ -46,8 +47,11 @@ export class SingleSlotProtocol implements SessionProtocol {
   }
 
   async update(id: string, change: SessionChange, options: UpdateOptions): Promise<UpdateResult> {
-    const keys = [this.#session(id)];
-    const reply = await this.#run("update", scripts.write, keys, writeArgs(id, id, change, options));
+    const { payload, userId, idleMs = "" } = change;
+    const reply =
+      payload !== undefined && userId === undefined
+        ? await this.#runOne("update", oneSession.save, id, [options.expectedVersion ?? "", idleMs, payload])
+        : await this.#run("update", scripts.write, [this.#session(id)], writeArgs(id, id, change, options));
     return written("updated", id, id, change, reply);
   }
 
@@ -59,14 +63,13 @@ export class SingleSlotProtocol implements SessionProtocol {
   }
 
   async touch(id: string, { idleMs, shorten }: TouchOptions): Promise<boolean> {
-    const args = [id, idleMs, shorten ? "shorten" : ""];
-    const { status } = await this.#run("touch", scripts.touch, [this.#session(id)], args);
+    const { status } = await this.#runOne("touch", oneSession.touch, id, [idleMs, shorten ? "shorten" : ""]);
     if (status === "corrupt") throw corrupt(id);
     return status === "touched";
   }
 
   async destroy(id: string): Promise<EndedSession | undefined> {
-    const { status, rest } = await this.#run("destroy", scripts.destroy, [this.#session(id)], [id]);
+    const { status, rest } = await this.#runOne("destroy", oneSession.destroy, id, []);
     if (status === "corrupt") throw corrupt(id);
     return status === "destroyed" ? { id, userId: String(rest[0]) || undefined } : undefined;
   }
@@ -107,6 +110,10 @@ export class SingleSlotProtocol implements SessionProtocol {
   #run(operation: string, script: Script, keys: string[], args: (string | number)[]): Promise<ScriptReply> {
     const { sessionPrefix, userPrefix } = this.#keys;
     return this.#connection.script(operation, script, keys, [sessionPrefix, userPrefix, ...args]);
+  }
+
+  #runOne(operation: string, script: Script, id: string, args: (string | number)[]): Promise<ScriptReply> {
+    return this.#connection.script(operation, script, [this.#session(id)], [this.#keys.userPrefix, id, ...args]);
   }
 
   #session(id: string): string {

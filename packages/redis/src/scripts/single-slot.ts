@@ -11,43 +11,45 @@ const prelude = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local header_bytes, longest_user = 66, 512
-local header_pattern = '^1' .. string.rep('%d', 65)
 
 -- The record without its payload, or nil and why: 'missing', 'corrupt'.
 local function read(key)
   local head = redis.pcall('GETRANGE', key, 0, header_bytes + longest_user - 1)
   if head == '' then return nil, 'missing' end
-  if type(head) == 'table' or not string.match(head, header_pattern) then return nil, 'corrupt' end
-  local user_bytes = tonumber(string.sub(head, 64, 66))
+  local _, digits = string.find(type(head) == 'string' and head or '', '^1%d+')
+  if not digits or digits < header_bytes then return nil, 'corrupt' end
   return {
     expires = tonumber(string.sub(head, 2, 14)),
     active = tonumber(string.sub(head, 15, 27)),
-    created = tonumber(string.sub(head, 28, 40)),
+    -- As text: it never changes, and names the member of the index.
+    created = string.sub(head, 28, 40),
     ends = tonumber(string.sub(head, 41, 53)),
     version = tonumber(string.sub(head, 54, 63)),
-    user = string.sub(head, header_bytes + 1, header_bytes + user_bytes),
+    user = string.sub(head, header_bytes + 1, header_bytes + tonumber(string.sub(head, 64, 66))),
   }
 end
 
 local function head_of(r)
-  local times = string.format('1%013.0f%013.0f%013.0f%013.0f', r.expires, r.active, r.created, r.ends)
-  return times .. string.format('%010.0f%03d', r.version, #r.user) .. r.user
+  return string.format(
+    '1%013.0f%013.0f%s%013.0f%010.0f%03d', r.expires, r.active, r.created, r.ends, r.version, #r.user) .. r.user
 end
 
 -- An index holds createdAt and id, scored by expiresAt: the oldest is found although a touch moves the score.
-local function member_of(r, id) return string.format('%013.0f', r.created) .. id end
+local function member_of(r, id) return r.created .. id end
 local function index_of(user) return ARGV[2] .. user end
 
+-- The index outlives its longest session a little, so that it is not prolonged with each write.
 local function add(r, id)
-  redis.call('ZADD', index_of(r.user), string.format('%.0f', r.expires), member_of(r, id))
+  local index, life = index_of(r.user), r.expires - now
+  redis.call('ZADD', index, string.format('%.0f', r.expires), member_of(r, id))
+  if redis.call('PTTL', index) < life then
+    redis.call('PEXPIREAT', index, string.format('%.0f', r.expires + math.min(life / 32, 60000)))
+  end
 end
 
--- Drops what has expired and lets the index live as long as its longest session.
+-- Drops what has expired.
 local function tidy(user)
-  local index = index_of(user)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', '(' .. string.format('%.0f', now))
-  local last = redis.call('ZREVRANGE', index, 0, 0, 'WITHSCORES')
-  if last[2] then redis.call('PEXPIREAT', index, last[2]) end
+  redis.call('ZREMRANGEBYSCORE', index_of(user), '-inf', '(' .. string.format('%.0f', now))
 end
 
 -- The user's live sessions, oldest first. A member whose record is gone or another's is dropped: the server may evict.
@@ -89,9 +91,9 @@ local function make_room(user, max, when_reached)
   return evicted
 end
 
--- { status, now, values of the list }. Not by unpack, which fails on thousands.
-local function answer(status, values)
-  local reply = { status, now }
+-- { status, now, first, values of the list }. Not by unpack, which fails on thousands.
+local function answer(status, values, first)
+  local reply = { status, now, first }
   for _, value in ipairs(values or {}) do table.insert(reply, value) end
   return reply
 end
@@ -113,12 +115,13 @@ if user ~= '' then
 end
 local ends = now + tonumber(ARGV[8])
 local r = {
-  expires = math.min(now + tonumber(ARGV[7]), ends), active = now, created = now, ends = ends, version = 1, user = user,
+  expires = math.min(now + tonumber(ARGV[7]), ends), active = now, created = string.format('%013.0f', now), ends = ends,
+  version = 1, user = user,
 }
 redis.call('SET', KEYS[1], head_of(r) .. ARGV[9], 'PXAT', string.format('%.0f', r.expires))
 if user ~= '' then
-  add(r, id)
   tidy(user)
+  add(r, id)
 end
 return answer('created', evicted)
 `,
@@ -165,42 +168,9 @@ local moves = renames or new.user ~= old.user
 if old.user ~= '' and moves then redis.call('ZREM', index_of(old.user), member_of(old, id)) end
 if new.user ~= '' and (moves or new.expires ~= old.expires) then
   add(new, new_id)
-  tidy(new.user)
 end
-table.insert(evicted, 1, sets_payload and head or head .. payload)
-return answer('written', evicted)
+return answer('written', evicted, sets_payload and head or head .. payload)
 `,
-);
-
-/** ARGV: 3 id, 4 idle ms, 5 "shorten" or "". */
-export const touch: Script = verb(
-  `
-local r, failure = read(KEYS[1])
-if not r then return answer(failure) end
-local expires = math.min(now + tonumber(ARGV[4]), r.ends)
-if ARGV[5] == '' then expires = math.max(expires, r.expires) end
-r.expires, r.active = expires, now
-redis.call('SETRANGE', KEYS[1], 0, head_of(r))
-redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires))
-if r.user ~= '' then
-  add(r, ARGV[3])
-  tidy(r.user)
-end
-return answer('touched')
-`,
-  { allowOutOfMemory: true },
-);
-
-/** ARGV: 3 id. Answers the user. */
-export const destroy: Script = verb(
-  `
-local r, failure = read(KEYS[1])
-if not r then return answer(failure) end
-redis.call('DEL', KEYS[1])
-if r.user ~= '' then redis.call('ZREM', index_of(r.user), member_of(r, ARGV[3])) end
-return answer('destroyed', { r.user })
-`,
-  { allowOutOfMemory: true },
 );
 
 /** ARGV: 3 user. Answers id and record in turn; no record where the key holds another type. */
