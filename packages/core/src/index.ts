@@ -47,7 +47,7 @@ export type {
   UnreadablePolicy,
   UpgradeFunction,
 } from "./options.js";
-export { ReadBatch } from "./read-batch.js";
+export { ReadBatch, type ReadBatchOptions } from "./read-batch.js";
 export {
   type SaveOptions,
   type SaveStatus,

@@ -6,7 +6,7 @@ function backend() {
   const batches: { ids: readonly string[]; answer(rows?: Record<string, string>): void; fail(error: Error): void }[] =
     [];
   const reads = new ReadBatch<string>(
-    100,
+    { maxIds: 100, maxInFlight: 4 },
     (ids) =>
       new Promise((resolve, reject) => {
         batches.push({ ids, answer: (rows = {}) => resolve(new Map(Object.entries(rows))), fail: reject });

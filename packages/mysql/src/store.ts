@@ -58,6 +58,7 @@ const requestOverheadBytes = 4_096;
 
 /** A statement is prepared for each number of ids that it takes, so there are few. */
 const readBatchSizes = [1, 4, 16, 64];
+const maxReadsInFlight = 4;
 
 const removalBatchSize = 1_000;
 const defaultScanBatchSize = 500;
@@ -86,7 +87,9 @@ export class MySQLStore implements SessionStore {
     this.#names = names;
     this.#connection = new Connection(pool, timeoutMs);
     this.#timeoutMs = timeoutMs;
-    this.#reads = new ReadBatch(Math.max(...readBatchSizes), (ids) => this.#readMany(ids));
+    this.#reads = new ReadBatch({ maxIds: Math.max(...readBatchSizes), maxInFlight: maxReadsInFlight }, (ids) =>
+      this.#readMany(ids),
+    );
   }
 
   /**

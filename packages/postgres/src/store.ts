@@ -52,6 +52,7 @@ const capabilities: StoreCapabilities = {
 
 /** Enough for the gain, few enough to keep an answer small. */
 const maxIdsPerRead = 100;
+const maxReadsInFlight = 4;
 const clearBatchSize = 2_000;
 const defaultScanBatchSize = 500;
 
@@ -79,7 +80,7 @@ export class PostgresStore implements SessionStore {
     this.#statements = statementsOf(resolved.names);
     this.#connection = new Connection(resolved);
     this.#timeoutMs = resolved.timeoutMs;
-    this.#reads = new ReadBatch(maxIdsPerRead, async (ids) => {
+    this.#reads = new ReadBatch({ maxIds: maxIdsPerRead, maxInFlight: maxReadsInFlight }, async (ids) => {
       // The plan of the first one is kept; the plan for an array is made anew each time.
       const rows = await (ids.length === 1
         ? this.#run(this.#statements.get, ids)

@@ -11,6 +11,7 @@ import {
   type EndedSession,
   isSessionError,
   type NewSession,
+  ReadBatch,
   type ReadManyOptions,
   type RenameOptions,
   type RenameResult,
@@ -38,6 +39,9 @@ import { isTombstone, readRecord, readRecords } from "./record.js";
 import { SingleSlotProtocol } from "./single-slot-protocol.js";
 import { walkKeys } from "./walk.js";
 
+/** Enough for the gain, few enough to keep an answer small. */
+const maxIdsPerRead = 100;
+
 /**
  * Sessions in Redis 6.2 or later, or Valkey: on one node, behind Sentinel, or on a Cluster.
  *
@@ -49,6 +53,7 @@ export class RedisStore implements SessionStore {
   readonly #connection: Connection;
   readonly #keys: Keyspace;
   readonly #protocol: SessionProtocol;
+  readonly #reads: ReadBatch<Buffer | null>;
   readonly #timeoutMs: number;
   #owned: OwnedClient | undefined;
   #closed = false;
@@ -63,6 +68,8 @@ export class RedisStore implements SessionStore {
     const spreads = isClusterClient(client) && !singleSlot;
     this.#protocol = new (spreads ? ClusterProtocol : SingleSlotProtocol)(this.#connection, this.#keys);
     this.capabilities = this.#protocol.capabilities;
+    // The keys of a Cluster lie on several nodes.
+    this.#reads = new ReadBatch({ maxIds: isClusterClient(client) ? 1 : maxIdsPerRead }, (ids) => this.#readMany(ids));
   }
 
   /**
@@ -85,16 +92,14 @@ export class RedisStore implements SessionStore {
     return this.#protocol.create(session, options);
   }
 
+  /** Reads asked for in one tick travel as one command, on one node. */
   async get(id: string): Promise<SessionRecord | undefined> {
     this.#begin();
     assertId(id);
-    const { clock } = this.#connection;
-    const key = this.#keys.sessionPrefix + id;
-    const reading = this.#connection.command({ operation: "get" }, "GET", key);
-    if (clock.isUncertain()) await Promise.all([reading, this.#connection.askTime("get")]);
-    const value = await reading;
-    if (value === null || isTombstone(asBuffer(value))) return undefined;
-    return readRecord(id, asBuffer(value), clock.now());
+    const read = await this.#reads.read(id);
+    const value = read === null ? await this.#connection.peek("get", this.#keys.sessionPrefix + id) : read;
+    if (value === undefined || isTombstone(value)) return undefined;
+    return readRecord(id, value, this.#connection.clock.now());
   }
 
   async update(id: string, change: SessionChange, options: UpdateOptions = {}): Promise<UpdateResult> {
@@ -180,6 +185,17 @@ export class RedisStore implements SessionStore {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#owned) await disconnect(this.#owned, this.#timeoutMs);
+  }
+
+  /** What it finds; null for what only a GET can tell: MGET answers nothing for a key of another type, too. */
+  async #readMany(ids: readonly string[]): Promise<Map<string, Buffer | null>> {
+    const { clock } = this.#connection;
+    const keys = ids.map((id) => this.#keys.sessionPrefix + id);
+    const reading = this.#connection.command({ operation: "get" }, keys.length === 1 ? "GET" : "MGET", ...keys);
+    if (clock.isUncertain()) await Promise.all([reading, this.#connection.askTime("get")]);
+    const reply = await reading;
+    if (!Array.isArray(reply)) return new Map(reply === null ? [] : ids.map((id) => [id, asBuffer(reply)]));
+    return new Map(ids.map((id, n) => [id, reply[n] === null ? null : asBuffer(reply[n])]));
   }
 
   /** Refuses a closed store. On first use has the server's settings looked at, beside the first operation. */
