@@ -59,6 +59,39 @@ const destroyAnswersWhatItEnded: ConformanceCase = {
   },
 };
 
+/** Stores that send reads together, or share them, do so with reads that have not been sent. */
+const readsAmongEnds: ConformanceCase = {
+  id: "race/reads-among-ends",
+  promise: 1,
+  title:
+    "of many reads at the same time each answers its own session, and none that began after an end sees what ended",
+  async run({ store, open, rounds }) {
+    const other = await open();
+    for (let round = 0; round < rounds; round++) {
+      const ids = Array.from({ length: 12 }, (_, n) => `a${round} ${n}`);
+      await Promise.all(ids.map((id) => store.create(session(id))));
+      const ended = new Set<string>();
+      const readAll = async (ending?: string): Promise<void> => {
+        const before = new Set(ended);
+        const records = await Promise.all(ids.map((id) => store.get(id)));
+        for (const [n, id] of ids.entries()) {
+          const record = records[n];
+          if (before.has(id)) assert.equal(record, undefined, "a read that began after the end saw the session");
+          else if (id !== ending) assert.equal(record?.payload, `payload of ${id}`, "a read answered something else");
+        }
+      };
+      for (const [n, id] of ids.slice(0, 6).entries()) {
+        const reads = [readAll(id), readAll(id)];
+        const ending = (n % 2 === 0 ? store : other).destroy(id);
+        reads.push(readAll(id));
+        await ending;
+        ended.add(id);
+        await Promise.all([...reads, readAll(id)]);
+      }
+    }
+  },
+};
+
 /** What may have happened to an id, with the words for it. */
 const absences: readonly { name: string; words: string; arrange(context: CaseContext): Promise<void> }[] = [
   { name: "unknown", words: "an unknown id", arrange: async () => undefined },
@@ -148,5 +181,6 @@ export const lifecycleCases: readonly ConformanceCase[] = [
   createAnswersTheRecord,
   createRefusesALiveId,
   destroyAnswersWhatItEnded,
+  readsAmongEnds,
   ...nothingComesBack,
 ];

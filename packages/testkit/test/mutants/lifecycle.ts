@@ -5,13 +5,14 @@ import type {
   NewSession,
   RenameResult,
   SessionChange,
+  SessionRecord,
   TouchOptions,
   UpdateOptions,
   UpdateResult,
 } from "@sojourn/core";
 import { day, hour } from "../../src/case.js";
 import { SimulatedStore } from "../simulated.js";
-import { type Mutants, note } from "./mutant.js";
+import { gap, type Mutants, note } from "./mutant.js";
 
 type Verb = "update" | "touch" | "rename";
 type Absence = "unknown" | "after-destroy" | "after-destroy-by-user" | "after-expiry" | "after-sweep";
@@ -104,6 +105,20 @@ export const lifecycleMutants: Mutants = {
       override async destroy(id: string): Promise<EndedSession | undefined> {
         const ended = await super.destroy(id);
         return ended?.userId === undefined ? undefined : ended;
+      }
+    },
+  },
+  "race/reads-among-ends": {
+    breaks: "a read joins one of the same id that is on its way",
+    Store: class extends SimulatedStore {
+      override get(id: string): Promise<SessionRecord | undefined> {
+        const onTheirWay = note(this.backend, "reads", () => new Map<string, Promise<SessionRecord | undefined>>());
+        const joined = onTheirWay.get(id);
+        if (joined !== undefined) return joined;
+        const read = super.get(id).finally(gap);
+        onTheirWay.set(id, read);
+        void read.finally(() => onTheirWay.delete(id));
+        return read;
       }
     },
   },
