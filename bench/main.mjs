@@ -12,14 +12,21 @@ import { backends } from "./backends/index.mjs";
 import { runAppSuite } from "./lib/app-suite.mjs";
 import { describeMachine, versionsOf } from "./lib/machine.mjs";
 import { writeResult } from "./lib/results.mjs";
+import { runScaleSuite } from "./lib/scale-suite.mjs";
 import { runStoreSuite } from "./lib/store-suite.mjs";
 import { subjectsOf } from "./lib/subjects.mjs";
+import * as scaleOfMemory from "./scale/memory.mjs";
+import * as scaleOfPostgres from "./scale/postgres.mjs";
+import * as scaleOfRedis from "./scale/redis.mjs";
 
 /** By name, in the order in which they run: what describes a suite, and how to run it. */
 const suites = {
   ...Object.fromEntries(Object.entries(backends).map(([name, backend]) => [name, storeSuite(name, backend)])),
   express: { ...expressApps, run: (options) => runAppSuite(expressApps, options) },
   fastify: { ...fastifyApps, run: (options) => runAppSuite(fastifyApps, options) },
+  "scale-memory": scaleSuite("memory", scaleOfMemory),
+  "scale-redis": scaleSuite("redis", scaleOfRedis),
+  "scale-postgres": scaleSuite("postgres", scaleOfPostgres),
 };
 
 const { values: flags, positionals } = parseArgs({
@@ -46,9 +53,10 @@ if (positionals.includes("report")) {
 
 async function runSuites(asked) {
   const names = Object.keys(suites);
-  const unknown = asked.find((name) => name !== "all" && !names.includes(name));
-  if (unknown !== undefined) throw new Error(`no suite "${unknown}"; there are ${names.join(", ")}`);
-  const isWanted = (name) => asked.length === 0 || asked.includes("all") || asked.includes(name);
+  const isNamed = (name, word) => word === "all" || name === word || name.startsWith(`${word}-`);
+  const unknown = asked.find((word) => !names.some((name) => isNamed(name, word)));
+  if (unknown !== undefined) throw new Error(`no suite "${unknown}"; there are ${names.join(", ")}, and scale`);
+  const isWanted = (name) => asked.length === 0 || asked.some((word) => isNamed(name, word));
   const failed = [];
   for (const name of names.filter(isWanted)) {
     try {
@@ -82,4 +90,9 @@ function storeSuite(name, backend) {
   const { start } = backend;
   const run = (options) => runStoreSuite({ name, start, subjects: Object.keys(subjects) }, options);
   return { ...backend, subjects, run };
+}
+
+function scaleSuite(name, suite) {
+  const path = new URL(`scale/${name}.mjs`, import.meta.url).href;
+  return { ...suite, run: (options) => runScaleSuite({ ...suite, path }, options) };
 }

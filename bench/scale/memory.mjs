@@ -1,76 +1,69 @@
 /**
- * What a million sessions cost in memory: the bytes of each, one read and one touch beside those at a thousand, and the
- * longest pause while half of them expire. Each contestant runs in a process of its own.
- *
- *     pnpm --filter @sojourn/bench memory-scale [sessions]
+ * What many sessions cost in memory: the bytes of each, one read and one touch beside those at a thousand, the longest
+ * pause while half of them expire, and what the sessions of one user cost to list.
  */
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import { Sweeper } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
+import { median } from "../lib/statistics.mjs";
+
+export const title = "Many sessions in memory";
+export const packages = ["memorystore"];
+export const setting =
+  "200 characters a session; half of them expire; each subject, size and run in a process of its own";
 
 const payloadLength = 200;
 const minuteMs = 60_000;
 const shortMs = 30 * minuteMs;
 const longMs = 600 * minuteMs;
-const operations = 200_000;
-const rounds = 5;
+const operations = 100_000;
+const rounds = 3;
 
 const fourEach = (n) => `user-${Math.floor(n / 4)}`;
 const oneEach = (n) => `user-${n}`;
 const nobody = () => undefined;
 
-const contestants = {
-  "MemoryStore, 4 sessions a user": () => openMemoryStore(fourEach),
-  "Map + user index, 4 sessions a user": () => openMap(fourEach),
-  "MemoryStore, 1 session a user": () => openMemoryStore(oneEach),
-  "Map + user index, 1 session a user": () => openMap(oneEach),
-  "MemoryStore, anonymous": () => openMemoryStore(nobody),
-  "Map alone": () => openMap(nobody),
-  "memorystore 1.6.8": openPeer,
+/** `isExtra` ones are part of a full run only. */
+export const subjects = {
+  "MemoryStore, 4 sessions a user": { level: "store", open: () => openMemoryStore(fourEach) },
+  "Map with user index, 4 sessions a user": { level: "driver", open: () => openMap(fourEach) },
+  memorystore: { level: "peer", open: openPeer },
+  "MemoryStore, 1 session a user": { level: "store", isExtra: true, open: () => openMemoryStore(oneEach) },
+  "Map with user index, 1 session a user": { level: "driver", isExtra: true, open: () => openMap(oneEach) },
+  "MemoryStore, anonymous": { level: "store", isExtra: true, open: () => openMemoryStore(nobody) },
+  "Map alone": { level: "driver", isExtra: true, open: () => openMap(nobody) },
 };
 
-/** Time passes at once: every contestant asks `Date.now`. */
+/** Sizes, and how often each is measured: a million takes its time. */
+export const sizes = { short: [10_000, 100_000, 1_000_000], full: [10_000, 100_000, 1_000_000], smoke: [2_000] };
+export const execArgv = ["--expose-gc", "--max-old-space-size=6000"];
+
+/** Time passes at once: every subject asks `Date.now`. */
 let passedMs = 0;
 const realNow = Date.now;
-Date.now = () => realNow() + passedMs;
 
-const [sessions = "1000000", contestant] = process.argv.slice(2);
-if (contestant === undefined) compare(Number(sessions));
-else process.stdout.write(JSON.stringify(await measure(contestants[contestant], Number(sessions))));
-
-function compare(count) {
-  const results = Object.keys(contestants).map((name) => {
-    const script = fileURLToPath(import.meta.url);
-    const args = ["--expose-gc", "--max-old-space-size=6000", script, String(count), name];
-    const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: "utf8" });
-    if (status !== 0) throw new Error(`${name}: ${stderr}`);
-    return { name, ...JSON.parse(stdout) };
-  });
-  console.table(Object.fromEntries(results.map(({ name, ...figures }) => [name, figures])));
-  console.log(JSON.stringify({ node: process.version, sessions: count, results }));
-}
-
-async function measure(open, count) {
-  const store = open();
-  const small = open();
+/** In a process of its own, because time does not come back. */
+export async function measure(name, { sessions }) {
+  Date.now = () => realNow() + passedMs;
+  const store = subjects[name].open();
+  const small = subjects[name].open();
   await fill(small, 1_000);
   const atOneThousand = await timeOperations(small, 1_000);
   const before = memory();
-  await fill(store, count);
+  await fill(store, sessions);
   const after = memory();
-  const atFullSize = await timeOperations(store, count);
-  return {
-    bytesPerSession: Math.round((after.used - before.used) / count),
-    rssPerSession: Math.round((after.rss - before.rss) / count),
+  const atFullSize = await timeOperations(store, sessions);
+  const figures = {
+    bytesPerSession: (after.used - before.used) / sessions,
+    residentBytesPerSession: (after.rss - before.rss) / sessions,
     getNsAt1000: atOneThousand.get,
     getNs: atFullSize.get,
-    touchNsAt1000: atOneThousand.touch,
-    touchNs: atFullSize.touch,
+    ...(store.touch && { touchNsAt1000: atOneThousand.touch, touchNs: atFullSize.touch }),
+    ...(store.list && { listUs: atFullSize.list / 1_000 }),
     ...(store.sweep && (await expireHalf(store))),
   };
+  return [{ key: { operation: "hold", sessions }, figures }];
 }
 
 /** Every other session, an even one, ends early. */
@@ -82,18 +75,20 @@ async function fill(store, count) {
 
 /** The median of some rounds, in nanoseconds. Each id is a string of its own, as it comes from a request. */
 async function timeOperations(store, count) {
-  const times = { get: [], touch: [] };
-  for (let round = 0; round < rounds; round += 1) {
-    for (const operation of Object.keys(times)) {
-      if (store[operation] === undefined) continue;
-      const ids = Array.from({ length: operations }, () => idOf(1 + 2 * Math.floor((Math.random() * count) / 2)));
+  const times = {};
+  for (const operation of ["get", "touch", "list"]) {
+    if (store[operation] === undefined) continue;
+    const values = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const numbers = Array.from({ length: operations }, () => 1 + 2 * Math.floor((Math.random() * count) / 2));
+      const names = numbers.map(operation === "list" ? fourEach : idOf);
       const begin = process.hrtime.bigint();
-      for (const id of ids) await store[operation](id);
-      times[operation].push(Number(process.hrtime.bigint() - begin) / operations);
+      for (const name of names) await store[operation](name);
+      values.push(Number(process.hrtime.bigint() - begin) / operations);
     }
+    times[operation] = median(values);
   }
-  const median = (values) => values.map(Math.round).sort((a, b) => a - b)[rounds >> 1];
-  return { get: median(times.get), touch: median(times.touch) };
+  return times;
 }
 
 async function expireHalf(store) {
@@ -113,10 +108,10 @@ async function expireHalf(store) {
   tick();
   const begin = performance.now();
   const expired = await store.sweep();
-  const sweepMs = Math.round(performance.now() - begin);
+  const sweepMs = performance.now() - begin;
   await new Promise((resolve) => setImmediate(resolve));
   watching = false;
-  return { expired, sweepMs, longestPauseMs: Math.round(longest * 10) / 10 };
+  return { expired, sweepMs, longestPauseMs: longest };
 }
 
 function memory() {
@@ -142,6 +137,7 @@ function openMemoryStore(userOf) {
       store.create({ id, userId: userOf(n), payload: textOf(n, length), idleMs, absoluteMs: longMs }),
     get: (id) => store.get(id),
     touch: (id) => store.touch(id, { idleMs: longMs }),
+    ...(userOf === fourEach && { list: (userId) => store.listByUser(userId) }),
     sweep: () => new Sweeper({ store }).run(),
   };
 }
