@@ -17,7 +17,8 @@ export class Browser {
   async request(path: string): Promise<{ readonly status: number; readonly body: unknown }> {
     const headers: Record<string, string> = this.cookie === undefined ? {} : { cookie: this.cookie };
     const response = await fetch(`${this.#url}/${path}`, { headers });
-    this.cookie = response.headers.getSetCookie()[0]?.split(";")[0] ?? this.cookie;
+    // @fastify/session removes a cookie and sets it anew in one response: the last one counts.
+    this.cookie = response.headers.getSetCookie().at(-1)?.split(";")[0] ?? this.cookie;
     const text = await response.text();
     return { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
   }

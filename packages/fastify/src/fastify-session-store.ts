@@ -10,6 +10,7 @@ import {
   type StoreBridgeOptions,
 } from "@sojourn/core";
 import type { FastifyRequest, Session as FastifySession } from "fastify";
+import { toReplyError } from "./errors.js";
 import { SessionObjects } from "./session-objects.js";
 
 declare module "fastify" {
@@ -38,7 +39,7 @@ const packageName = "@sojourn/fastify";
  * request has changed and nothing else, and only touches where that is nothing: under `rolling`, the default, each request
  * saves. It neither revives a session that has ended meanwhile nor undoes what another request stored. One that is dropped
  * for that reason is no error but a `conflict` event of the manager. Errors are `SessionError`s, as the manager's methods
- * name them; @fastify/session makes a 500 of each.
+ * name them; those of `get`, `set` and `destroy` make @fastify/session answer 503 while the backend is away, else 500.
  *
  * @typeParam Data - what the sessions of `manager` hold, for its users; Fastify's own types hold for requests
  */
@@ -62,7 +63,7 @@ export class FastifySessionStore<Data extends object = ManagedData> {
    * @throws SessionError `CORRUPT`, `DECODE`
    */
   get(sid: string, callback?: Callback<FastifySession | null>): Promise<FastifySession | null> {
-    return answer(this.#get(sid), callback, (error) => this.#objects.unread(sid, error) as FastifySession);
+    return answer(replying(this.#get(sid)), callback, (error) => this.#objects.unread(sid, error) as FastifySession);
   }
 
   /**
@@ -77,11 +78,11 @@ export class FastifySessionStore<Data extends object = ManagedData> {
    * when it failed; what is stored is then as it was
    */
   set(sid: string, session: object, callback?: Callback): Promise<void> {
-    return answer(this.#set(sid, session), callback);
+    return answer(replying(this.#set(sid, session)), callback);
   }
 
   destroy(sid: string, callback?: Callback): Promise<void> {
-    return answer(this.#sessions.destroy(sid), callback);
+    return answer(replying(this.#sessions.destroy(sid)), callback);
   }
 
   /** The live sessions of a user, oldest first. That of a request has the id `tokenToId(request.session.sessionId)`. */
@@ -145,6 +146,13 @@ const hidden: ReadonlySet<string> = new Set([
   "isModified",
   "isSaved",
 ]);
+
+/** @fastify/session hands errors on to Fastify, and so to the client. */
+function replying<Result>(call: Promise<Result>): Promise<Result> {
+  return call.catch((error: unknown) => {
+    throw toReplyError(error);
+  });
+}
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;

@@ -275,7 +275,7 @@ describe("a reload that fails", () => {
     await using app = await serve(store, { set: set({ a: 1 }), reload: reload(broken, set({ b: 1 })), look });
     const browser = new Browser(app);
     await browser.get("set");
-    expect(await browser.request("reload")).toMatchObject({ status: 500, body: { message: "the backend is down" } });
+    expect(await browser.request("reload")).toMatchObject({ status: 503, body: { code: "UNAVAILABLE" } });
     expect(await browser.get("look")).toMatchObject({ a: 1 });
     expect(await browser.get("look")).not.toHaveProperty("b");
   });

@@ -1,0 +1,328 @@
+import { Barrier, Browser } from "@sojourn/test-fixtures";
+import type { FailingCall, FlowAction, FlowOptions, Running, Subject } from "./subjects.js";
+
+/** One thing that happens to sessions, and what may come of it. */
+export interface Flow {
+  readonly name: string;
+  /** What the outcome must be where the sessions are ours. */
+  readonly wanted: readonly string[];
+  readonly limit?: FlowOptions["limit"];
+  /** Walks it; the outcome in a few words. */
+  walk(walk: Walk): Promise<string>;
+}
+
+export const hour: number = 3_600_000;
+const idleMs = hour;
+const absoluteMs = 8 * hour;
+
+export const flows: readonly Flow[] = [
+  {
+    name: "login",
+    wanted: ["logged in"],
+    async walk({ browser }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      return (await accountOf(user)) === "u1" ? "logged in" : "not logged in";
+    },
+  },
+  {
+    name: "fixation: an attacker plants the cookie of a session of his own, the victim logs in with it",
+    wanted: ["stays out"],
+    async walk({ browser }) {
+      const attacker = browser();
+      await attacker.get("put?key=a");
+      await browser(attacker.cookie).get("login?account=victim");
+      return (await accountOf(attacker)) === undefined ? "stays out" : "the attacker is in";
+    },
+  },
+  {
+    name: "fixation: a signed cookie of a session that has ended is planted",
+    wanted: ["a new id"],
+    async walk({ browser }) {
+      const attacker = browser();
+      await attacker.get("put?key=a");
+      const planted = attacker.cookie;
+      await attacker.get("logout");
+      const victim = browser(planted);
+      await victim.get("put?key=b");
+      return victim.cookie === planted ? "the planted id" : "a new id";
+    },
+  },
+  {
+    name: "regenerate",
+    wanted: ["the old id is dead"],
+    async walk({ browser }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      const old = browser(user.cookie);
+      await user.get("rotate");
+      const isNew = user.cookie !== old.cookie && (await accountOf(user)) === "u1";
+      if (!isNew) return "no new session";
+      return (await accountOf(old)) === undefined ? "the old id is dead" : "the old id still works";
+    },
+  },
+  {
+    name: "reload: what was not saved",
+    wanted: ["is dropped"],
+    async walk({ browser }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      await user.get("reload");
+      const { account, junk } = await look(user);
+      return account === "u1" && junk === undefined ? "is dropped" : "is kept";
+    },
+  },
+  {
+    name: "reload and write, after a logout came in between",
+    wanted: ["an error, stays out", "no error, stays out"],
+    async walk({ browser, hold }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      const { cookie } = user;
+      const finish = await hold(user, "reload-write");
+      await user.get("logout");
+      const { status } = await finish();
+      const { late } = await look(browser(cookie));
+      return `${status < 400 ? "no error" : "an error"}, ${late === undefined ? "stays out" : "the old id is back"}`;
+    },
+  },
+  {
+    name: "two requests set different keys at once",
+    wanted: ["both are kept"],
+    async walk({ browser, hold }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      const finishes = [await hold(user, "put?key=a"), await hold(user, "put?key=b")];
+      for (const finish of finishes) await finish();
+      const { a, b } = await look(user);
+      return a === "1" && b === "1" ? "both are kept" : "one is lost";
+    },
+  },
+  ...(["put?key=late", "look"] as const).map(
+    (path): Flow => ({
+      name: `logout while a request is under way that ${path === "look" ? "only reads" : "writes"}`,
+      wanted: ["stays out"],
+      async walk({ browser, hold }) {
+        const user = browser();
+        await user.get("login?account=u1");
+        const { cookie } = user;
+        const finish = await hold(user, path);
+        await user.get("logout");
+        await finish();
+        return (await accountOf(browser(cookie))) === undefined ? "stays out" : "logged in again";
+      },
+    }),
+  ),
+  {
+    name: "logout while a request is under way that regenerates",
+    // Two calls of the store, destroy and set, by both frameworks.
+    wanted: ["stays out", "logged in under the new id"],
+    async walk({ browser, hold }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      const slow = browser(user.cookie);
+      const finish = await hold(slow, "rotate");
+      await user.get("logout");
+      await finish();
+      return (await accountOf(slow)) === undefined ? "stays out" : "logged in under the new id";
+    },
+  },
+  {
+    name: "unused for longer than the session may rest",
+    wanted: ["ended"],
+    async walk({ browser, wait }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      wait(idleMs + 1);
+      return (await accountOf(user)) === undefined ? "ended" : "lives on";
+    },
+  },
+  {
+    name: "used in time, again and again",
+    wanted: ["lives on"],
+    async walk({ browser, wait }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      for (let i = 0; i < 4; i++) {
+        wait(0.8 * idleMs);
+        await user.get("look");
+      }
+      return (await accountOf(user)) === "u1" ? "lives on" : "ended";
+    },
+  },
+  {
+    name: "used in time, for longer than a session may live at all",
+    wanted: ["ended"],
+    async walk({ browser, wait }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      for (let passed = 0; passed <= absoluteMs; passed += idleMs / 2) {
+        await user.get("look");
+        wait(idleMs / 2);
+      }
+      return (await accountOf(user)) === undefined ? "ended" : "lives on";
+    },
+  },
+  {
+    name: "a third login where two are allowed, the oldest to go",
+    wanted: ["the first is out"],
+    limit: { max: 2, whenReached: "evictOldest" },
+    async walk({ browser, wait }) {
+      const users = [browser(), browser(), browser()];
+      for (const user of users) {
+        await user.get("login?account=u1");
+        wait(1_000);
+      }
+      const accounts = [];
+      for (const user of users) accounts.push(await accountOf(user));
+      return accounts[0] === undefined && accounts[2] === "u1" ? "the first is out" : "all three are in";
+    },
+  },
+  {
+    name: "a third login where two are allowed, to be refused",
+    wanted: ["500, not logged in"],
+    limit: { max: 2, whenReached: "reject" },
+    async walk({ browser }) {
+      for (let i = 0; i < 2; i++) await browser().get("login?account=u1");
+      const third = browser();
+      const { status } = await third.request("login?account=u1");
+      return `${status}, ${(await accountOf(third)) === undefined ? "not logged in" : "logged in"}`;
+    },
+  },
+  {
+    name: "the store fails to read: a request with a session",
+    wanted: ["500, as it was after", "503, as it was after"],
+    async walk(walk) {
+      const user = walk.browser();
+      await user.get("login?account=u1");
+      const { status } = await walk.failing("get", () => user.request("look"));
+      return `${status}, ${(await accountOf(user)) === "u1" ? "as it was after" : "lost"}`;
+    },
+  },
+  {
+    name: "the store fails to read: reload, in a request that goes on",
+    wanted: ["as it was after"],
+    async walk({ browser, failing, hold }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      const finish = await hold(user, "reload-anyway");
+      await failing("get", finish);
+      return (await accountOf(user)) === "u1" ? "as it was after" : "what was stored is lost";
+    },
+  },
+  {
+    name: "the store fails to write: login",
+    wanted: ["500, not logged in", "503, not logged in"],
+    async walk({ browser, failing }) {
+      const user = browser();
+      const { status } = await failing("set", () => user.request("login?account=u1"));
+      return `${status}, ${(await accountOf(user)) === undefined ? "not logged in" : "logged in"}`;
+    },
+  },
+  {
+    name: "the store fails to write: a change, saved at the end of the request",
+    // express-session has answered by then.
+    wanted: ["200, not stored", "500, not stored", "503, not stored"],
+    async walk({ browser, failing }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      const { status } = await failing("set", () => user.request("put?key=a"));
+      return `${status}, ${(await look(user)).a === undefined ? "not stored" : "stored"}`;
+    },
+  },
+  {
+    name: "the store fails to extend: a request that only reads",
+    wanted: ["200, as it was after", "500, as it was after", "503, as it was after"],
+    async walk({ browser, failing, wait }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      wait(1_000);
+      const { status } = await failing("touch", () => user.request("look"));
+      return `${status}, ${(await accountOf(user)) === "u1" ? "as it was after" : "lost"}`;
+    },
+  },
+  {
+    name: "the store fails to end: logout",
+    wanted: ["500, still logged in", "503, still logged in"],
+    async walk({ browser, failing }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      const { cookie } = user;
+      const { status } = await failing("destroy", () => user.request("logout"));
+      return `${status}, ${(await accountOf(browser(cookie))) === "u1" ? "still logged in" : "logged out"}`;
+    },
+  },
+];
+
+/** What a flow is walked with. */
+export interface Walk {
+  /** A browser, with a cookie that it may have from another. */
+  browser(cookie?: string): Browser;
+  /** Starts a request that waits with its session loaded; answers the function that lets it go on and waits for its end. */
+  hold(browser: Browser, path: string): Promise<() => Promise<{ readonly status: number }>>;
+  failing<Result>(call: FailingCall, request: () => Promise<Result>): Promise<Result>;
+  /** Lets time pass, by the clock of this process. */
+  wait(ms: number): void;
+}
+
+const actions: Record<string, FlowAction> = {
+  look: (session) => session.read(),
+  put: (session, query) => session.set(String(query.get("key")), "1"),
+  login: (session, query) => session.login(String(query.get("account"))),
+  logout: (session) => session.logout(),
+  rotate: (session) => session.rotate(),
+  reload: async (session) => {
+    session.set("junk", "1");
+    await session.reload();
+  },
+  "reload-write": async (session) => {
+    await session.reload();
+    session.set("late", "1");
+  },
+  "reload-anyway": (session) => session.reload().catch(() => undefined),
+};
+
+/** Walks a flow with a subject of its own. */
+export async function outcomeOf(flow: Flow, subject: Subject, wait: Walk["wait"]): Promise<string> {
+  const barriers: Barrier[] = [];
+  const waiting = (action: FlowAction): FlowAction => {
+    return async (session, query) => {
+      // The session is loaded by now, also where that is done when it is first asked for.
+      await barriers[Number(query.get("barrier") ?? -1)]?.wait();
+      return action(session, query);
+    };
+  };
+  const held = Object.fromEntries(Object.entries(actions).map(([name, action]) => [name, waiting(action)]));
+  await using app: Running = await subject.start({ actions: held, idleMs, absoluteMs, limit: flow.limit });
+  return await flow.walk({
+    browser: (cookie) => new Browser(app, cookie),
+    async hold(browser, path) {
+      const barrier = new Barrier();
+      const index = barriers.push(barrier) - 1;
+      const response = browser.request(`${path}${path.includes("?") ? "&" : "?"}barrier=${index}`);
+      await barrier.arrived;
+      return () => {
+        barrier.release();
+        return response;
+      };
+    },
+    async failing(call, request) {
+      app.fault.call = call;
+      try {
+        return await request();
+      } finally {
+        app.fault.call = undefined;
+      }
+    },
+    wait,
+  });
+}
+
+/** A session is an object of JSON values. */
+async function look(browser: Browser): Promise<Record<string, unknown>> {
+  return (await browser.get("look")) as Record<string, unknown>;
+}
+
+async function accountOf(browser: Browser): Promise<unknown> {
+  return (await look(browser)).account;
+}

@@ -1,0 +1,309 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import fastifyCookie from "@fastify/cookie";
+import fastifySession from "@fastify/session";
+import { SessionError, type SessionLimit, SessionManager, type SessionManagerOptions } from "@sojourn/core";
+import { ExpressSessionStore } from "@sojourn/express-session";
+import { FastifySessionStore, type RequestSession, sojournSession } from "@sojourn/fastify";
+import { MemoryStore } from "@sojourn/memory";
+import { type Method, overriding } from "@sojourn/test-fixtures";
+import express, { type ErrorRequestHandler } from "express";
+import expressSession from "express-session";
+import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+
+/** What the routes of every subject do with the session of their request, each in its framework's way. */
+export interface FlowSession {
+  read(): Record<string, unknown>;
+  set(key: string, value: unknown): void;
+  /** As the documentation of each recommends: a new id, then the user, stored before the response. */
+  login(account: string): Promise<void>;
+  /** A new id for the same user. */
+  rotate(): Promise<void>;
+  reload(): Promise<void>;
+  logout(): Promise<void>;
+}
+
+export type FlowAction = (session: FlowSession, query: URLSearchParams) => unknown;
+
+/** The calls of a store that may fail, by the names of express-session's protocol. */
+export type FailingCall = "get" | "set" | "touch" | "destroy";
+
+export interface Fault {
+  call: FailingCall | undefined;
+}
+
+export interface FlowOptions {
+  readonly actions: Record<string, FlowAction>;
+  /** How long a session lives unused. */
+  readonly idleMs: number;
+  /** How long it lives in any case, where that can be said. */
+  readonly absoluteMs: number;
+  readonly limit?: SessionLimit | undefined;
+}
+
+export interface Running extends AsyncDisposable {
+  readonly url: string;
+  readonly fault: Fault;
+}
+
+/** A way to have sessions, with everything in front of it that a browser meets. */
+export interface Subject {
+  readonly name: string;
+  readonly isOurs: boolean;
+  start(options: FlowOptions): Promise<Running>;
+}
+
+const secret = "a secret of at least 32 characters";
+
+export const subjects: readonly Subject[] = [
+  {
+    name: "express-session, its MemoryStore",
+    isOurs: false,
+    start: (options) => {
+      const fault: Fault = { call: undefined };
+      return startExpress(options, fault, failingByCallback(new expressSession.MemoryStore(), fault));
+    },
+  },
+  {
+    name: "express-session, Sojourn",
+    isOurs: true,
+    start: (options) => {
+      const fault: Fault = { call: undefined };
+      const store = new ExpressSessionStore({ ...managed(options, fault), userId: accountOf });
+      return startExpress(options, fault, store, () => store.manager.close());
+    },
+  },
+  {
+    name: "@fastify/session, its MemoryStore",
+    isOurs: false,
+    start: (options) => {
+      const fault: Fault = { call: undefined };
+      return startFastifySession(options, fault, failingByCallback(new fastifySession.MemoryStore(), fault));
+    },
+  },
+  {
+    name: "@fastify/session, Sojourn",
+    isOurs: true,
+    start: (options) => {
+      const fault: Fault = { call: undefined };
+      const store = new FastifySessionStore({ ...managed(options, fault), userId: accountOf });
+      return startFastifySession(options, fault, store, () => store.manager.close());
+    },
+  },
+  {
+    name: "Sojourn's Fastify plugin",
+    isOurs: true,
+    start: async (options) => {
+      const fault: Fault = { call: undefined };
+      const manager = new SessionManager(managed(options, fault));
+      const app = fastify();
+      await app.register(sojournSession, { manager, secret, cookie: { secure: false }, decorator: "flow" });
+      serve(app, options, async (request) => {
+        // The decorator's type is this test's affair.
+        return new PluginSession(await (request.getDecorator("flow") as Promise<RequestSession<object>>));
+      });
+      return listening(app, fault, () => manager.close());
+    },
+  },
+];
+
+/** The sessions of express-session and @fastify/session, which have these methods in common. */
+interface FrameworkSession {
+  save(done: (error?: unknown) => void): unknown;
+  regenerate(done: (error?: unknown) => void): unknown;
+  reload(done: (error?: unknown) => void): unknown;
+  destroy(done: (error?: unknown) => void): unknown;
+}
+
+class ProtocolSession implements FlowSession {
+  readonly #request: { session: FrameworkSession };
+
+  constructor(request: { session: FrameworkSession }) {
+    this.#request = request;
+  }
+
+  read(): Record<string, unknown> {
+    return { ...this.#request.session };
+  }
+
+  set(key: string, value: unknown): void {
+    Reflect.set(this.#request.session, key, value);
+  }
+
+  async login(account: string): Promise<void> {
+    await this.#call("regenerate");
+    this.set("account", account);
+    await this.#call("save");
+  }
+
+  async rotate(): Promise<void> {
+    await this.login(String(this.read().account));
+  }
+
+  reload(): Promise<void> {
+    return this.#call("reload");
+  }
+
+  logout(): Promise<void> {
+    return this.#call("destroy");
+  }
+
+  #call(method: keyof FrameworkSession): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#request.session[method]((error) => (error ? reject(error) : resolve()));
+    });
+  }
+}
+
+class PluginSession implements FlowSession {
+  readonly #session: RequestSession<object>;
+
+  constructor(session: RequestSession<object>) {
+    this.#session = session;
+  }
+
+  read(): Record<string, unknown> {
+    const { data, userId } = this.#session;
+    return { ...data, account: userId };
+  }
+
+  set(key: string, value: unknown): void {
+    Reflect.set(this.#session.data, key, value);
+  }
+
+  async login(account: string): Promise<void> {
+    await this.#session.regenerate({ userId: account, keep: false });
+  }
+
+  async rotate(): Promise<void> {
+    await this.#session.regenerate();
+  }
+
+  async reload(): Promise<void> {
+    await this.#session.reload();
+  }
+
+  async logout(): Promise<void> {
+    await this.#session.destroy();
+  }
+}
+
+async function startExpress(
+  { actions, idleMs }: FlowOptions,
+  fault: Fault,
+  store: expressSession.Store,
+  close: () => unknown = () => undefined,
+): Promise<Running> {
+  const app = express();
+  const options = { secret, resave: false, saveUninitialized: false, cookie: { maxAge: idleMs } };
+  app.use(expressSession({ ...options, store }));
+  for (const [name, action] of Object.entries(actions)) {
+    app.get(`/${name}`, (req, res, next) => {
+      const run = async (): Promise<unknown> => action(new ProtocolSession(req), queryOf(req.url));
+      run().then((body) => res.json(body ?? null), next);
+    });
+  }
+  const report: ErrorRequestHandler = (error: Error, _req, res, _next) => {
+    if (!res.headersSent) res.status(500).json({ error: error.message });
+  };
+  app.use(report);
+  const server = app.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    fault,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+      await close();
+    },
+  };
+}
+
+async function startFastifySession(
+  options: FlowOptions,
+  fault: Fault,
+  store: fastifySession.SessionStore,
+  close: () => unknown = () => undefined,
+): Promise<Running> {
+  const app = fastify();
+  await app.register(fastifyCookie);
+  const cookie = { secure: false, maxAge: options.idleMs };
+  await app.register(fastifySession, { secret, store, cookie, saveUninitialized: false });
+  serve(app, options, async (request) => new ProtocolSession(request));
+  return listening(app, fault, close);
+}
+
+function serve(
+  app: FastifyInstance,
+  { actions }: FlowOptions,
+  open: (request: FastifyRequest) => Promise<FlowSession>,
+): void {
+  for (const [name, action] of Object.entries(actions)) {
+    app.get(`/${name}`, async (request, reply) => {
+      const body = await action(await open(request), queryOf(request.url));
+      reply.type("application/json");
+      return JSON.stringify(body ?? null);
+    });
+  }
+}
+
+async function listening(app: FastifyInstance, fault: Fault, close: () => unknown): Promise<Running> {
+  const url = await app.listen({ port: 0, host: "127.0.0.1" });
+  return {
+    url,
+    fault,
+    async [Symbol.asyncDispose]() {
+      app.server.closeAllConnections();
+      await app.close();
+      await close();
+    },
+  };
+}
+
+function queryOf(url: string): URLSearchParams {
+  return new URL(url, "http://localhost").searchParams;
+}
+
+function accountOf(data: object): string | undefined {
+  return "account" in data ? String(data.account) : undefined;
+}
+
+/** The same manager's options for each of ours. */
+function managed({ idleMs, absoluteMs, limit }: FlowOptions, fault: Fault): SessionManagerOptions {
+  const memory = new MemoryStore({ clock: { now: () => Date.now() } });
+  const store = overriding(memory, (method, original) => {
+    const call = callOf[method];
+    if (call === undefined) return original;
+    return async (...args) => {
+      if (fault.call === call) throw new SessionError("UNAVAILABLE", "the backend is down");
+      return original(...args);
+    };
+  });
+  const options = { idleTimeout: idleMs, absoluteTimeout: absoluteMs, touchAfter: 0, sweep: false } as const;
+  return { store, ...options, ...(limit && { sessionLimit: limit }) };
+}
+
+const callOf: Readonly<Record<string, FailingCall>> = {
+  get: "get",
+  create: "set",
+  update: "set",
+  rename: "set",
+  touch: "touch",
+  destroy: "destroy",
+};
+
+function failingByCallback<Store extends object>(store: Store, fault: Fault): Store {
+  return overriding(
+    store,
+    (method, original): Method =>
+      (...args) => {
+        const callback = args.at(-1);
+        if (method !== fault.call || typeof callback !== "function") return original(...args);
+        setImmediate(() => callback(new Error("the backend is down")));
+        return undefined;
+      },
+  );
+}
