@@ -1,5 +1,6 @@
 import {
   type CreateInput,
+  type Duration,
   type RenameInput,
   type Session,
   type SessionData,
@@ -65,6 +66,10 @@ export class RequestSession<Data extends object> {
   }
   get userId(): string | undefined {
     return this.#stored?.session.userId;
+  }
+  /** When the user has last proven who they are: the `regenerate` with `authenticated: true`. */
+  get authenticatedAt(): number | undefined {
+    return this.#stored?.session.authenticatedAt;
   }
   /** Whether nothing is stored yet. */
   get isNew(): boolean {
@@ -176,6 +181,11 @@ export class RequestSession<Data extends object> {
       this.#draft.rebase(session.data, mark);
       return true;
     });
+  }
+
+  /** Whether the user has proven who they are no longer than `maxAge` ago: as `Session.isFresh`. */
+  isFresh(maxAge: Duration): boolean {
+    return this.#stored?.session.isFresh(maxAge) ?? false;
   }
 
   /** Ends the session, and makes the client forget its token with this reply. @returns false when it was over already */

@@ -1,3 +1,4 @@
+import { MemoryStore } from "@sojourn/memory";
 import { describe, expect, test } from "vitest";
 import { type Action, Browser, serve } from "./support.js";
 
@@ -82,4 +83,39 @@ describe("a session", () => {
     });
     expect(await before.body("read")).toEqual({});
   });
+});
+
+describe("re-authentication", () => {
+  const prove: Action = async (session) => {
+    await session.regenerate({ userId: "ann", authenticated: true });
+    return session.isFresh("1m");
+  };
+  const isFresh: Action = (session) => [session.isFresh("1m"), session.authenticatedAt !== undefined];
+
+  test("is a login's, also where there was no session yet, and the next request knows", async () => {
+    for (const before of ["count", "isFresh"]) {
+      const app = await serve({ count, prove, isFresh });
+      const browser = new Browser(app);
+      await browser.get(before);
+      expect(await browser.body("isFresh")).toEqual([false, false]);
+      expect(await browser.body("prove")).toBe(true);
+      expect(await browser.body("isFresh")).toEqual([true, true]);
+    }
+  });
+});
+
+test("a session that cannot be read is a new one under onUnreadable, and stays as it is", async () => {
+  const store = new MemoryStore();
+  const later = await serve({ count }, { manager: { store, schemaVersion: 2 } });
+  const browser = new Browser(later);
+  await browser.get("count");
+  // A rollback: the release before meets what the later one has stored.
+  const rolledBack = await serve({ count, read }, { manager: { store, onUnreadable: "missing" } });
+  const failing = await serve({ read }, { manager: { store } });
+  expect(await browser.clone(failing).get("read")).toMatchObject({ status: 500 });
+  const visitor = browser.clone(rolledBack);
+  expect(await visitor.body("read")).toEqual({});
+  expect(await visitor.body("count")).toBe(1);
+  expect(await visitor.body("count")).toBe(2);
+  expect(await browser.body("count")).toBe(2);
 });

@@ -89,9 +89,9 @@ export class Browser {
     return [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
   }
 
-  /** Another window of the same browser as it is at this moment. */
-  clone(): Browser {
-    return new Browser({ url: this.#url }, this.#cookies);
+  /** Another window of the same browser as it is at this moment, or the same browser before another node. */
+  clone(app: Pick<Fixture, "url"> = { url: this.#url }): Browser {
+    return new Browser(app, this.#cookies);
   }
 
   async get(path: string, init: RequestInit = {}): Promise<Answer> {
