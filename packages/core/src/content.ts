@@ -1,4 +1,5 @@
 import { type Authentication, isAuthentication } from "./authentication.js";
+import { type BoundClient, isBoundClient } from "./binding.js";
 import { describe, SessionError } from "./errors.js";
 import type { SessionRecord } from "./store.js";
 
@@ -17,6 +18,8 @@ export interface SessionContent {
   readonly idleMs?: number | undefined;
   /** Who has proven to be the session's user, and when. */
   readonly authenticated?: Authentication | undefined;
+  /** The client that the session is bound to. */
+  readonly boundTo?: BoundClient | undefined;
   /** Which version of the application's schema the data is of, in a payload. Absent: 1. */
   readonly schemaVersion?: number | undefined;
 }
@@ -53,9 +56,10 @@ export function writtenState({ payload, ...rest }: SessionRecord, content: Sessi
 export function isContent(value: unknown): value is SessionContent {
   if (!isObject(value)) return false;
   const content: { readonly [Key in keyof SessionContent]?: unknown } = value;
-  const { data, metadata, idleMs, authenticated, schemaVersion } = content;
+  const { data, metadata, idleMs, authenticated, boundTo, schemaVersion } = content;
   if (!isObject(data) || !isObject(metadata)) return false;
   if (authenticated !== undefined && !(isObject(authenticated) && isAuthentication(authenticated))) return false;
+  if (boundTo !== undefined && !(isObject(boundTo) && isBoundClient(boundTo))) return false;
   return isPositiveOrAbsent(idleMs) && isPositiveOrAbsent(schemaVersion);
 }
 

@@ -1,4 +1,5 @@
 export type { CallOptions } from "./abort.js";
+export type { AddressPrefixes, BindingOptions } from "./binding.js";
 export { answer, type Callback } from "./bridge/callback.js";
 export {
   CookieSessions,
@@ -12,6 +13,7 @@ export {
   resolveStoreBridgeOptions,
   type StoreBridgeOptions,
 } from "./bridge/store-bridge-options.js";
+export type { Client, ClientOptions } from "./client.js";
 export { type Clock, systemClock } from "./clock.js";
 export { type CodecContext, jsonCodec, type SessionCodec } from "./codec.js";
 export type { SessionMetadata } from "./content.js";
@@ -66,7 +68,6 @@ export {
   type SessionToSend,
 } from "./session-cookie.js";
 export {
-  type Client,
   type CreateInput,
   type DestroyByUserInput,
   type GetOptions,

@@ -1,11 +1,12 @@
 import type { CallOptions } from "./abort.js";
+import type { Client, ClientOptions } from "./client.js";
 import { Detection } from "./detection.js";
 import { asSessionError, SessionError } from "./errors.js";
 import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
 import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
 import { isAliasId } from "./regeneration-grace.js";
 import type { Session, SessionData, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
-import { type Client, type CreateInput, type GetOptions, type RenameInput, SessionsById } from "./sessions-by-id.js";
+import { type CreateInput, type GetOptions, type RenameInput, SessionsById } from "./sessions-by-id.js";
 import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
 import { StoreCalls } from "./store-calls.js";
 import { Sweeper } from "./sweeper.js";
@@ -98,15 +99,15 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   async update(
     token: string,
     change: UpdateFunction<Data>,
-    options: WriteOptions = {},
+    options: WriteOptions & ClientOptions = {},
   ): Promise<Session<Data> | undefined> {
-    const session = await this.get(token, { touch: false, signal: options.signal });
+    const session = await this.get(token, { touch: false, client: options.client, signal: options.signal });
     return (await session?.update(change, options)) ? session : undefined;
   }
 
   /** Counts as activity, as a read does. @returns false when there is no such session */
-  async touch(token: string, options: TouchInput = {}): Promise<boolean> {
-    const session = await this.get(token, { touch: false, signal: options.signal });
+  async touch(token: string, options: TouchInput & ClientOptions = {}): Promise<boolean> {
+    const session = await this.get(token, { touch: false, client: options.client, signal: options.signal });
     return session?.touch(options) ?? false;
   }
 
@@ -118,7 +119,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then keeps its token
    */
   async regenerate(token: string, input: RenameInput<Data> = {}): Promise<TokenSession<Data> | undefined> {
-    if (!this.#isToken(token)) return undefined;
+    if (!this.#isToken(token, input.client)) return undefined;
     const fresh = generateToken();
     const session = await this.byId.rename(tokenToId(token), tokenToId(fresh), input);
     return session && { token: fresh, session };

@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { type BindingOptions, type ResolvedBinding, resolveBinding } from "./binding.js";
 import { type Clock, systemClock } from "./clock.js";
 import { jsonCodec, type SessionCodec } from "./codec.js";
 import { type DetectionOptions, type ResolvedDetection, resolveDetection } from "./detection.js";
@@ -107,6 +108,14 @@ export interface SessionManagerOptions<Data extends object = SessionData, Input 
   readonly timeoutMs?: number | undefined;
   /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
   readonly sweep?: SweepSchedule | false | undefined;
+  /**
+   * Whether a session is tied to the client that it was created or last regenerated for, as the `client` of those calls
+   * says. A read that names no `client` is not checked, nor is a session that was made without. Default: not at all.
+   *
+   * An obstacle and a signal, no proof: a thief behind the same proxy passes, and a user who changes network does not (see
+   * "Binding the Session ID to Other User Properties" of OWASP's Session Management Cheat Sheet).
+   */
+  readonly binding?: BindingOptions | undefined;
   /** When `security` events are emitted. Default `{}`. */
   readonly detection?: DetectionOptions | undefined;
   /** Dates events. The deadlines of sessions go by the store's own clock. Default: the system's. */
@@ -130,6 +139,7 @@ export interface ResolvedManagerOptions {
   readonly onUnreadable: UnreadablePolicy;
   readonly timeoutMs: number;
   readonly sweep: SweepSchedule | false;
+  readonly binding: ResolvedBinding | undefined;
   readonly detection: ResolvedDetection;
   readonly clock: Clock;
 }
@@ -154,6 +164,7 @@ const known = [
   "onUnreadable",
   "timeoutMs",
   "sweep",
+  "binding",
   "detection",
   "clock",
 ];
@@ -200,6 +211,7 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
     onUnreadable,
     timeoutMs,
     sweep: resolveSweep(sweep),
+    binding: resolveBinding(options.binding),
     detection: resolveDetection(options.detection),
     clock,
   };

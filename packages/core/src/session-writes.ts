@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallOptions } from "./abort.js";
 import { authentication } from "./authentication.js";
+import type { BoundClient } from "./binding.js";
 import type { CodecContext } from "./codec.js";
 import {
   assertContent,
@@ -30,6 +31,8 @@ export interface RenameUpdate {
   readonly base: SessionState;
   readonly change: UpdateFunction<object>;
   readonly authenticated: boolean;
+  /** The client that the session is bound to from here on. Absent: it stays bound as it was. */
+  readonly boundTo: BoundClient | undefined;
 }
 
 /** How loaded sessions are written back: against the version that was loaded, over again as long as others are faster. */
@@ -275,12 +278,13 @@ export class SessionWrites implements SessionWriter {
     current: SessionState,
     newId: string,
     userId: string | null | undefined,
-    { change, authenticated }: RenameUpdate,
+    { change, authenticated, boundTo }: RenameUpdate,
   ): Promise<EncodedContent> {
     const owner = ownerAfter(current, userId);
     const mark = authenticated && { authenticated: authentication(owner, storeNow(current) - current.createdAt) };
+    const binding = boundTo && { boundTo };
     const data = await change(current.content.data);
-    return this.encode({ ...current.content, ...mark, data }, { id: newId, userId: owner });
+    return this.encode({ ...current.content, ...mark, ...binding, data }, { id: newId, userId: owner });
   }
 
   /** Whether a session that cannot be written is one that lives on under another id, or is on its way there. */

@@ -1,5 +1,7 @@
 import { type CallOptions, throwIfAborted, withAbort } from "./abort.js";
 import { authentication } from "./authentication.js";
+import { ClientBinding } from "./binding.js";
+import type { Client, ClientOptions } from "./client.js";
 import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
 import { answerUnreadable, readsEveryPayload } from "./content-format.js";
 import type { Detection } from "./detection.js";
@@ -23,6 +25,8 @@ import { exportSessions, type UserExport } from "./user-export.js";
 import { assertId } from "./validate.js";
 
 export interface CreateInput<Data extends object> extends CallOptions {
+  /** Whom to bind the session to, where `binding` is set. Default: nobody. */
+  readonly client?: Client | undefined;
   /** An object of JSON values. */
   readonly data: Data;
   /** Omit for an anonymous session. */
@@ -37,15 +41,7 @@ export interface CreateInput<Data extends object> extends CallOptions {
   readonly absoluteTimeout?: Duration | undefined;
 }
 
-/** Who sent a request, as the application knows it. Behind a proxy, the address is what the proxy says. */
-export interface Client {
-  readonly ip?: string | undefined;
-  readonly userAgent?: string | undefined;
-}
-
-export interface GetOptions extends CallOptions {
-  /** Who presents the session: `security` events name its address as their `source`. */
-  readonly client?: Client | undefined;
+export interface GetOptions extends CallOptions, ClientOptions {
   /** False reads without counting as activity. Default true. */
   readonly touch?: boolean | undefined;
   /** What is answered for a session that cannot be read. Default: the manager's `onUnreadable`. */
@@ -53,6 +49,8 @@ export interface GetOptions extends CallOptions {
 }
 
 export interface RenameInput<Data extends object> extends CallOptions {
+  /** Who presents the session, to be checked and bound anew where `binding` is set. Default: it stays bound as it was. */
+  readonly client?: Client | undefined;
   /** The new user; `null` makes the session anonymous. Default: the user stays. */
   readonly userId?: string | null | undefined;
   /** Changes the data in the same step. May be called again when another writer was faster. */
@@ -92,12 +90,13 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   readonly #calls: StoreCalls;
   readonly #events: EventHub;
   readonly #statistics: StatisticsCollector;
+  readonly #binding: ClientBinding | undefined;
   readonly #detection: Detection;
   readonly #grace: RegenerationGrace | undefined;
   readonly #writes: SessionWrites;
   readonly #superseded: SupersededWriter;
   /** Reads that have not been sent yet: later callers of the same tick share them. */
-  readonly #pendingReads = new Map<string, Promise<Found | undefined>>();
+  readonly #pendingReads = new Map<string, Promise<Lookup>>();
 
   /** @internal */
   constructor(
@@ -114,7 +113,8 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     this.#events = events;
     this.#detection = detection;
     this.#statistics = statistics;
-    const { codec, regenerationGraceMs } = options;
+    const { binding, codec, regenerationGraceMs } = options;
+    this.#binding = binding && new ClientBinding(binding, detection);
     this.#grace = regenerationGraceMs > 0 ? new RegenerationGrace(regenerationGraceMs, codec, calls) : undefined;
     this.#writes = new SessionWrites(options, calls, events, detection, this.#grace);
     this.#superseded = new SupersededWriter(this.#writes, events);
@@ -128,11 +128,12 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    */
   async create(id: string, input: CreateInput<Input>): Promise<Session<Data> | undefined> {
     assertId(id);
-    const { data, userId, authenticated = false, metadata = {} } = input;
+    const { data, userId, authenticated = false, metadata = {}, client } = input;
     const { idleMs, absoluteMs } = resolveTimeouts(input, this.#options);
     const own = {
       ...(idleMs !== this.#options.idleMs && { idleMs }),
       ...(authenticated && { authenticated: authentication(userId, 0) }),
+      ...(client && this.#binding && { boundTo: this.#binding.bind(client) }),
     };
     const { payload, content } = await this.#writes.encode({ data, metadata, ...own }, { id, userId });
     const limit = this.#writes.limitFor(userId);
@@ -149,7 +150,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * Reads a session, which counts as activity. By an id that it had before a regeneration, within the
    * `regenerationGrace`, it is read as it is now, under its new id, and that does not count.
    *
-   * @returns `undefined` when it is missing or has expired
+   * @returns `undefined` when it is missing, has expired, or is bound to another client
    * @throws SessionError `CORRUPT`; `DECODE` unless `onUnreadable` says otherwise
    */
   async get(id: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
@@ -157,10 +158,14 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     assertId(id);
     requireUnreadablePolicy(onUnreadable);
     throwIfAborted(signal, "get");
-    const found = await answerUnreadable(onUnreadable, withAbort(this.#sharedRead(id, touch), signal, "get"));
-    if (found === undefined) this.#reportMiss(client);
-    else this.#statistics.hits++;
-    return found && this.#open(found.state, found.writer);
+    const found = await answerUnreadable(onUnreadable, withAbort(this.#sharedRead(id, touch, client), signal, "get"));
+    if (found !== undefined && found !== "rejected") {
+      this.#statistics.hits++;
+      return this.#open(found.state, found.writer);
+    }
+    this.#statistics.misses++;
+    if (found === undefined) this.#detection.report("unknownTokens", client?.ip, { source: client?.ip });
+    return undefined;
   }
 
   /**
@@ -169,26 +174,29 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    *
    * Of two renames of one session one wins, the other answers `undefined`.
    *
-   * @returns `undefined` when the session is missing, has expired, or changed hands while `update` ran
+   * @returns `undefined` when the session is missing, has expired, or changed hands while `update` ran, or
+   * is bound to another client
    * @throws SessionError `LIMIT_REACHED`, `CONFLICT` when a live session has the new id or after a hundred attempts,
    * `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
    */
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
-    const { userId, authenticated = false, signal } = input;
-    const keep = authenticated || !readsEveryPayload(this.#options) ? same : undefined;
+    const { userId, authenticated = false, client, signal } = input;
+    const boundTo = client && this.#binding?.bind(client);
+    const keep = authenticated || boundTo || !readsEveryPayload(this.#options) ? same : undefined;
     const { update = keep } = input;
     const grace = this.#graceOf(input);
     const read = update ?? grace;
     const base = read && (await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal })));
     if (read !== undefined && base === undefined) return undefined;
+    if (base !== undefined && !this.#admits(base, client)) return undefined;
     // An anonymous session is on its way to a login, which has no grace, also where it takes more than one step.
     if (base?.userId !== undefined && (userId ?? base.userId) === base.userId) {
       await grace?.announce(id, newId, base.userId, { signal });
     }
     // The session hands `update` data of the type that the caller says its payloads hold.
-    const change = base && update && { base, change: update as UpdateFunction<object>, authenticated };
+    const change = base && update && { base, change: update as UpdateFunction<object>, authenticated, boundTo };
     const state = await this.#writes.rename(id, newId, userId, change, { signal });
     return state && this.#open(state);
   }
@@ -292,39 +300,45 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     return grace && userId !== null ? this.#grace : undefined;
   }
 
-  #reportMiss(client: Client | undefined): void {
-    this.#statistics.misses++;
-    this.#detection.report("unknownTokens", client?.ip, { source: client?.ip });
-  }
-
   /**
    * One read for all callers of a tick. It leaves the map before it is sent: a read that starts after a destroy has
    * resolved must not be answered by one that was sent before.
    */
-  #sharedRead(id: string, touch: boolean): Promise<Found | undefined> {
-    const key = touch ? `touch ${id}` : `peek ${id}`;
+  #sharedRead(id: string, touch: boolean, client: Client | undefined): Promise<Lookup> {
+    const bound = this.#binding && client;
+    // A client that is checked shares with its like alone.
+    const shared = touch ? `touch ${id}` : `peek ${id}`;
+    const key = bound ? JSON.stringify([shared, bound.ip, bound.userAgent]) : shared;
     let read = this.#pendingReads.get(key);
     if (read === undefined) {
       read = Promise.resolve().then(() => {
         this.#pendingReads.delete(key);
-        return this.#find(id, touch);
+        return this.#find(id, touch, bound);
       });
       this.#pendingReads.set(key, read);
     }
     return read;
   }
 
-  async #find(id: string, touch: boolean): Promise<Found | undefined> {
+  async #find(id: string, touch: boolean, client: Client | undefined): Promise<Lookup> {
     const base = await this.#read(id, {});
-    if (base === undefined) return this.#findSuperseded(id);
+    if (base === undefined) return this.#findSuperseded(id, client);
+    // Before the touch: who is rejected keeps nothing alive.
+    if (!this.#admits(base, client)) return "rejected";
     if (!touch) return { state: base, writer: this.#writes };
     const { status, state } = await this.#writes.touch(base);
     return status === "ended" ? undefined : { state, writer: this.#writes };
   }
 
-  async #findSuperseded(id: string): Promise<Found | undefined> {
+  async #findSuperseded(id: string, client: Client | undefined): Promise<Lookup> {
     const record = await this.#grace?.find(id, {});
-    return record && { state: await this.#writes.decode(record, "get"), writer: this.#superseded };
+    if (record === undefined) return undefined;
+    const state = await this.#writes.decode(record, "get");
+    return this.#admits(state, client) ? { state, writer: this.#superseded } : "rejected";
+  }
+
+  #admits(state: SessionState, client: Client | undefined): boolean {
+    return this.#binding === undefined || this.#binding.admits(state, client);
   }
 
   async #read(id: string, options: CallOptions): Promise<SessionState | undefined> {
@@ -356,6 +370,9 @@ interface Found {
   readonly state: SessionState;
   readonly writer: SessionWriter;
 }
+
+/** What became of a read: a session, none, or one that is bound to another client. */
+type Lookup = Found | "rejected" | undefined;
 
 function same<T>(data: T): T {
   return data;
