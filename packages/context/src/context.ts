@@ -109,14 +109,19 @@ function find(innermost: Frame | undefined, key: PropertyKey): unknown {
   for (let frame = innermost; frame !== undefined; frame = frame.outer) {
     const { values, written } = frame;
     if (written?.has(key)) return written.get(key);
-    if (Object.hasOwn(values, key)) return values[key];
+    if (holds(values, key)) return values[key];
   }
   return undefined;
 }
 
+/** Getters of the object's class count as well. What every object has does not. */
+function holds(values: object, key: PropertyKey): boolean {
+  return Object.hasOwn(values, key) || (key in values && !(key in Object.prototype));
+}
+
 function allOf({ values, outer, written = new Map() }: Frame): Map<PropertyKey, unknown> {
   const all = outer === undefined ? new Map<PropertyKey, unknown>() : allOf(outer);
-  for (const key of Object.keys(values)) if (!written.has(key)) all.set(key, values[key]);
+  for (const key in values) if (holds(values, key) && !written.has(key)) all.set(key, values[key]);
   for (const [key, value] of written) all.set(key, value);
   return all;
 }

@@ -159,7 +159,6 @@ describe("bindEmitter", () => {
     emitter.removeListener("x", listener).removeListener("x", listener);
     expect(emitter.emit("x")).toBe(false);
     expect(emitter.rawListeners("x")).toEqual([]);
-    expect(Object.keys(new EventEmitter())).toEqual(Object.keys(emitter));
   });
 
   test("an `error` without a listener still throws, and what a listener throws reaches who emits", () => {

@@ -109,6 +109,21 @@ describe("within a run", () => {
     });
   });
 
+  test("the getters of a class are asked as well, and nothing else that objects have", () => {
+    class Live {
+      readonly tenant = "a";
+      get depth(): number {
+        return 3;
+      }
+    }
+    runWithContext(new Live(), () => {
+      runWithContext({ requestId: "r" }, () => {
+        expect([get("tenant"), get("depth")]).toEqual(["a", 3]);
+        expect(get("constructor" as "tenant")).toBeUndefined();
+      });
+    });
+  });
+
   test("no key means anything to the objects underneath", () => {
     const context = createContext<Record<string, unknown>>();
     context.runWithContext(JSON.parse('{ "__proto__": { "admin": true }, "toString": 1 }'), () => {
