@@ -152,7 +152,8 @@ export class SessionCookie {
   /** The parser keeps one cookie of each name: it gets them one by one. */
   #values(header: string | undefined): string[] {
     if (header === undefined || !header.includes(this.name)) return [];
-    return header.split(";").flatMap((pair) => parseCookie(pair, asItIs)[this.name] ?? []);
+    const pairs = header.split(";").filter((pair) => pair.includes(this.name));
+    return pairs.flatMap((pair) => parseCookie(pair, asItIs)[this.name] ?? []);
   }
 
   #verify(value: string): string | undefined {

@@ -13,6 +13,7 @@ export const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession
 /** The session of one request, from when it was first asked for. */
 interface Loading {
   readonly session: Promise<RequestSession<object>>;
+  /** The same, once it is there. */
   loaded?: RequestSession<object>;
   isCommitting?: boolean;
 }
@@ -30,12 +31,19 @@ export class SessionLoader {
   /** @throws SessionError `NOT_SUPPORTED` in a route that does without */
   open(request: FastifyRequest): Promise<RequestSession<object>> {
     const slots = slotsOf(request);
-    let loading = slots[this.key];
+    const loading = slots[this.key];
     if (loading === undefined || loading === null) {
       refuseWithout(request);
-      loading = { session: this.#load(request) };
-      slots[this.key] = loading;
-      void this.#keep(loading);
+      const opened: Loading = {
+        session: this.#load(request).then((session) => {
+          opened.loaded = session;
+          return session;
+        }),
+      };
+      // Whoever asked is told. A request that asked and did not wait has nothing to save.
+      opened.session.catch(ignore);
+      slots[this.key] = opened;
+      return opened.session;
     }
     return loading.session;
   }
@@ -72,14 +80,6 @@ export class SessionLoader {
       return new RequestSession(this.#options, request, session && { token, session });
     } catch (error) {
       throw toReplyError(error);
-    }
-  }
-
-  async #keep(loading: Loading): Promise<void> {
-    try {
-      loading.loaded = await loading.session;
-    } catch {
-      // Whoever asked is told. A request that asked and did not wait has nothing to save.
     }
   }
 }
@@ -126,3 +126,5 @@ function refuseWithout({ routeOptions }: FastifyRequest): void {
 function slotsOf(request: FastifyRequest): Record<symbol, Loading | null | undefined> {
   return request as unknown as Record<symbol, Loading | null | undefined>;
 }
+
+function ignore(): void {}
