@@ -10,6 +10,7 @@ import {
   type UpdateFunction,
 } from "@sojourn/core";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { clientOf } from "./client.js";
 import { Draft, type SessionDraft } from "./draft.js";
 import { toReplyError } from "./errors.js";
 import type { ResolvedOptions } from "./options.js";
@@ -294,12 +295,14 @@ export class RequestSession<Data extends object> {
     login: Pick<CreateInput<object>, "userId" | "authenticated"> = {},
   ): Promise<Session<object>> {
     const { manager, metadata } = this.#options;
-    return this.#adopt(await manager.create({ data: { ...data }, ...login, metadata: metadata(this.#request) }));
+    const origin = { client: clientOf(this.#request), metadata: metadata(this.#request) };
+    return this.#adopt(await manager.create({ data: { ...data }, ...login, ...origin }));
   }
 
   async #rename({ token }: TokenSession<object>, input: RenameInput<object>): Promise<Session<object> | undefined> {
     // What the sessions hold is the application's affair: for the manager it is JSON here.
-    const fresh = await this.#options.manager.regenerate(token, input as RenameInput<SessionData>);
+    const change = { ...(input as RenameInput<SessionData>), client: clientOf(this.#request) };
+    const fresh = await this.#options.manager.regenerate(token, change);
     return fresh && this.#adopt(fresh);
   }
 

@@ -1,5 +1,6 @@
 import { SessionError, type SessionManager } from "@sojourn/core";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { clientOf } from "./client.js";
 import { toReplyError } from "./errors.js";
 import type { ResolvedOptions } from "./options.js";
 import { RequestSession } from "./request-session.js";
@@ -75,8 +76,7 @@ export class SessionLoader {
     const token = transport.read(request);
     if (token === undefined) return new RequestSession(this.#options, request, undefined);
     try {
-      const client = { ip: request.ip, userAgent: request.headers["user-agent"] };
-      const session = await manager.get(token, { client });
+      const session = await manager.get(token, { client: clientOf(request) });
       return new RequestSession(this.#options, request, session && { token, session });
     } catch (error) {
       throw toReplyError(error);

@@ -414,3 +414,24 @@ describe("a user's sessions", () => {
     expect(await stranger.body("mine")).toHaveLength(1);
   });
 });
+
+test("a session that is bound to its client is nobody else's, from the login on", async () => {
+  const app = await serve(
+    { fill, login, read },
+    { manager: { binding: { userAgent: true, onMismatch: "reject" }, regenerationGrace: "10s" } },
+  );
+  const security: string[] = [];
+  app.manager.on("security", ({ kind, source }) => security.push(`${kind} ${source}`));
+  const browser = new Browser(app);
+  const readAs = async (userAgent: string): Promise<unknown> => {
+    const headers = { cookie: browser.cookie, "user-agent": userAgent };
+    return (await fetch(`${app.url}/read`, { headers })).json();
+  };
+  for (const step of ["fill", "login"]) {
+    await browser.get(step);
+    expect(await readAs("node")).toMatchObject({ name: "Ann" });
+    expect(await readAs("curl")).toEqual({});
+  }
+  // One for each session: the login has made another one of it.
+  expect(security).toEqual(["bindingMismatch 127.0.0.1", "bindingMismatch 127.0.0.1"]);
+});
