@@ -6,6 +6,7 @@ import {
   isObject,
   type SessionContent,
   type SessionState,
+  stateOf,
 } from "./content.js";
 import { isSessionError, SessionError } from "./errors.js";
 import { type DeepReadonly, deepFreeze } from "./freeze.js";
@@ -53,8 +54,7 @@ export class ContentFormat {
   /** @throws SessionError `DECODE`; what a codec, a schema or `upgrade` throws that is a `SessionError` stays what it is */
   async decode(record: SessionRecord): Promise<SessionState> {
     const readAt = performance.now();
-    const { payload, ...rest } = record;
-    return { ...rest, content: await this.#fromPayload(payload, record), readAt };
+    return stateOf(record, await this.#fromPayload(record.payload, record), readAt);
   }
 
   async #toStored(content: SessionContent): Promise<SessionContent> {
