@@ -35,7 +35,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "workspace",
-          include: ["tests/**/*.test.ts", "examples/*/test/**/*.test.ts"],
+          include: ["tests/**/*.test.ts", "examples/*/test/**/*.test.ts", "bench/test/**/*.test.mjs"],
           testTimeout: 240_000,
         },
       },

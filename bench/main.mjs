@@ -75,21 +75,32 @@ async function runSuite(name) {
   const log = (line) => console.log(`${name}: ${line}`);
   const length = flags.smoke ? "smoke" : flags.full ? "full" : "short";
   const runs = Number(flags.runs ?? (flags.smoke ? 1 : 3));
-  const { title, setting, packages, subjects, run } = suites[name];
+  const { title, setting, packages, reference, subjects, run } = suites[name];
   const rows = await run({ length, runs, log });
   log(`done in ${Math.round((performance.now() - begin) / 1_000)} s`);
   if (flags.smoke) return;
   const takenAt = new Date().toISOString().slice(0, 10);
   const levels = Object.fromEntries(Object.entries(subjects).map(([subject, { level }]) => [subject, level]));
   const versions = versionsOf(packages);
-  writeResult({ suite: name, title, setting, takenAt, length, machine: describeMachine(), versions, levels, rows });
+  const head = {
+    suite: name,
+    title,
+    setting,
+    reference,
+    takenAt,
+    length,
+    machine: describeMachine(),
+    versions,
+    levels,
+  };
+  writeResult({ ...head, rows });
 }
 
 function storeSuite(name, backend) {
   const subjects = subjectsOf(backend);
   const { start } = backend;
   const run = (options) => runStoreSuite({ name, start, subjects: Object.keys(subjects) }, options);
-  return { ...backend, subjects, run };
+  return { ...backend, reference: Object.keys(backend.peers)[0], subjects, run };
 }
 
 function scaleSuite(name, suite) {

@@ -9,6 +9,8 @@ export const title = "Express 5 with express-session, a logged-in GET";
 export const packages = ["express", "express-session", "autocannon"];
 export const setting =
   "64 connections, each a session of 1 KB; cookie.maxAge of 30 minutes; resave and saveUninitialized off";
+/** Whom the others are compared with. */
+export const reference = "a store that does nothing";
 export const path = import.meta.url;
 
 /** By name: at which level it works, and the application. */

@@ -11,6 +11,8 @@ const secret = "a secret of thirty-two characters";
 export const title = "Fastify 5, a logged-in GET";
 export const packages = ["fastify", "@fastify/session", "@fastify/cookie", "autocannon"];
 export const setting = "64 connections, each a session of 1 KB; defaults of both plugins, saveUninitialized off";
+/** Whom the others are compared with. */
+export const reference = "no session";
 export const path = import.meta.url;
 
 /** By name: at which level it works, and the application. `path` is what is asked for. */

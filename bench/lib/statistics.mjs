@@ -2,7 +2,7 @@
 
 /** @param {readonly number[]} values @returns {number} */
 export function median(values) {
-  return percentile(sorted(values), 0.5);
+  return spread(values).median;
 }
 
 /**
@@ -19,16 +19,22 @@ export function percentile(ascending, share) {
   return below + (above - below) * (rank - Math.floor(rank));
 }
 
+/** @param {readonly number[]} values */
+export function spread(values) {
+  const ascending = sorted(values);
+  return { median: percentile(ascending, 0.5), lowest: ascending[0], highest: ascending.at(-1) };
+}
+
 /**
- * The ratio of two series taken side by side: each run is compared with itself, so that what slows a whole run cancels.
+ * The ratio of two series taken side by side: each run is compared with itself, so that what slows a whole run cancels. Runs
+ * that only one of them has are left out.
  *
  * @param {readonly number[]} values
  * @param {readonly number[]} references
  */
 export function compare(values, references) {
-  if (values.length !== references.length) throw new Error(`${values.length} runs beside ${references.length}`);
-  const ratios = sorted(values.map((value, run) => value / references[run]));
-  return { ratio: median(ratios), lowest: ratios[0], highest: ratios.at(-1) };
+  const runs = Math.min(values.length, references.length);
+  return spread(values.slice(0, runs).map((value, run) => value / references[run]));
 }
 
 /** @param {readonly number[]} values */

@@ -8,23 +8,23 @@ import { shuffled } from "./statistics.mjs";
 
 const workerScript = fileURLToPath(new URL("store-worker.mjs", import.meta.url));
 const operationsInOrder = ["create", "get", "update", "touch", "request", "requestWriting", "destroy"];
-const warmUpMs = 150;
+const warmUpMs = 100;
 const countedCalls = 60;
 
-/** The cells of a short run: those that goals speak of, and the extremes of size for what every request does. */
+/**
+ * By payload: what is measured at which number of callers. A short run takes what the goals speak of, and the extremes of
+ * size for what every request does.
+ */
 const shortPlan = [
-  { payloadBytes: 1_024, concurrencies: [1, 64], operations: operationsInOrder },
-  { payloadBytes: 200, concurrencies: [64], operations: ["get", "update", "request"] },
-  { payloadBytes: 10_240, concurrencies: [64], operations: ["get", "update", "touch", "request"] },
+  { payloadBytes: 1_024, callers: { 64: operationsInOrder, 1: ["get", "update", "request"] } },
+  { payloadBytes: 200, callers: { 64: ["get", "request"] } },
+  { payloadBytes: 10_240, callers: { 64: ["get", "update", "touch", "request"] } },
 ];
-const fullPlan = [200, 1_024, 10_240].map((payloadBytes) => ({
-  payloadBytes,
-  concurrencies: [1, 16, 64, 256],
-  operations: operationsInOrder,
-}));
-const smokePlan = [{ payloadBytes: 200, concurrencies: [4], operations: operationsInOrder }];
+const everyOperation = Object.fromEntries([1, 16, 64, 256].map((concurrency) => [concurrency, operationsInOrder]));
+const fullPlan = [200, 1_024, 10_240].map((payloadBytes) => ({ payloadBytes, callers: everyOperation }));
+const smokePlan = [{ payloadBytes: 200, callers: { 4: operationsInOrder } }];
 const plans = { short: shortPlan, full: fullPlan, smoke: smokePlan };
-const sliceMsOf = { short: 200, full: 500, smoke: 10 };
+const sliceMsOf = { short: 150, full: 500, smoke: 10 };
 
 /**
  * @param {{ name: string, subjects: readonly string[], start?: () => Promise<object> }} suite - `name` is that of a module of backends/
@@ -44,24 +44,23 @@ export async function runStoreSuite(suite, options) {
 }
 
 /** All cells of one payload size: a pass over them for each run, and one before that to warm up. */
-async function measurePart(suite, server, { payloadBytes, concurrencies, operations }, options, table) {
+async function measurePart(suite, server, { payloadBytes, callers }, options, table) {
+  const cells = Object.entries(callers).flatMap(([concurrency, operations]) =>
+    operations.map((operation) => ({ operation, payloadBytes, concurrency: Number(concurrency) })),
+  );
   const subjects = await openSubjects(suite, { url: server?.url, payloadBytes, namespace: `of${payloadBytes}` });
-  const sliceMs = sliceMsOf[options.length];
+  const able = ({ operation }) => subjects.filter(({ operations }) => operations.includes(operation));
+  const durationMs = sliceMsOf[options.length];
   try {
-    for (let run = -1; run < options.runs; run += 1) {
-      options.log(run < 0 ? `${payloadBytes} bytes: warming up` : `${payloadBytes} bytes: run ${run + 1}`);
-      for (const operation of operations) {
-        for (const concurrency of concurrencies) {
-          const able = subjects.filter(({ operations }) => operations.includes(operation));
-          const cell = { operation, payloadBytes, concurrency };
-          if (run < 0) {
-            for (const { remote } of able)
-              await remote.call("slice", { ...cell, durationMs: Math.min(warmUpMs, sliceMs) });
-            continue;
-          }
-          await measureCell(able, cell, server, sliceMs, table);
-        }
+    options.log(`${payloadBytes} bytes: warming up`);
+    for (const cell of cells) {
+      for (const { remote } of able(cell)) {
+        await remote.call("slice", { ...cell, durationMs: Math.min(warmUpMs, durationMs) });
       }
+    }
+    for (let run = 1; run <= options.runs; run += 1) {
+      options.log(`${payloadBytes} bytes: run ${run}`);
+      for (const cell of cells) await measureCell(able(cell), cell, server, durationMs, table);
     }
   } finally {
     await closeSubjects(subjects);
