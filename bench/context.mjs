@@ -1,7 +1,7 @@
 /**
  * What the context costs: processor time of the server for each request with and without it, and one by one what it does.
  *
- *     pnpm --filter @sojourn/bench context [requests] [rounds]
+ *     pnpm bench context [requests] [rounds]
  *
  * Each server is a process of its own, because Node slows every promise down once anything in a process uses
  * AsyncLocalStorage. They are asked in turns, so that what else the machine does meets all of them.

@@ -2,7 +2,7 @@
  * What encryption costs a read and an update through the manager on the memory store, beside plain JSON, at three sizes.
  * Contestants take turns within each round; a ratio is the median of the rounds' ratios.
  *
- *     pnpm --filter @sojourn/bench encryption [rounds]
+ *     pnpm bench encryption [rounds]
  */
 import { randomBytes } from "node:crypto";
 import { encryptedCodec, jsonCodec, SessionManager } from "@sojourn/core";

@@ -1,9 +1,11 @@
 /**
  *     pnpm bench [suite...] [--full] [--runs n]
  *     pnpm bench report
+ *     pnpm bench context | encryption [argument...]
  *
  * Runs the suites that are named, or all of them, and writes what each measured to results/. A suite that fails is
- * reported at the end and costs the others nothing. `report` makes docs/benchmarks.md and its charts of the results.
+ * reported at the end and costs the others nothing. `report` makes docs/benchmarks.md and its charts of the results. What
+ * stands beside this file is measured alone, and printed.
  */
 import { parseArgs } from "node:util";
 import * as expressApps from "./apps/express.mjs";
@@ -39,7 +41,11 @@ const { values: flags, positionals } = parseArgs({
   },
 });
 
-if (positionals.includes("report")) {
+const alone = ["context", "encryption"].find((name) => name === positionals[0]);
+if (alone !== undefined) {
+  process.argv.splice(2, 1);
+  await import(`./${alone}.mjs`);
+} else if (positionals.includes("report")) {
   const { writeReport } = await import("./report/report.mjs");
   writeReport();
 } else {

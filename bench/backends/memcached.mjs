@@ -1,11 +1,10 @@
-import { createRequire } from "node:module";
 import { MemcachedStore } from "@sojourn/memcached";
 import { startMemcached } from "@sojourn/test-fixtures";
+import connectMemjs from "connect-memjs";
 import session from "express-session";
 import memjs from "memjs";
 import { idleMs } from "../lib/subjects.mjs";
 
-const connectMemjs = createRequire(import.meta.url)("connect-memjs");
 export const backend = {
   title: "Memcached",
   start: () => startMemcached(),

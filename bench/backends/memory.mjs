@@ -1,8 +1,6 @@
-import { createRequire } from "node:module";
 import { MemoryStore } from "@sojourn/memory";
 import session from "express-session";
-
-const memorystore = createRequire(import.meta.url)("memorystore");
+import memorystore from "memorystore";
 
 export const backend = {
   title: "Memory",

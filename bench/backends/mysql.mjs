@@ -1,11 +1,9 @@
-import { createRequire } from "node:module";
 import { MySQLStore } from "@sojourn/mysql";
 import { startMySQL } from "@sojourn/test-fixtures";
+import expressMySQLSession from "express-mysql-session";
 import session from "express-session";
 import { createPool } from "mysql2/promise";
 import { idleMs } from "../lib/subjects.mjs";
-
-const expressMySQLSession = createRequire(import.meta.url)("express-mysql-session");
 
 export const backend = {
   title: "MySQL (MariaDB)",

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export const resultsDirectory = join(dirname(dirname(fileURLToPath(import.meta.url))), "results");
+const resultsDirectory = join(dirname(dirname(fileURLToPath(import.meta.url))), "results");
 
 /** Rows of one key each, such as subject and operation, and with what each run measured. */
 export class Table {
