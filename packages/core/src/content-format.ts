@@ -8,7 +8,7 @@ import {
   type SessionState,
   stateOf,
 } from "./content.js";
-import { isSessionError, SessionError } from "./errors.js";
+import { isSessionError, SessionError, type SessionErrorDetails } from "./errors.js";
 import { type DeepReadonly, deepFreeze } from "./freeze.js";
 import type { ResolvedManagerOptions, UnreadablePolicy } from "./options.js";
 import { validateData } from "./schema.js";
@@ -76,7 +76,9 @@ export class ContentFormat {
     } catch (cause) {
       if (isSessionError(cause) && cause.code !== "INVALID_DATA") throw cause;
       // What an application's function says may quote a value: it stays in the cause.
-      throw unreadable(context, `its data, of schema version ${from}, was refused by "upgrade" or the schema`, cause);
+      throw unreadable(context, `its data, of schema version ${from}, was refused by "upgrade" or the schema`, {
+        cause,
+      });
     }
   }
 
@@ -125,6 +127,6 @@ export function readsEveryPayload({ codec, schemaVersion, validateOnRead, onUnre
   return codec === jsonCodec && schemaVersion === 1 && !validateOnRead && onUnreadable === "fail";
 }
 
-function unreadable({ id }: CodecContext, reason: string, cause?: unknown): SessionError {
-  return new SessionError("DECODE", `@sojourn/core: the payload of session ${id} cannot be read: ${reason}`, { cause });
+function unreadable({ id }: CodecContext, reason: string, details?: SessionErrorDetails): SessionError {
+  return new SessionError("DECODE", `@sojourn/core: the payload of session ${id} cannot be read: ${reason}`, details);
 }
