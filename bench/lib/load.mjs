@@ -7,18 +7,21 @@ import { percentile } from "./statistics.mjs";
  * @param {(caller: number, step: number) => Promise<unknown> | undefined} options.operation - `undefined` ends the caller
  * @param {number} options.concurrency
  * @param {number} options.durationMs
+ * @param {number} [options.leastOperations] - goes on until there were so many, but no longer than five times as long
  * @returns what this process saw: operations, elapsed time, its own CPU time, and latencies in microseconds
  */
-export async function load({ operation, concurrency, durationMs }) {
+export async function load({ operation, concurrency, durationMs, leastOperations = 0 }) {
   const latencies = [];
   globalThis.gc?.();
   const cpuBefore = process.cpuUsage();
   const begin = performance.now();
   const deadline = begin + durationMs;
+  const lastDeadline = begin + 5 * durationMs;
+  const isOver = (now) => now >= deadline && (latencies.length >= leastOperations || now >= lastDeadline);
   await Promise.all(
     Array.from({ length: concurrency }, async (_, caller) => {
       let last = performance.now();
-      for (let step = 0; last < deadline; step += 1) {
+      for (let step = 0; !isOver(last); step += 1) {
         const started = operation(caller, step);
         if (started === undefined) return;
         await started;

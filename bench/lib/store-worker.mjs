@@ -28,9 +28,9 @@ serve({
     return Object.keys(operations).filter((operation) => operation !== "close");
   },
 
-  async slice({ operation, concurrency, durationMs }) {
+  async slice({ operation, concurrency, ...limits }) {
     if (operation === "destroy") while (created.length < leastToDestroy) await create();
-    return load({ operation: steps[operation] ?? onOwnSession(operation, concurrency), concurrency, durationMs });
+    return load({ operation: steps[operation] ?? onOwnSession(operation, concurrency), concurrency, ...limits });
   },
 
   /** So many calls, one after the other. */

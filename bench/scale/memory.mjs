@@ -3,9 +3,10 @@
  * pause while half of them expire, and what the sessions of one user cost to list.
  */
 import { createHash } from "node:crypto";
-import { createRequire } from "node:module";
 import { Sweeper } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
+import expressSession from "express-session";
+import memorystore from "memorystore";
 import { median } from "../lib/statistics.mjs";
 
 export const title = "Many sessions in memory";
@@ -160,8 +161,7 @@ function openMap(userOf) {
 }
 
 function openPeer() {
-  const require = createRequire(import.meta.url);
-  const PeerStore = require("memorystore")(require("express-session"));
+  const PeerStore = memorystore(expressSession);
   // No timer of its own: `prune`, which that timer would call, is called here.
   const store = new PeerStore({});
   const session = (maxAge, data) => ({ cookie: { maxAge }, data });
