@@ -11,7 +11,7 @@ export interface Flow {
   walk(walk: Walk): Promise<string>;
 }
 
-export const hour: number = 3_600_000;
+const hour = 3_600_000;
 const idleMs = hour;
 const absoluteMs = 8 * hour;
 

@@ -12,7 +12,7 @@ import expressSession from "express-session";
 import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 
 /** What the routes of every subject do with the session of their request, each in its framework's way. */
-export interface FlowSession {
+interface FlowSession {
   read(): Record<string, unknown>;
   set(key: string, value: unknown): void;
   /** As the documentation of each recommends: a new id, then the user, stored before the response. */
@@ -28,7 +28,7 @@ export type FlowAction = (session: FlowSession, query: URLSearchParams) => unkno
 /** The calls of a store that may fail, by the names of express-session's protocol. */
 export type FailingCall = "get" | "set" | "touch" | "destroy";
 
-export interface Fault {
+interface Fault {
   call: FailingCall | undefined;
 }
 

@@ -416,7 +416,9 @@ describe("time", () => {
 
 describe("names that @fastify/session has for itself", () => {
   test("are not shown, change no prototype, and stay stored", async () => {
-    const { store } = setUp();
+    // One that leaves such names in place, as JSON does.
+    const codec = { encode: JSON.stringify, decode: (payload: string): unknown => JSON.parse(payload) };
+    const { store } = setUp({ codec });
     const data = { save: "1", sessionId: "2", get: "3", constructor: "4", a: 1 };
     // As an object literal it would be the prototype.
     Object.defineProperty(data, "__proto__", { value: { admin: true }, enumerable: true });
@@ -436,7 +438,6 @@ describe("names that @fastify/session has for itself", () => {
     await browser.get("change");
     const stored = await store.manager.byId.get(tokenToId(id));
     expect(stored?.data).toMatchObject({ save: "1", sessionId: "2", get: "3", constructor: "4", a: 1, b: 1 });
-    expect(Object.keys(stored?.data ?? {})).not.toContain("__proto__");
     expect(app.errors).toEqual([]);
   });
 });
