@@ -417,7 +417,10 @@ describe("time", () => {
 describe("names that @fastify/session has for itself", () => {
   test("are not shown, change no prototype, and stay stored", async () => {
     // One that leaves such names in place, as JSON does.
-    const codec = { encode: JSON.stringify, decode: (payload: string): unknown => JSON.parse(payload) };
+    const codec = {
+      encode: (data: unknown) => JSON.stringify(data),
+      decode: (payload: string): unknown => JSON.parse(payload),
+    };
     const { store } = setUp({ codec });
     const data = { save: "1", sessionId: "2", get: "3", constructor: "4", a: 1 };
     // As an object literal it would be the prototype.
