@@ -1,4 +1,4 @@
-import type { SessionStore } from "@sojourn/core";
+import type { SessionRecord, SessionStore } from "@sojourn/core";
 import { MemcachedStore } from "@sojourn/memcached";
 import { MemoryStore } from "@sojourn/memory";
 import { MongoStore } from "@sojourn/mongodb";
@@ -49,23 +49,20 @@ export const backends: Readonly<Record<string, () => Promise<Backend>>> = {
   MongoDB: startMongo,
 };
 
-/** It keeps what its methods were handed, which is what is dumped. */
+/** Records are all that it keeps. */
 async function startMemory(): Promise<Backend> {
-  const handed = new Map<string, string>();
+  const stores = new Map<string, MemoryStore>();
   return {
     async open(namespace) {
-      return new Proxy<SessionStore>(new MemoryStore(), {
-        get(store, name) {
-          const member: unknown = Reflect.get(store, name, store);
-          if (typeof member !== "function") return member;
-          return (...args: unknown[]): unknown => {
-            handed.set(namespace, `${handed.get(namespace) ?? ""}${JSON.stringify(args)}\n`);
-            return member.apply(store, args);
-          };
-        },
-      });
+      const store = new MemoryStore();
+      stores.set(namespace, store);
+      return store;
     },
-    dump: async (namespace) => handed.get(namespace) ?? "",
+    async dump(namespace) {
+      const records: SessionRecord[] = [];
+      for await (const record of stores.get(namespace)?.scan() ?? []) records.push(record);
+      return JSON.stringify(records);
+    },
     stop: async () => {},
   };
 }

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { type EncryptionKey, encryptedCodec, isSessionError, SessionManager, type SessionStore } from "@sojourn/core";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Backend, backends } from "./backends.js";
+import { packages, root } from "./support.js";
 
 const started = new Map<string, Promise<Backend>>();
 afterAll(async () => {
@@ -23,6 +25,18 @@ function newNamespace(): string {
 function newKey(id: string): EncryptionKey {
   return { id, secret: randomBytes(32) };
 }
+
+test("nothing published can run what it reads", async () => {
+  const sources = packages.flatMap(({ folder }) =>
+    readdirSync(`${root}/packages/${folder}/src`, { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => `packages/${folder}/src/${file}`),
+  );
+  const reaching = /\beval\b|\bnew Function\b|node:(vm|v8|child_process)|\bdeserialize\b|\bcreateRequire\b|\bimport\(/;
+  const reach = sources.filter((file) => reaching.test(readFileSync(`${root}/${file}`, "utf8")));
+  expect(sources.length).toBeGreaterThan(100);
+  expect(reach).toEqual([]);
+});
 
 describe.each(Object.keys(backends))("%s", (name) => {
   test("after a login a dump holds neither token, nor what was put into the session when it is encrypted", async () => {
