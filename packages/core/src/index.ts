@@ -1,5 +1,5 @@
 export type { CallOptions } from "./abort.js";
-export type { AddressPrefixes, BindingOptions } from "./binding.js";
+export type { AddressPrefixes, BindingOptions, BoundClient } from "./binding.js";
 export { answer, type Callback } from "./bridge/callback.js";
 export {
   CookieSessions,

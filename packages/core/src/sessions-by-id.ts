@@ -227,9 +227,8 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     const operation = "exportUser";
     const corrupt: SessionError[] = [];
     const records = await this.#recordsOf(userId, operation, options, corrupt);
-    return exportSessions(userId, records, corrupt, async (record) =>
-      this.#open(await this.#writes.decode(record, operation)),
-    );
+    const decode = (record: SessionRecord): Promise<SessionState> => this.#writes.decode(record, operation);
+    return exportSessions(userId, records, corrupt, decode, (state) => this.#open(state));
   }
 
   /**

@@ -1,3 +1,5 @@
+import type { BoundClient } from "./binding.js";
+import type { SessionState } from "./content.js";
 import { isSessionError, type SessionError, type SessionErrorCode } from "./errors.js";
 import type { DeepReadonly } from "./freeze.js";
 import type { Session, SessionInfo } from "./session.js";
@@ -14,6 +16,8 @@ export interface UserExport<Data extends object> {
 
 export interface ExportedSession<Data extends object> extends SessionInfo {
   readonly data: DeepReadonly<Data>;
+  /** The client that the session is bound to, in hashes. Absent where it is bound to none. */
+  readonly boundTo?: BoundClient;
 }
 
 /** What can be told of a session that cannot be read: only why, where the store's own record is damaged (`CORRUPT`). */
@@ -31,14 +35,17 @@ export async function exportSessions<Data extends object>(
   userId: string,
   records: readonly SessionRecord[],
   corrupt: readonly SessionError[],
-  open: (record: SessionRecord) => Promise<Session<Data>>,
+  decode: (record: SessionRecord) => Promise<SessionState>,
+  open: (state: SessionState) => Session<Data>,
 ): Promise<UserExport<Data>> {
   const sessions: ExportedSession<Data>[] = [];
   const unreadable = corrupt.map(reasonOf);
   for (const record of records) {
     try {
-      const session = await open(record);
-      sessions.push({ ...session.toJSON(), data: session.data });
+      const state = await decode(record);
+      const session = open(state);
+      const { boundTo } = state.content;
+      sessions.push({ ...session.toJSON(), data: session.data, ...(boundTo && { boundTo }) });
     } catch (error) {
       if (!isSessionError(error, "DECODE")) throw error;
       const { id, createdAt, lastActiveAt, expiresAt, endsAt } = record;

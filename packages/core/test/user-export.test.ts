@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { jsonCodec, SessionError, SessionManager } from "../src/index.js";
+import { jsonCodec, SessionError, SessionManager, tokenToId } from "../src/index.js";
 import { overriding, setUp } from "./support.js";
 
 test("an export holds all that is kept about a user's live sessions, as JSON, and nothing of another's", async () => {
@@ -24,6 +24,17 @@ test("an export holds all that is kept about a user's live sessions, as JSON, an
   expect(JSON.parse(JSON.stringify(exported))).toMatchObject({ sessions: [{ metadata }, { data: { b: 2 } }] });
   expect(JSON.stringify(exported)).not.toContain(first.token);
   expect(await manager.exportUser("nobody")).toEqual({ userId: "nobody", sessions: [], unreadable: [] });
+});
+
+test("an export tells what a session is bound to, which is made of the client's address and user agent", async () => {
+  const { manager } = setUp({ binding: { userAgent: true, address: true, onMismatch: "report" } });
+  await manager.create({ userId: "42", data: {}, client: { ip: "192.0.2.7", userAgent: "Firefox" } });
+  await manager.create({ userId: "42", data: {} });
+  const { sessions } = await manager.exportUser("42");
+  expect(sessions.map(({ boundTo }) => boundTo)).toEqual([
+    { userAgent: tokenToId("Firefox"), address: { hash: tokenToId("192.0.2.0"), ipv4Prefix: 24, ipv6Prefix: 56 } },
+    undefined,
+  ]);
 });
 
 test("an export is no activity", async () => {
