@@ -39,6 +39,7 @@ export type {
   SessionListener,
 } from "./events.js";
 export type { DeepReadonly } from "./freeze.js";
+export { type GatheringSocket, gatherWrites } from "./gather-writes.js";
 export { KeyedQueue } from "./keyed-queue.js";
 export type { EncryptionKey, EncryptionKeyProvider } from "./keyring.js";
 export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";

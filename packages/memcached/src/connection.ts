@@ -1,3 +1,4 @@
+import { gatherWrites } from "@sojourn/core";
 import type { MemjsServer, MemjsSocket } from "./wire.js";
 
 /*
@@ -16,6 +17,7 @@ export function prepare(server: MemjsServer): void {
 
 /** Hands a request over. @returns the connection that takes it */
 export function send(server: MemjsServer, request: Buffer): MemjsSocket | undefined {
+  gatherWrites(server._socket);
   server.write(request);
   const socket = server._socket;
   if (socket !== undefined) lastSockets.set(server, socket);

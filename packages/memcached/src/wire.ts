@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { SessionError, withTimeout } from "@sojourn/core";
+import { type GatheringSocket, SessionError, withTimeout } from "@sojourn/core";
 import memjs from "memjs";
 import { giveUp, prepare, send } from "./connection.js";
 import { classify, refusal, status } from "./errors.js";
@@ -12,7 +12,7 @@ export interface MemjsResponse {
 }
 
 /** A connection of memjs: a socket of Node.js. */
-export interface MemjsSocket {
+export interface MemjsSocket extends GatheringSocket {
   removeAllListeners(event: "close"): unknown;
   destroy(): unknown;
   unref(): unknown;

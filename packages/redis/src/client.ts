@@ -1,3 +1,5 @@
+import { type GatheringSocket, gatherWrites } from "@sojourn/core";
+
 /**
  * As much of a client as a store uses. `Redis` and `Cluster` of ioredis 5 and 6 and of iovalkey fit as they are.
  */
@@ -11,14 +13,7 @@ export interface RedisClient {
   readonly isCluster?: boolean;
   readonly options?: object;
   /** The socket, once there is one. */
-  readonly stream?: Corkable | undefined;
-}
-
-/** As much of a socket as it takes to gather what is written to it. */
-interface Corkable {
-  readonly writableCorked: number;
-  cork(): void;
-  uncork(): void;
+  readonly stream?: GatheringSocket | undefined;
 }
 
 /** A client of a Redis Cluster: it sends each command to the node that holds the key. */
@@ -40,11 +35,4 @@ export function send(client: RedisClient, command: string, args: (string | Buffe
   const { enableAutoPipelining }: { enableAutoPipelining?: unknown } = client.options ?? {};
   if (!enableAutoPipelining || !client.createBuiltinCommand) return client.callBuffer(command, args);
   return Promise.resolve(client.createBuiltinCommand(command).buffer.call(client, args));
-}
-
-/** The commands of one tick leave in one system call. One for each, as the driver has it, costs more than all else in a read. */
-function gatherWrites(stream: Corkable | undefined): void {
-  if (stream === undefined || stream.writableCorked > 0) return;
-  stream.cork();
-  process.nextTick(() => stream.uncork());
 }

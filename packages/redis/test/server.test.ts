@@ -117,3 +117,69 @@ describe("what is stored", () => {
     expect((await store.listByUser("u")).map(({ id }) => id)).toEqual(["c"]);
   });
 });
+
+describe("bytes on the wire", () => {
+  const size = 10_000;
+  const big = (letter: string): string => letter.repeat(size);
+  /** Beside the payload: ids, times, framing. */
+  const little = 400;
+
+  it.each<[string, (id: string) => Promise<unknown>, sent: number, received: number]>([
+    [
+      "create sends the payload and gets none back",
+      (id) => store.create({ ...session(`new ${id}`, "u"), payload: big("q") }),
+      size,
+      0,
+    ],
+    ["get receives it once", (id) => store.get(id), 0, size],
+    [
+      "update sends it once and gets none back",
+      (id) => store.update(id, { payload: big("q"), idleMs: hour }, { expectedVersion: 1 }),
+      size,
+      0,
+    ],
+    [
+      "a conflict receives the one that won",
+      (id) => store.update(id, { payload: "q" }, { expectedVersion: 7 }),
+      0,
+      size,
+    ],
+    ["touch moves none", (id) => store.touch(id, { idleMs: 2 * hour }), 0, 0],
+    ["destroy moves none", (id) => store.destroy(id), 0, 0],
+  ])("%s", async (_what, operation, sent, received) => {
+    // Once before: a server is sent each script once.
+    for (const id of ["before", "a"]) await store.create({ ...session(id, "u"), payload: big("p") });
+    await operation("before");
+    const { bytesWritten, bytesRead } = client.stream;
+    await operation("a");
+    const moved = [client.stream.bytesWritten - bytesWritten - sent, client.stream.bytesRead - bytesRead - received];
+    for (const rest of moved) expect(rest).toBeGreaterThan(0);
+    for (const rest of moved) expect(rest).toBeLessThan(little);
+  });
+
+  it("reads of one tick are one command, in one piece", async () => {
+    const ids = Array.from({ length: 64 }, (_, n) => `s${n}`);
+    for (const id of ids) await store.create(session(id));
+    await store.get("s0");
+    const before = await commandCounts();
+    const { bytesWritten } = client.stream;
+    const records = await Promise.all(ids.map((id) => store.get(id)));
+    const bytes = client.stream.bytesWritten - bytesWritten;
+    expect(records.map((record) => record?.id)).toEqual(ids);
+    const after = await commandCounts();
+    expect((after.get("mget") ?? 0) - (before.get("mget") ?? 0)).toBe(1);
+    expect(after.get("get")).toBe(before.get("get"));
+    expect(bytes).toBeLessThan(64 * 48);
+  });
+
+  it("a key of another type fails its own read, also among others, and a miss is none", async () => {
+    await store.create(session("a"));
+    await client.hset(`server ${process.pid} ${run - 1}#s:b`, "field", "value");
+    const reads = await Promise.allSettled(["a", "b", "c"].map((id) => store.get(id)));
+    expect(reads).toMatchObject([
+      { status: "fulfilled", value: { id: "a" } },
+      { status: "rejected", reason: { code: "CORRUPT" } },
+      { status: "fulfilled", value: undefined },
+    ]);
+  });
+});
