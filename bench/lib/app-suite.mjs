@@ -72,6 +72,7 @@ async function logIn(origin, n) {
 async function measure({ name, remote, server, url, cookies }, duration) {
   let next = 0;
   const setupClient = (client) => client.setHeaders({ cookie: cookies[next++ % connections] });
+  await remote.call("collectGarbage");
   const cpuBefore = await remote.call("cpu");
   const serverBefore = server && cpuOf(server.pid);
   // Its clock ticks once a second unless told otherwise, and it ends at a tick.

@@ -11,8 +11,11 @@ serve({
     app = await subjects[name].open(place);
     return app.port;
   },
-  cpu() {
+  collectGarbage() {
     globalThis.gc();
+  },
+  /** @returns microseconds */
+  cpu() {
     const { user, system } = process.cpuUsage();
     return user + system;
   },

@@ -66,8 +66,14 @@ function ratioTables(result) {
   );
   return cells.map(({ payloadBytes, concurrency }) => {
     const ratio = (subject, operation) => {
-      const row = { suite: result.suite, operation, payloadBytes, concurrency };
-      return ratioOf(result, { ...row, subject }, { ...row, subject: result.reference });
+      const row = { suite: result.suite, payloadBytes, concurrency };
+      // A peer writes at each request in any case.
+      const ofReference = operation === "requestWriting" ? "request" : operation;
+      return ratioOf(
+        result,
+        { ...row, subject, operation },
+        { ...row, subject: result.reference, operation: ofReference },
+      );
     };
     const operations = operationsInOrder.filter((operation) =>
       result.rows.some(
@@ -90,7 +96,7 @@ function ratioOf(result, of, to) {
   // What the reference cannot do, such as a touch, has nothing to be compared with.
   const references = valuesOf(results, to, "opsPerSecond");
   if (values === undefined) return "–";
-  return references === undefined ? "no such" : short(compare(values, references).median);
+  return references === undefined ? "not in the peer" : short(compare(values, references).median);
 }
 
 function trafficTable(result) {

@@ -29,7 +29,8 @@ export async function measure(_name, { url, sessions, runs }) {
   for (let run = 0; run < runs; run += 1) {
     record("list by user", await timeLists(store, users));
     record("count", await observe(() => store.count()));
-    record("scan", await observe(() => walk(store)));
+    // A walk of a million takes a while.
+    if (run === 0 || sessions < 1_000_000) record("scan", await observe(() => walk(store)));
   }
   await measureSweep(store, admin, { sessions, runs, record });
   await admin.end();
