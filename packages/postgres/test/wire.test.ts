@@ -1,0 +1,60 @@
+import type { Socket } from "node:net";
+import { resolvePostgres } from "@sojourn/test-fixtures";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { PostgresStore } from "../src/index.js";
+import { countWaits, openPool, openStore } from "./harness.js";
+
+const hour = 3_600_000;
+const size = 10_000;
+const big = (letter: string): string => letter.repeat(size);
+/** Beside the payload: ids, times, framing. */
+const little = 800;
+
+const server = await resolvePostgres();
+// One connection: its socket is the wire.
+const pool = openPool(server.url, { max: 1 });
+const waits = countWaits(pool);
+let socket: Socket;
+pool.on("connect", (client) => {
+  // pg declares no type for its connection, which is public in fact.
+  socket = (client as unknown as { connection: { stream: Socket } }).connection.stream;
+});
+let store: PostgresStore;
+beforeAll(async () => {
+  store = await openStore({ pool, table: "wire" });
+  await store.clear();
+});
+afterAll(async () => {
+  await store.clear();
+  await pool.end();
+  await server.stop();
+});
+
+const session = (id: string) => ({ id, userId: "u", payload: big("p"), idleMs: hour, absoluteMs: 2 * hour });
+
+// A payload comes back as hexadecimal text, which no setting of a pool changes.
+it.each<[string, (id: string) => Promise<unknown>, sent: number, received: number]>([
+  ["create sends the payload and gets none back", (id) => store.create(session(`new ${id}`)), size, 0],
+  ["get receives it once", (id) => store.get(id), 0, 2 * size],
+  ["update sends it once and gets none back", (id) => store.update(id, { payload: big("q"), idleMs: hour }), size, 0],
+  ["touch moves none", (id) => store.touch(id, { idleMs: hour }), 0, 0],
+  ["destroy moves none", (id) => store.destroy(id), 0, 0],
+])("%s", async (what, operation, sent, received) => {
+  // Once before: a connection prepares each statement once.
+  for (const id of [`${what} before`, what]) await store.create(session(id));
+  await operation(`${what} before`);
+  const { bytesWritten, bytesRead } = socket;
+  await operation(what);
+  const moved = [socket.bytesWritten - bytesWritten - sent, socket.bytesRead - bytesRead - received];
+  for (const rest of moved) expect(rest).toBeGreaterThan(0);
+  for (const rest of moved) expect(rest).toBeLessThan(little);
+});
+
+it("reads of one tick are one round trip", async () => {
+  const ids = Array.from({ length: 64 }, (_, n) => `s${n}`);
+  for (const id of ids) await store.create({ ...session(id), payload: id });
+  const before = waits();
+  const records = await Promise.all(ids.map((id) => store.get(id)));
+  expect(records.map((record) => record?.payload)).toEqual(ids);
+  expect(waits() - before).toBe(1);
+});
