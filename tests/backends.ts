@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { SessionRecord, SessionStore } from "@sojourn/core";
 import { MemcachedStore } from "@sojourn/memcached";
 import { MemoryStore } from "@sojourn/memory";
@@ -36,10 +37,10 @@ export interface Backend {
 const timeoutMs = 60_000;
 
 /** Of this run alone, on a server that may be one that stays: a schema or database, removed at the end. */
-const own = `sojourn_security_${process.pid}`;
+const own = `sojourn_test_${randomBytes(4).toString("hex")}`;
 type Row = Readonly<Record<string, unknown>>;
 
-export const backends: Readonly<Record<string, () => Promise<Backend>>> = {
+const starts: Readonly<Record<string, () => Promise<Backend>>> = {
   memory: startMemory,
   Redis: startRedis,
   "Redis Cluster": startCluster,
@@ -48,6 +49,31 @@ export const backends: Readonly<Record<string, () => Promise<Backend>>> = {
   "MySQL or MariaDB": startMySQL,
   MongoDB: startMongo,
 };
+
+export const backends: readonly string[] = Object.keys(starts);
+
+const started = new Map<string, Promise<Backend>>();
+
+/** The backend of this name, started when it is first asked for. */
+export function startBackend(name: string): Promise<Backend> {
+  const start = starts[name];
+  if (start === undefined) throw new Error(`There is no backend "${name}"`);
+  const backend = started.get(name) ?? start();
+  started.set(name, backend);
+  return backend;
+}
+
+export async function stopBackends(): Promise<void> {
+  for (const backend of started.values()) await (await backend).stop();
+}
+
+let namespaces = 0;
+
+/** A name that no other test uses, fit for a table. */
+export function newNamespace(): string {
+  namespaces += 1;
+  return `${own}_${namespaces}`;
+}
 
 /** Records are all that it keeps. */
 async function startMemory(): Promise<Backend> {

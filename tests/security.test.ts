@@ -2,25 +2,10 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { type EncryptionKey, encryptedCodec, isSessionError, SessionManager, type SessionStore } from "@sojourn/core";
 import { afterAll, describe, expect, test } from "vitest";
-import { type Backend, backends } from "./backends.js";
+import { backends, newNamespace, startBackend, stopBackends } from "./backends.js";
 import { packages, root } from "./support.js";
 
-const started = new Map<string, Promise<Backend>>();
-afterAll(async () => {
-  for (const backend of started.values()) await (await backend).stop();
-});
-
-function start(name: string): Promise<Backend> {
-  const backend = started.get(name) ?? (backends[name] as () => Promise<Backend>)();
-  started.set(name, backend);
-  return backend;
-}
-
-let namespaces = 0;
-function newNamespace(): string {
-  namespaces += 1;
-  return `security_${process.pid}_${namespaces}`;
-}
+afterAll(stopBackends);
 
 function newKey(id: string): EncryptionKey {
   return { id, secret: randomBytes(32) };
@@ -38,9 +23,9 @@ test("nothing published can run what it reads", async () => {
   expect(reach).toEqual([]);
 });
 
-describe.each(Object.keys(backends))("%s", (name) => {
+describe.each(backends)("%s", (name) => {
   test("after a login a dump holds neither token, nor what was put into the session when it is encrypted", async () => {
-    const backend = await start(name);
+    const backend = await startBackend(name);
     for (const codec of [undefined, encryptedCodec({ keys: [newKey("a")] })]) {
       const namespace = newNamespace();
       const marker = `the marker of ${namespace}`;
@@ -62,7 +47,7 @@ describe.each(Object.keys(backends))("%s", (name) => {
 
   test("a key rotation: old sessions are read, move to the new key as they are written, and end with the old one", async () => {
     const [a, b] = [newKey("a"), newKey("b")];
-    const store = await (await start(name)).open(newNamespace());
+    const store = await (await startBackend(name)).open(newNamespace());
     const open = (...keys: EncryptionKey[]): SessionManager =>
       new SessionManager({ store, codec: encryptedCodec({ keys }), sweep: false });
     const keyOf = async (id: string | undefined): Promise<string | undefined> =>
@@ -89,7 +74,7 @@ describe.each(Object.keys(backends))("%s", (name) => {
   });
 
   test("of 50 parallel logins with a limit of 5, a hundred times, 5 live on, and all of them are listed", async () => {
-    const { open, races = 100 } = await start(name);
+    const { open, races = 100 } = await startBackend(name);
     const store = await open(newNamespace());
     const rounds = Array.from({ length: races }, (_, round) => round);
     // Users do not wait for each other: as many at a time as the connections of a pool keep busy.
