@@ -27,7 +27,7 @@ export interface EncryptedCodecOptions {
    *
    * A function is asked on first use, again after `cacheKeysFor`, and when a session names a key that is not among those
    * cached: at most once a second, one call for all who wait, each given five seconds. While it fails, the keys that it
-   * gave last stay in use.
+   * gave last stay in use, and it is asked again every ten seconds, without holding up calls.
    */
   readonly keys: readonly EncryptionKey[] | EncryptionKeyProvider;
   /** How long keys from a function are used before it is asked again: a removed one reads that much longer. Default `"5m"`. */
@@ -37,7 +37,7 @@ export interface EncryptedCodecOptions {
   /**
    * How often this process may encrypt with one key; from there on writes are refused with `ENCODE`, and reads go on. NIST
    * SP 800-38D (section 8.3) allows one key 2^32 messages with random nonces, over all processes that ever use it: divide by
-   * their number, restarts included. Every write of a session is a message. Default, and most, 2^32.
+   * their number, restarts included. Every attempt to write a session is a message. Default, and most, 2^32.
    */
   readonly maxMessagesPerKey?: number | undefined;
   /**

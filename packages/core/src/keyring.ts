@@ -58,6 +58,8 @@ export class ProvidedKeyring implements Keyring {
   #dueAt = Number.NEGATIVE_INFINITY;
   #beganAt = Number.NEGATIVE_INFINITY;
   #loading: Promise<void> | undefined;
+  /** Whether there are keys, and the last load has failed. */
+  #isFailing = false;
   /** Loads are numbered: how many have begun, and the last that succeeded. */
   #begun = 0;
   #succeeded = 0;
@@ -94,11 +96,9 @@ export class ProvidedKeyring implements Keyring {
   /** Fails only while no keys have ever been had: those that the provider gave last are better than an outage. */
   async #refreshWhenDue(): Promise<void> {
     if (performance.now() < this.#dueAt) return;
-    try {
-      await this.#load();
-    } catch (error) {
-      if (this.#keys.size === 0) throw error;
-    }
+    const loaded = this.#keys.size === 0 ? this.#load() : this.#load().catch(() => {});
+    // A provider that has failed is asked beside the calls: else each time that it hangs they would all wait for it.
+    if (!this.#isFailing) await loaded;
   }
 
   /** One load for all who wait for one. */
@@ -120,8 +120,10 @@ export class ProvidedKeyring implements Keyring {
       this.#keys = resolveKeys(given, this.#keys);
       this.#dueAt = this.#beganAt + this.#cacheMs;
       this.#succeeded = number;
+      this.#isFailing = false;
     } catch (cause) {
-      if (this.#keys.size > 0) this.#dueAt = performance.now() + retryMs;
+      this.#isFailing = this.#keys.size > 0;
+      if (this.#isFailing) this.#dueAt = performance.now() + retryMs;
       const error = new SessionError("UNAVAILABLE", `${packageName}: the provider of encryption keys failed`, {
         cause,
       });

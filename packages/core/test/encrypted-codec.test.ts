@@ -306,8 +306,34 @@ describe("keys from a function", () => {
     source.error = undefined;
     source.keys = [b, a];
     await pass(10_000);
+    await codec.encode(content, context);
+    await pass(0);
     expect(await codec.encode(content, context)).toMatch(/^e1\.b\./);
     expect(source.asked).toBe(3);
+  });
+
+  test("are waited for once while the function hangs; from then on it is asked beside the calls", async () => {
+    let hangs = false;
+    const codec = encryptedCodec({
+      keys: () => (hangs ? new Promise(() => {}) : [a]),
+      cacheKeysFor: "1m",
+    });
+    await codec.encode(content, context);
+    hangs = true;
+    await pass(60_000);
+    let isDone = false;
+    const waiting = Promise.resolve(codec.encode(content, context)).then(() => {
+      isDone = true;
+    });
+    await pass(4_999);
+    expect(isDone).toBe(false);
+    await pass(1);
+    await waiting;
+    for (let round = 0; round < 3; round++) {
+      await pass(15_000);
+      // Nothing moves the clock here: a call that waited would never end.
+      expect(await codec.encode(content, context)).toMatch(/^e1\.a\./);
+    }
   });
 
   test("that cannot be had leave open whether an unknown key is one: UNAVAILABLE, then read", async () => {
