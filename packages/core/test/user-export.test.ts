@@ -27,8 +27,10 @@ test("an export holds all that is kept about a user's live sessions, as JSON, an
 });
 
 test("an export tells what a session is bound to, which is made of the client's address and user agent", async () => {
-  const { manager } = setUp({ binding: { userAgent: true, address: true, onMismatch: "report" } });
+  const { manager, clock } = setUp({ binding: { userAgent: true, address: true, onMismatch: "report" } });
   await manager.create({ userId: "42", data: {}, client: { ip: "192.0.2.7", userAgent: "Firefox" } });
+  // Sessions are listed in the order of their creation, those of one millisecond in that of their ids, which are random.
+  clock.now += 1;
   await manager.create({ userId: "42", data: {} });
   const { sessions } = await manager.exportUser("42");
   expect(sessions.map(({ boundTo }) => boundTo)).toEqual([
