@@ -10,7 +10,8 @@ export type SessionDraft<Data extends object> = {
 
 /**
  * Tells what a request has changed since its data was last in step with the store. Values from there are frozen, so that
- * the keys whose value is another one are all that can have changed: nothing is compared by its JSON, and nothing is copied.
+ * the keys whose value is another one are all that can have changed: a request that only reads copies nothing, and compares
+ * no JSON. Values that the request has put there stay its own, and are copied for the store.
  */
 export class Draft {
   #base: object;
@@ -39,6 +40,7 @@ export class Draft {
     return Object.values(this.#data ?? this.#base).every((value) => value === undefined);
   }
 
+  /** Whether anything may have changed: a value that was put there and has been stored since still counts. */
   get isChanged(): boolean {
     return this.#data !== undefined && this.#changedKeys(this.#data).length > 0;
   }
@@ -46,7 +48,9 @@ export class Draft {
   /** What this request has changed, applied to other data. */
   applyTo<Stored extends object>(stored: Stored): Stored {
     const data = this.#data;
-    const keys = data === undefined ? [] : this.#changedKeys(data);
+    const base = this.#base as Record<string, unknown>;
+    // What has been stored already may have been changed by others since.
+    const keys = data === undefined ? [] : this.#changedKeys(data).filter((key) => !isSame(data[key], base[key]));
     if (data === undefined || keys.length === 0) return stored;
     const applied = withoutPrototype(stored);
     for (const key of keys) applied[key] = data[key];
@@ -54,11 +58,17 @@ export class Draft {
     return applied as Stored;
   }
 
-  /** The data at this moment, as JSON: the request may go on changing it while it is being saved. @throws SessionError `ENCODE` */
+  /**
+   * The data at this moment, as JSON, to be stored or to tell by it what is changed from here on: the request may go on
+   * changing it meanwhile. @throws SessionError `ENCODE`
+   */
   snapshot(): object {
+    const data = this.#data ?? {};
+    const changed = this.#data === undefined ? [] : this.#changedKeys(this.#data);
+    const unchanged = Object.entries(this.#base).filter(([key]) => !changed.includes(key));
     try {
-      const snapshot: object = JSON.parse(JSON.stringify(this.data));
-      return snapshot;
+      const copy: object = JSON.parse(JSON.stringify(Object.fromEntries(changed.map((key) => [key, data[key]]))));
+      return Object.fromEntries([...unchanged, ...Object.entries(copy)]);
     } catch (cause) {
       throw new SessionError("ENCODE", "@sojourn/fastify: session data cannot be turned into JSON", { cause });
     }
@@ -69,14 +79,9 @@ export class Draft {
     this.#base = snapshot;
   }
 
-  /** The data at this moment, to tell by what it is changed from here on. */
-  mark(): object {
-    return { ...(this.#data ?? this.#base) };
-  }
-
-  /** The request goes on with what is stored by then, and with what it has changed since the mark. */
-  rebase(base: object, mark: object): void {
-    const since = new Draft(mark);
+  /** The request goes on with what is stored by then, and with what it has changed since the snapshot. */
+  rebase(base: object, snapshot: object): void {
+    const since = new Draft(snapshot);
     since.#data = this.data;
     this.reset(since.applyTo(base));
     this.#base = base;
@@ -91,8 +96,11 @@ export class Draft {
       this.#data = undefined;
       return;
     }
-    for (const key of Object.keys(data)) delete data[key];
-    Object.assign(data, base);
+    for (const key of Object.keys(data)) if (!Object.hasOwn(base, key)) delete data[key];
+    for (const [key, value] of Object.entries(base)) {
+      // The application may still hold the value that it has put there, and change it.
+      if (!isSame(data[key], value)) data[key] = value;
+    }
   }
 
   /** Any change from here on is a `TypeError`: it would be lost. */
@@ -111,4 +119,14 @@ export class Draft {
 
 function withoutPrototype(data: object): Record<string, unknown> {
   return Object.assign(Object.create(null) as Record<string, unknown>, data);
+}
+
+/** By their JSON, as the store will compare them. */
+function isSame(value: unknown, other: unknown): boolean {
+  if (value === other || typeof value !== "object") return value === other;
+  try {
+    return JSON.stringify(value) === JSON.stringify(other);
+  } catch {
+    return false;
+  }
 }

@@ -15,7 +15,7 @@ import { Draft, type SessionDraft } from "./draft.js";
 import { toReplyError } from "./errors.js";
 import type { ResolvedOptions } from "./options.js";
 
-export interface RegenerateInput<Data extends object> extends Omit<RenameInput<Data>, "update"> {
+export interface RegenerateInput<Data extends object> extends Omit<RenameInput<Data>, "update" | "client"> {
   /** Whether the data stays, or which keys of it. Default true. */
   readonly keep?: boolean | readonly (keyof Data)[] | undefined;
 }
@@ -32,9 +32,9 @@ const flashKey = "flash";
 /**
  * The session of one request, loaded.
  *
- * What it changes in `data` is saved once, before the reply. Methods that write keep their order, and reject with a
- * `SessionError`; with the `statusCode` 503 while the backend is away. After a session has ended nothing of it is written, by
- * this request or any other.
+ * What it changes in `data` is saved once, before the reply. Methods that write, and `reload`, keep their order, and reject
+ * with a `SessionError`; with the `statusCode` 503 while the backend is away. After a session has ended nothing of it is
+ * written, by this request or any other.
  *
  * @typeParam Data - what the sessions hold
  */
@@ -114,7 +114,7 @@ export class RequestSession<Data extends object> {
     const apply = change as unknown as UpdateFunction<object>;
     return this.#write(async () => {
       if (this.#hasEnded) return false;
-      let mark = this.#draft.mark();
+      let mark = this.#draft.snapshot();
       if (this.#stored === undefined) {
         const session = await this.#create(await apply(this.#draft.snapshot()));
         this.#draft.rebase(session.data, mark);
@@ -122,7 +122,7 @@ export class RequestSession<Data extends object> {
       }
       const { session } = this.#stored;
       const isUpdated = await session.update((stored) => {
-        mark = this.#draft.mark();
+        mark = this.#draft.snapshot();
         return apply(this.#draft.applyTo(stored));
       });
       if (isUpdated) this.#draft.rebase(session.data, mark);
@@ -133,13 +133,13 @@ export class RequestSession<Data extends object> {
 
   /** Reads the session anew, and forgets what this request has changed since the last save. @returns false when it is over */
   reload(): Promise<boolean> {
-    return this.#run(async () => {
-      await this.#writes;
+    return this.#inOrder(async () => {
       if (this.#stored === undefined) {
         this.#draft.reset({});
         return !this.#hasEnded;
       }
-      const session = await this.#options.manager.get(this.#stored.token, { touch: false });
+      const client = clientOf(this.#request);
+      const session = await this.#options.manager.get(this.#stored.token, { touch: false, client });
       if (session === undefined) {
         this.#end();
         return false;
@@ -163,9 +163,9 @@ export class RequestSession<Data extends object> {
     return this.#write(async () => {
       const stored = this.#stored;
       const isLogin = typeof input.userId === "string";
-      let mark = this.#draft.mark();
+      let mark = this.#draft.snapshot();
       const update = (data: object): object => {
-        mark = this.#draft.mark();
+        mark = this.#draft.snapshot();
         return pick(this.#draft.applyTo(data), keep);
       };
       let session =

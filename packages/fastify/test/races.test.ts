@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type Action, Barrier, Browser, type Fixture, serve } from "./support.js";
 
 /** Runs a request that waits in its handler while `meanwhile` happens, in another window of the same browser. */
@@ -113,4 +113,84 @@ test("a session that changed hands meanwhile is not written", async () => {
   expect(answer.status).toBe(200);
   expect(app.conflicts).toEqual(["changedUser"]);
   expect((await app.manager.listByUser("bob"))[0]?.data).toEqual({ cart: ["book"] });
+});
+
+describe("what has been saved once is not written again over what others have stored since", () => {
+  test.each([
+    ["update", (session: Parameters<Action>[0]) => session.update((data) => ({ ...data, name: "later" }))],
+    ["regenerate", (session: Parameters<Action>[0]) => session.regenerate({ keep: ["cart", "views", "flash"] })],
+  ])("by %s", async (_name, write) => {
+    const barrier = new Barrier();
+    const app = await serve({
+      begin: (session) => {
+        session.data.cart = ["book"];
+      },
+      late: async (session) => {
+        session.data.views = 1;
+        session.data.flash = { info: ["ours"] };
+        await session.save();
+        await barrier.wait();
+        await write(session);
+        return session.data;
+      },
+      other: (session) => {
+        session.data.cart = ["book", "pen"];
+        session.data.flash = { info: ["theirs"] };
+      },
+    });
+    const browser = new Browser(app);
+    await browser.get("begin");
+    const late = browser.clone().body("late");
+    await barrier.arrived;
+    await browser.get("other");
+    barrier.release();
+    expect(await late).toMatchObject({ cart: ["book", "pen"], views: 1, flash: { info: ["theirs"] } });
+  });
+});
+
+test("a reload keeps its order among the writes of its request", async () => {
+  const app = await serve({
+    begin: (session) => {
+      session.data.name = "Ann";
+    },
+    both: async (session) => {
+      const reloaded = session.reload();
+      const regenerated = session.regenerate({ userId: "ann" });
+      return [await reloaded, await regenerated, session.userId];
+    },
+    end: async (session) => {
+      const reloaded = session.reload();
+      const destroyed = session.destroy();
+      return [await reloaded, await destroyed, session.hasEnded, session.id, session.data];
+    },
+    read: (session) => [session.userId ?? null, session.data],
+  });
+  const browser = new Browser(app);
+  await browser.get("begin");
+  expect(await browser.body("both")).toEqual([true, true, "ann"]);
+  expect(await browser.body("read")).toEqual(["ann", { name: "Ann" }]);
+  expect(await browser.body("end")).toEqual([true, true, true, null, {}]);
+});
+
+test.each([
+  ["regenerate", (session: Parameters<Action>[0]) => session.regenerate({ userId: "ann" })],
+  ["update", (session: Parameters<Action>[0]) => session.update((data) => data)],
+  ["save", (session: Parameters<Action>[0]) => session.save()],
+])("a value that a request has put there may be changed while a %s runs, and after it", async (_name, write) => {
+  const app = await serve({
+    add: async (session) => {
+      const cart = ["book"];
+      session.data.cart = cart;
+      const written = write(session);
+      cart.push("pen");
+      await written;
+      cart.push("ink");
+    },
+    read: (session) => session.data,
+  });
+  const browser = new Browser(app);
+  for (const visit of ["of a new session", "of a stored one"]) {
+    await browser.get("add");
+    expect(await browser.body("read"), visit).toEqual({ cart: ["book", "pen", "ink"] });
+  }
 });
