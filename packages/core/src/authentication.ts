@@ -4,8 +4,7 @@ import { SessionError } from "./errors.js";
 /**
  * That a user has proven who they are, kept in a session's content.
  *
- * It names the user, so that it is void as soon as the session is another's, also where only the user was changed and the
- * content was not written again. The time is counted from the session's creation, by the store's clock: an encoded session
+ * It names the user, so that it is void as soon as the session is another's, whoever wrote that. The time is counted from the session's creation, by the store's clock: an encoded session
  * cannot know when the store will date it.
  */
 export interface Authentication {

@@ -1,4 +1,4 @@
-import { type CodecContext, decodeContent, encodeContent, jsonCodec } from "./codec.js";
+import { type CodecContext, decodeContent, encodeContent } from "./codec.js";
 import {
   assertContent,
   type EncodedContent,
@@ -17,7 +17,7 @@ import type { SessionRecord } from "./store.js";
 
 type FormatOptions = Pick<
   ResolvedManagerOptions,
-  "codec" | "schema" | "schemaVersion" | "upgrade" | "validateOnRead" | "onUnreadable" | "maxPayloadBytes"
+  "codec" | "schema" | "schemaVersion" | "upgrade" | "validateOnRead" | "maxPayloadBytes"
 >;
 
 /** How the content of sessions becomes payloads and back: by codec, schema, and the version that the data is of. */
@@ -117,14 +117,6 @@ export function answerUnreadable<T>(policy: UnreadablePolicy, reading: Promise<T
     if (isSessionError(error, "DECODE")) return undefined;
     throw error;
   });
-}
-
-/**
- * Whether a payload may keep its place unread, under another id. Not by a codec, which may bind it to id and user, nor where
- * it may turn out to be unreadable: the session would be lost under an id that nobody knows.
- */
-export function readsEveryPayload({ codec, schemaVersion, validateOnRead, onUnreadable }: FormatOptions): boolean {
-  return codec === jsonCodec && schemaVersion === 1 && !validateOnRead && onUnreadable === "fail";
 }
 
 function unreadable({ id }: CodecContext, reason: string, details?: SessionErrorDetails): SessionError {

@@ -73,7 +73,7 @@ export interface SessionManagerOptions<Data extends object = SessionData, Input 
    *
    * It reads the session as it is, new privileges included, and can destroy it; it writes nothing and keeps nothing alive.
    * The "renewal timeout" of OWASP's Session Management Cheat Sheet. Costs a read more for each token that finds nothing,
-   * and two round trips more for a regeneration.
+   * and a round trip more for a regeneration.
    */
   readonly regenerationGrace?: Duration | undefined;
   /** How many sessions one user may have. Default: no limit. */

@@ -27,7 +27,7 @@ import { assertTouch } from "./validate.js";
 const maxAttempts = 100;
 
 /** What a rename changes in the content that was read for it. */
-export interface RenameUpdate {
+export interface RenameUpdate extends CallOptions {
   readonly base: SessionState;
   readonly change: UpdateFunction<object>;
   readonly authenticated: boolean;
@@ -167,54 +167,54 @@ export class SessionWrites implements SessionWriter {
   }
 
   /**
-   * Gives a session a new id, with a change of user and data in the same step. Without `update` nothing is read.
+   * Gives a session that was read a new id, with a change of user and data in the same step. What is stored is written
+   * anew: a codec may bind it to id and user, and what was proven by a user who is not its own any more is left out.
    *
-   * @returns the session under its new id, or `undefined` when there is none, or it changed hands while `update` ran
+   * @returns the session under its new id, or `undefined` when there is none, or it has changed hands
    */
   async rename(
-    id: string,
     newId: string,
     userId: string | null | undefined,
-    update: RenameUpdate | undefined,
-    options: CallOptions,
+    update: RenameUpdate,
   ): Promise<SessionState | undefined> {
+    const { base, signal } = update;
+    const { id } = base;
     const limit = this.limitFor(userId);
-    let current = update?.base;
+    let current = base;
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const encoded = current && update && (await this.#changeContent(current, newId, userId, update));
-      const change: SessionChange = {
-        ...userChange(userId),
-        ...(current && encoded && { payload: encoded.payload, idleMs: this.idleMs(current) }),
-      };
+      const { payload, content } = await this.#changeContent(current, newId, userId, update);
+      const change = { payload, idleMs: this.idleMs(current), ...userChange(userId) };
       const result = await this.#calls.runInOrder(
         "rename",
         id,
-        (store) => store.rename(id, newId, change, { limit, expectedVersion: current?.version }),
-        options,
+        (store) => store.rename(id, newId, change, { limit, expectedVersion: current.version }),
+        { signal },
       );
       switch (result.status) {
         case "renamed":
           this.#events.emit("regenerated", { id: newId, previousId: id, userId: result.record.userId });
           this.emitDestroyed(result.evicted, result.record.userId, "limit");
-          return encoded ? writtenState(result.record, encoded.content) : this.decode(result.record, "rename");
+          return writtenState(result.record, content);
         case "missing":
           return undefined;
         case "limitReached":
           throw this.limitReached(limit, userId);
         case "duplicate":
           throw new SessionError("CONFLICT", "@sojourn/core: a live session has the new id");
-        case "conflict":
-          current = await this.decodeOrMissing(result.current, "rename");
-          if (current === undefined) return undefined;
-          if (update && hasChangedUser(update.base, current, userId)) {
+        case "conflict": {
+          const stored = await this.decodeOrMissing(result.current, "rename");
+          if (stored === undefined) return undefined;
+          current = stored;
+          if (hasChangedUser(base, current, userId)) {
             this.#conflict(current, "changedUser");
             return undefined;
           }
           this.#conflict(current, "retried");
           await backOff(attempt);
+        }
       }
     }
-    if (current !== undefined) this.#conflict(current, "refused");
+    this.#conflict(current, "refused");
     throw tooManyAttempts(id);
   }
 

@@ -3,7 +3,7 @@ import { authentication } from "./authentication.js";
 import { ClientBinding } from "./binding.js";
 import type { Client, ClientOptions } from "./client.js";
 import { type SessionMetadata, type SessionState, writtenState } from "./content.js";
-import { answerUnreadable, readsEveryPayload } from "./content-format.js";
+import { answerUnreadable } from "./content-format.js";
 import type { Detection } from "./detection.js";
 import type { Duration } from "./duration.js";
 import type { SessionError } from "./errors.js";
@@ -62,8 +62,8 @@ export interface RenameInput<Data extends object> extends CallOptions {
    */
   readonly grace?: boolean | undefined;
   /**
-   * Whether the session's user, after this, has just proven who they are, for `session.isFresh`. Needs a user, and reads the
-   * session first: one round trip more. Default: what was proven before stays, unless the user changes.
+   * Whether the session's user, after this, has just proven who they are, for `session.isFresh`. Needs a user. Default: what
+   * was proven before stays, unless the user changes.
    */
   readonly authenticated?: boolean | undefined;
 }
@@ -170,11 +170,11 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
 
   /**
    * Gives a session a new id. Its absolute deadline, and its user unless changed, stay; the old id is dead, or only reads
-   * for the `regenerationGrace`.
+   * for the `regenerationGrace`. Reads the session first: one that cannot be read keeps its id. Counts as activity.
    *
    * Of two renames of one session one wins, the other answers `undefined`.
    *
-   * @returns `undefined` when the session is missing, has expired, or changed hands while `update` ran, or
+   * @returns `undefined` when the session is missing, has expired, or changed hands meanwhile, or
    * is bound to another client
    * @throws SessionError `LIMIT_REACHED`, `CONFLICT` when a live session has the new id or after a hundred attempts,
    * `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
@@ -182,22 +182,21 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
-    const { userId, authenticated = false, client, signal } = input;
-    const boundTo = client && this.#binding?.bind(client);
-    const keep = authenticated || boundTo || !readsEveryPayload(this.#options) ? same : undefined;
-    const { update = keep } = input;
-    const grace = this.#graceOf(input);
-    const read = update ?? grace;
-    const base = read && (await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal })));
-    if (read !== undefined && base === undefined) return undefined;
-    if (base !== undefined && !this.#admits(base, client)) return undefined;
+    const { userId, update = same, authenticated = false, client, signal } = input;
+    const base = await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal }));
+    if (base === undefined || !this.#admits(base, client)) return undefined;
     // An anonymous session is on its way to a login, which has no grace, also where it takes more than one step.
-    if (base?.userId !== undefined && (userId ?? base.userId) === base.userId) {
-      await grace?.announce(id, newId, base.userId, { signal });
+    if (base.userId !== undefined && (userId ?? base.userId) === base.userId) {
+      await this.#graceOf(input)?.announce(id, newId, base.userId, { signal });
     }
-    // The session hands `update` data of the type that the caller says its payloads hold.
-    const change = base && update && { base, change: update as UpdateFunction<object>, authenticated, boundTo };
-    const state = await this.#writes.rename(id, newId, userId, change, { signal });
+    const state = await this.#writes.rename(newId, userId, {
+      base,
+      // The session hands `update` data of the type that the caller says its payloads hold.
+      change: update as UpdateFunction<object>,
+      authenticated,
+      boundTo: client && this.#binding?.bind(client),
+      signal,
+    });
     return state && this.#open(state);
   }
 

@@ -19,7 +19,7 @@ describe("authenticatedAt", () => {
     });
   });
 
-  test("is a login's, whose data may change in the same step, at one read more than a plain one", async () => {
+  test("is a login's, whose data may change in the same step", async () => {
     const { manager, calls } = setUp();
     const { token, session } = await manager.create({ data: { cart: ["a"] } });
     expect(session.authenticatedAt).toBeUndefined();
@@ -65,6 +65,16 @@ describe("authenticatedAt", () => {
     await session.update((data) => ({ ...data, a: 1 }), change);
     expect(session.authenticatedAt).toBeUndefined();
     expect((await store.get(session.id))?.payload).toBe('{"data":{"a":1},"metadata":{}}');
+  });
+
+  test.each([null, "43"])("does not come back with its user, when the session was %j's in between", async (between) => {
+    const { manager } = setUp();
+    const { token } = await manager.create({ userId: "42", data: {}, authenticated: true });
+    const other = await manager.regenerate(token, { userId: between });
+    const back = await manager.regenerate(other?.token ?? "", { userId: "42" });
+    expect(back?.session.userId).toBe("42");
+    expect(back?.session.authenticatedAt).toBeUndefined();
+    expect(back?.session.isFresh("100d")).toBe(false);
   });
 
   test("needs a user: nothing is written without one", async () => {

@@ -96,8 +96,9 @@ test("a payload that cannot be read is an error event, whoever reads it", async 
   await expect(manager.byId.rename("foreign", "other")).rejects.toMatchObject({ code: "DECODE" });
   expect(errors.mock.calls.map(([{ operation, error }]) => [operation, error.code])).toEqual([
     ["get", "DECODE"],
-    ["rename", "DECODE"],
+    ["get", "DECODE"],
   ]);
+  expect(await store.get("foreign")).toMatchObject({ payload: "not json" });
 });
 
 test("a codec's own SessionError is heard, on both ways: a key service that is down is no unreadable session", async () => {

@@ -230,7 +230,7 @@ describe("there is no grace", () => {
     expect(await session.touch()).toBe(true);
     expect(await session.update(() => ({ n: 1 }))).toBe(false);
     await manager.destroyByUser("42", { except: token });
-    expect(calls).toEqual(["rename", "get", "destroy", "update", "destroyByUser"]);
+    expect(calls).toEqual(["get", "rename", "get", "destroy", "update", "destroyByUser"]);
   });
 });
 

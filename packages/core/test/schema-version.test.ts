@@ -163,6 +163,14 @@ describe("unreadable, and left as it is", () => {
     });
   });
 
+  test("by a regeneration of a release that names no version: the token goes on leading to it", async () => {
+    const { token, manager: first, release } = await release1();
+    const third = release({ schemaVersion: 3, upgrade });
+    await third.update(token, (data) => ({ ...data, theme: "light" }));
+    await expect(first.regenerate(token, { userId: "42" })).rejects.toMatchObject({ code: "DECODE" });
+    expect(await third.get(token)).toMatchObject({ userId: undefined, data: { theme: "light" } });
+  });
+
   test.each([0, -1, 1.5, "2", null])("when its version is %j", async (schemaVersion) => {
     const codec = { ...jsonCodec, decode: () => ({ data: {}, metadata: {}, schemaVersion }) };
     const { token, release } = await release1();
