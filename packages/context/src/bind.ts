@@ -3,8 +3,10 @@ import type { EventEmitter } from "node:events";
 
 /** Under which a bound `emit` keeps the one that it stands for; shared by all copies of this package. */
 const unbound = Symbol.for("sojourn.unboundEmit");
+/** Under which it keeps the context that it is bound to, where that is one and not all of the process. */
+const boundTo = Symbol.for("sojourn.emitBoundTo");
 
-type Emit = EventEmitter["emit"] & { [unbound]?: Emit };
+type Emit = EventEmitter["emit"] & { [unbound]?: Emit; [boundTo]?: object | undefined };
 
 /**
  * Binds a callback to the context of this moment, for libraries that call back from another one: a queue, a pool, a
@@ -34,11 +36,20 @@ export function bindEmitter<Emitter extends Pick<EventEmitter, "emit">>(emitter:
   return emitter;
 }
 
-/** Makes an emitter emit by way of `run`. By assignments: this is done for each request, and defining costs a hundredfold. */
-export function emitIn(run: (emit: () => boolean) => boolean, emitter: Pick<EventEmitter, "emit">): void {
+/**
+ * Makes an emitter emit by way of `run`, in place of what it was bound to before; what binds to one `context` leaves the
+ * bindings of others. By assignments: this is done for each request, and defining costs a hundredfold.
+ */
+export function emitIn(
+  run: (emit: () => boolean) => boolean,
+  emitter: Pick<EventEmitter, "emit">,
+  context?: object,
+): void {
   const current: Emit = emitter.emit;
-  const emit = current[unbound] ?? current;
+  const replaces = context === undefined || current[boundTo] === context;
+  const emit = replaces ? (current[unbound] ?? current) : current;
   const bound: Emit = (...args) => run(() => emit.apply(emitter, args));
   bound[unbound] = emit;
+  bound[boundTo] = context;
   emitter.emit = bound;
 }

@@ -70,8 +70,8 @@ export function requestRunner<Request extends { readonly headers: IncomingHttpHe
     const start = (): void => {
       // The parser of a connection emits in a context of its own, and so would whoever listens for a body or the end.
       const run = context.snapshot();
-      emitIn(run, exchange.request);
-      emitIn(run, exchange.response);
+      emitIn(run, exchange.request, context);
+      emitIn(run, exchange.response, context);
       next();
     };
     // These are the keys that `ContextValues` has unless `Own` has others in their place, which `values` gives then.

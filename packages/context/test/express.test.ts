@@ -208,3 +208,18 @@ test("types: it is a request handler, and options see the request as express-ses
   const app = express5();
   expectTypeOf(app.use).toBeCallableWith(expressContext(createContext<{ tenant: string }>({ unset: "unset" })));
 });
+
+test("two contexts of one application both hold where the request emits", async () => {
+  const [ours, librarys] = [createContext(), createContext()];
+  const app = express5();
+  app.use(expressContext(ours), expressContext(librarys));
+  app.use((req, res) => {
+    const seen = () => [ours.get("requestId"), librarys.get("requestId")];
+    const before = seen();
+    req.resume().on("end", () => res.json({ before, end: seen() }));
+  });
+  const url = await serve(app);
+  const answer = await fetch(url, { method: "POST", body: "x".repeat(100_000) });
+  const { before, end } = (await answer.json()) as Record<string, unknown>;
+  expect(end).toEqual(before);
+});
