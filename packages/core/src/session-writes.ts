@@ -89,14 +89,14 @@ export class SessionWrites implements SessionWriter {
   }
 
   async save(base: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome> {
-    const { userId, idleMs, signal, onConflict: policy = this.#options.onConflict } = options;
+    const { userId, idleMs, shorten = true, signal, onConflict: policy = this.#options.onConflict } = options;
     requirePolicy(policy);
     assertContent({ ...base.content, data });
     const changes = diffKeys(options.base ?? base.content.data, data);
     const movesUser = userId !== undefined && (userId ?? undefined) !== base.userId;
     if (isUnchanged(changes) && !movesUser) {
       // A lifetime that the caller names is meant, also when it is shorter than what is stored.
-      const touched = await this.touch(base, { idleMs, shorten: idleMs !== undefined, signal });
+      const touched = await this.touch(base, { idleMs, shorten: shorten && idleMs !== undefined, signal });
       return touched.status === "saved" ? { ...touched, status: "unchanged" } : touched;
     }
     return this.#write(base, options, policy, (current) => {
@@ -108,7 +108,7 @@ export class SessionWrites implements SessionWriter {
   /** Writes what `compute` makes of the stored data. */
   async #write(
     base: SessionState,
-    { userId, idleMs = this.idleMs(base), signal }: WriteOptions,
+    { userId, idleMs = this.idleMs(base), shorten = true, signal }: SaveOptions,
     policy: ConflictPolicy,
     compute: (current: SessionState) => object | Promise<object>,
   ): Promise<WriteOutcome> {
@@ -120,7 +120,8 @@ export class SessionWrites implements SessionWriter {
       if (data === current.content.data && userId === undefined) return { status: "unchanged", state: current };
       const context = { id, userId: ownerAfter(current, userId) };
       const { payload, content } = await this.encode({ ...current.content, data }, context);
-      const change = { payload, idleMs, ...userChange(userId) };
+      const remainingMs = Math.ceil(current.expiresAt - storeNow(current));
+      const change = { payload, idleMs: shorten ? idleMs : Math.max(idleMs, remainingMs), ...userChange(userId) };
       const result = await this.#calls.runInOrder(
         "update",
         id,

@@ -26,6 +26,8 @@ export interface SaveOptions extends WriteOptions {
    * as a framework's session object does, passes what it saved last: the handle has also what others wrote meanwhile.
    */
   readonly base?: object | undefined;
+  /** Allows `idleMs` to bring the deadline nearer than what is stored by then. Default true. */
+  readonly shorten?: boolean | undefined;
   /** Default: the manager's `onConflict`. */
   readonly onConflict?: ConflictPolicy | undefined;
 }

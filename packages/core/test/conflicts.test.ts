@@ -41,6 +41,17 @@ describe("save by merge", () => {
     expect(await manager.get(token)).toMatchObject({ data: { a: 2 }, version: 2 });
   });
 
+  test("a deadline comes no nearer than another has moved it, where the caller does not allow that", async () => {
+    const { slow, fast } = await loadTwice({ a: 1 });
+    await fast.save({ a: 2 }, { idleMs: 900_000 });
+    expect(await slow.save({ a: 1, b: 1 }, { idleMs: 60_000, shorten: false })).toBe("saved");
+    expect(slow.remainingMs).toBeGreaterThan(800_000);
+    expect(await slow.save(slow.data, { idleMs: 60_000, shorten: false })).toBe("unchanged");
+    expect(slow.remainingMs).toBeGreaterThan(800_000);
+    await slow.save({ ...slow.data, c: 1 }, { idleMs: 60_000 });
+    expect(slow.remainingMs).toBeLessThanOrEqual(60_000);
+  });
+
   test("a second save goes by what the first one stored", async () => {
     const { slow, conflicts } = await loadTwice({ a: 1 });
     expect(await slow.save({ a: 1, b: 1 })).toBe("saved");

@@ -338,6 +338,24 @@ describe("set", () => {
     expect(await store.get("s")).toEqual({ a: 2, ...hidden, cookie: expect.anything() });
   });
 
+  test("of changed data with an unchanged cookie brings no deadline nearer that another request has moved away", async () => {
+    const { store } = setUp();
+    await store.set("s", generated(store, "s", {}, minute));
+    const slow = await loaded(store, "s");
+    const login = await loaded(store, "s");
+    login.cookie.maxAge = 30 * day;
+    await store.set("s", login);
+    slow.touch();
+    await store.set("s", Object.assign(slow, { a: 1 }));
+    const got = await store.get("s");
+    expect(got).toMatchObject({ a: 1 });
+    expect(expiresIn(got)).toBeGreaterThan(29 * day);
+    const later = await loaded(store, "s");
+    later.cookie.maxAge = 5_000;
+    await store.set("s", Object.assign(later, { a: 2 }));
+    expect(expiresIn(await store.get("s"))).toBeLessThanOrEqual(5_000);
+  });
+
   test("takes the session as it is at that moment", async () => {
     const { store } = setUp();
     const session = generated(store, "s", { list: [1] });

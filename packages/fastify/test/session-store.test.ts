@@ -391,7 +391,10 @@ describe("time", () => {
     expect(expiresIn(await store.get(String(await browser.get("sid"))))).toBeGreaterThan(minute);
   });
 
-  test("an unchanged request does not shorten what another has prolonged meanwhile", async () => {
+  test.each([
+    ["nothing", {}],
+    ["data", { b: 1 }],
+  ])("a request that changed %s does not shorten what another has prolonged meanwhile", async (_what, data) => {
     const { store } = setUp();
     await using app = await serve(
       store,
@@ -401,6 +404,7 @@ describe("time", () => {
         outer: async (request) => {
           const inner = new Browser(app, request.headers.cookie);
           await inner.get("prolong");
+          Object.assign(request.session, data);
         },
         prolong: (request) => void Object.assign(request.session.cookie, { maxAge: day }),
       },
@@ -410,7 +414,9 @@ describe("time", () => {
     await browser.get("set");
     const id = String(await browser.get("sid"));
     await browser.get("outer");
-    expect(expiresIn(await store.get(id))).toBeGreaterThan(hour);
+    const stored = await store.get(id);
+    expect(stored).toMatchObject(data);
+    expect(expiresIn(stored)).toBeGreaterThan(hour);
   });
 });
 

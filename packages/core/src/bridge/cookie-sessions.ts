@@ -1,6 +1,5 @@
 import { SessionError } from "../errors.js";
 import { KeyedQueue } from "../keyed-queue.js";
-import { diffKeys, isUnchanged } from "../merge.js";
 import type { SaveOptions, Session } from "../session.js";
 import type { SessionsById } from "../sessions-by-id.js";
 import { tokenToId } from "../tokens.js";
@@ -174,14 +173,11 @@ export class CookieSessions<Request, Framework extends object> {
     const { session, seen } = loaded;
     const cookie = data.cookie && withoutDrift(data.cookie, seen.cookie);
     const steady = cookie === undefined ? data : { ...data, cookie };
-    if (isUnchanged(diffKeys(seen, steady))) {
-      // A request that asks for no less than it found brings no deadline nearer that another has moved away meanwhile.
-      await session.touch({ idleMs, shorten: idleMs + toleranceMs < session.remainingMs });
-      return;
-    }
     const userId = this.#userId(steady);
     const change = userId === this.#userId(seen) ? {} : { userId: userId ?? null };
-    const status = await session.save(steady, { base: seen, idleMs, ...change });
+    // A request that asks for no less than it found brings no deadline nearer that another has moved away meanwhile.
+    const shorten = idleMs + toleranceMs < session.remainingMs;
+    const status = await session.save(steady, { base: seen, idleMs, shorten, ...change });
     if (status === "saved" || status === "unchanged") loaded.seen = steady;
   }
 
