@@ -1,7 +1,8 @@
 import type { CallOptions } from "./abort.js";
 import type { SessionState } from "./content.js";
 import type { EventHub } from "./events.js";
-import type { SessionWriter, WriteOutcome } from "./session.js";
+import { diffKeys, isUnchanged } from "./merge.js";
+import type { SaveOptions, SessionWriter, WriteOutcome } from "./session.js";
 
 /**
  * For a session that was read by the token that it had before its regeneration: it may be read and ended, and not written,
@@ -21,8 +22,10 @@ export class SupersededWriter implements SessionWriter {
     return this.#refuse(state);
   }
 
-  save(state: SessionState): Promise<WriteOutcome> {
-    return this.#refuse(state);
+  /** A save that changes nothing is dropped in silence, as {@link touch} is: frameworks save at the end of each request. */
+  async save(state: SessionState, data: object, { base, userId }: SaveOptions): Promise<WriteOutcome> {
+    const isNothing = userId === undefined && isUnchanged(diffKeys(base ?? state.content.data, data));
+    return isNothing ? { status: "unchanged", state } : this.#refuse(state);
   }
 
   async touch(state: SessionState): Promise<WriteOutcome> {

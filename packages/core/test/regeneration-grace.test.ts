@@ -43,6 +43,7 @@ describe("the old token, within the grace", () => {
     clock.now += 1_000;
     const found = present(await manager.get(old));
     expect(await found.update(() => ({ n: 3 }))).toBe(false);
+    expect(await found.save(found.data)).toBe("unchanged");
     expect(await found.save({ n: 3 })).toBe("superseded");
     expect(await found.touch()).toBe(true);
     expect(await manager.update(old, () => ({ n: 3 }))).toBeUndefined();
