@@ -1,4 +1,4 @@
-import { SessionError, type SessionErrorCode } from "@sojourn/core";
+import { isSessionError, SessionError, type SessionErrorCode } from "@sojourn/core";
 import { wrongIsolation } from "./functions.js";
 
 /** What an error means, by SQLSTATE or, where a class has two characters, by its first two. */
@@ -92,6 +92,11 @@ export function isWrongIsolation(error: unknown): boolean {
 export function isWorthRepeating(error: unknown): boolean {
   const state = sqlState(error);
   return state === "40P01" || state === "23505" || isWrongIsolation(error);
+}
+
+/** Whether a statement failed because bytes that it reads as text are none (SQLSTATE 22021). */
+export function isNoText(error: unknown): boolean {
+  return isSessionError(error, "BACKEND") && sqlState(error.cause) === "22021";
 }
 
 function describeError(error: unknown): { code: string; severity: string; message: string } {

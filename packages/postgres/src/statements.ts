@@ -10,11 +10,16 @@ export interface Statement {
   readonly name: string;
 }
 
-/** Every statement of a store, each one round trip. They answer text alone: it arrives as such from a pool set to `binary`. */
+/**
+ * Every statement of a store, each one round trip. `get` and `getMany` answer payloads as text, half as long as the bytes of
+ * `getBytes` are in hex, and fail for a payload that no text of PostgreSQL can hold. They
+ * answer text alone: it arrives as such from a pool set to `binary`.
+ */
 export type Statements = Readonly<
   Record<
     | "get"
     | "getMany"
+    | "getBytes"
     | "create"
     | "createLimited"
     | "update"
@@ -42,17 +47,15 @@ export function statementsOf(names: Names): Statements {
   const oneClock = `clock AS MATERIALIZED (SELECT ${clock} AS now)`;
   const now = "(SELECT now FROM clock)";
   const record = recordColumns("s", now);
+  const read = (payload?: string): string =>
+    `SELECT ${recordColumns("s", "c.now", payload)} FROM ${table} s CROSS JOIN LATERAL (SELECT ${clock} AS now) c`;
   return {
-    get: statement(
-      "get",
-      `SELECT ${recordColumns("s", "c.now")} FROM ${table} s CROSS JOIN LATERAL (SELECT ${clock} AS now) c
-WHERE s.id = $1::text AND s.expires_at > c.now`,
-    ),
+    get: statement("get", `${read("convert_from(s.payload, 'UTF8')")} WHERE s.id = $1::text AND s.expires_at > c.now`),
     getMany: statement(
       "get",
-      `SELECT ${recordColumns("s", "c.now")} FROM ${table} s CROSS JOIN LATERAL (SELECT ${clock} AS now) c
-WHERE s.id = ANY ($1::text[]) AND s.expires_at > c.now`,
+      `${read("convert_from(s.payload, 'UTF8')")} WHERE s.id = ANY ($1::text[]) AND s.expires_at > c.now`,
     ),
+    getBytes: statement("get", `${read()} WHERE s.id = ANY ($1::text[]) AND s.expires_at > c.now`),
     create: statement(
       "create",
       `${insertSession(names, {

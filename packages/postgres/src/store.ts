@@ -31,6 +31,7 @@ import {
 } from "@sojourn/core";
 import pg from "pg";
 import { Connection } from "./connection.js";
+import { isNoText } from "./errors.js";
 import type { Names } from "./names.js";
 import { assertUrl, type PostgresStoreOptions, resolveOptions } from "./options.js";
 import { type Row, readEnded, readOutcome, readRecord, readRecords, type WriteOutcome } from "./record.js";
@@ -66,7 +67,7 @@ export class PostgresStore implements SessionStore {
   readonly #names: Names;
   readonly #statements: Statements;
   readonly #connection: Connection;
-  readonly #reads: ReadBatch<Row>;
+  readonly #reads: ReadBatch<() => SessionRecord>;
   readonly #timeoutMs: number;
   #endPool: () => Promise<void> = async () => {};
   #closing: Promise<void> | undefined;
@@ -80,13 +81,7 @@ export class PostgresStore implements SessionStore {
     this.#statements = statementsOf(resolved.names);
     this.#connection = new Connection(resolved);
     this.#timeoutMs = resolved.timeoutMs;
-    this.#reads = new ReadBatch({ maxIds: maxIdsPerRead, maxInFlight: maxReadsInFlight }, async (ids) => {
-      // The plan of the first one is kept; the plan for an array is made anew each time.
-      const rows = await (ids.length === 1
-        ? this.#run(this.#statements.get, ids)
-        : this.#run(this.#statements.getMany, [ids]));
-      return new Map(rows.map((row) => [row[0] ?? "", row]));
-    });
+    this.#reads = new ReadBatch({ maxIds: maxIdsPerRead, maxInFlight: maxReadsInFlight }, (ids) => this.#readAll(ids));
   }
 
   /**
@@ -142,8 +137,8 @@ export class PostgresStore implements SessionStore {
   /** Reads asked for in one tick travel as one statement. */
   async get(id: string): Promise<SessionRecord | undefined> {
     assertId(id);
-    const row = await withTimeout(this.#reads.read(id), this.#timeoutMs, "@sojourn/postgres: get");
-    return row === undefined ? undefined : readRecord(row);
+    const read = await withTimeout(this.#reads.read(id), this.#timeoutMs, "@sojourn/postgres: get");
+    return read?.();
   }
 
   async update(id: string, change: SessionChange, options: UpdateOptions = {}): Promise<UpdateResult> {
@@ -272,10 +267,31 @@ export class PostgresStore implements SessionStore {
     return readOutcome(row, payload);
   }
 
+  /** The plan of a single read is kept by its connection; the plan for an array is made anew each time. */
+  async #readAll(ids: readonly string[]): Promise<ReadonlyMap<string, () => SessionRecord>> {
+    const { get, getMany, getBytes } = this.#statements;
+    try {
+      const rows = await (ids.length === 1 ? this.#run(get, ids) : this.#run(getMany, [ids]));
+      return readersById(rows, (row) => readRecord(row, row[2] ?? ""));
+    } catch (error) {
+      if (!isNoText(error)) throw error;
+      // One payload that is no text, for a NUL in it or because it is corrupt, must not fail the reads of others.
+      return readersById(await this.#run(getBytes, [ids]), (row) => readRecord(row));
+    }
+  }
+
   async #run(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
     if (this.#closing !== undefined) throw new SessionError("CLOSED", "@sojourn/postgres: the store has been closed");
     return this.#connection.run(statement, values);
   }
+}
+
+/** Not read before its caller asks: one that is corrupt fails that caller alone. */
+function readersById(
+  rows: readonly Row[],
+  read: (row: Row) => SessionRecord,
+): ReadonlyMap<string, () => SessionRecord> {
+  return new Map(rows.map((row) => [row[0] ?? "", () => read(row)]));
 }
 
 function limitValues(limit: SessionLimit | undefined): [max: number | undefined, evict: boolean] {
