@@ -18,6 +18,11 @@ export interface SessionContent {
   readonly idleMs?: number | undefined;
   /** Who has proven to be the session's user, and when. */
   readonly authenticated?: Authentication | undefined;
+  /**
+   * The id under which the session was given its user in place, without a new token: whoever planted the token of that id
+   * knows it still, so that a regeneration leaves it no grace. Kept where there is a grace.
+   */
+  readonly gainedUserAs?: string | undefined;
   /** The client that the session is bound to. */
   readonly boundTo?: BoundClient | undefined;
   /** Which version of the application's schema the data is of, in a payload. Absent: 1. */
@@ -62,9 +67,10 @@ export function stateOf(record: SessionRecord, content: SessionContent, readAt: 
 export function isContent(value: unknown): value is SessionContent {
   if (!isObject(value)) return false;
   const content: { readonly [Key in keyof SessionContent]?: unknown } = value;
-  const { data, metadata, idleMs, authenticated, boundTo, schemaVersion } = content;
+  const { data, metadata, idleMs, authenticated, gainedUserAs, boundTo, schemaVersion } = content;
   if (!isObject(data) || !isObject(metadata)) return false;
   if (authenticated !== undefined && !(isObject(authenticated) && isAuthentication(authenticated))) return false;
+  if (gainedUserAs !== undefined && typeof gainedUserAs !== "string") return false;
   if (boundTo !== undefined && !(isObject(boundTo) && isBoundClient(boundTo))) return false;
   return isPositiveOrAbsent(idleMs) && isPositiveOrAbsent(schemaVersion);
 }

@@ -119,9 +119,15 @@ export class SessionWrites implements SessionWriter {
       const data = await compute(current);
       if (data === current.content.data && userId === undefined) return { status: "unchanged", state: current };
       const context = { id, userId: ownerAfter(current, userId) };
-      const { payload, content } = await this.encode({ ...current.content, data }, context);
-      const remainingMs = Math.ceil(current.expiresAt - storeNow(current));
-      const change = { payload, idleMs: shorten ? idleMs : Math.max(idleMs, remainingMs), ...userChange(userId) };
+      const { payload, content } = await this.encode(
+        { ...current.content, data, ...this.#markOf(current, userId) },
+        context,
+      );
+      const change = {
+        payload,
+        idleMs: shorten ? idleMs : Math.max(idleMs, remainingMs(current)),
+        ...userChange(userId),
+      };
       const result = await this.#calls.runInOrder(
         "update",
         id,
@@ -184,7 +190,9 @@ export class SessionWrites implements SessionWriter {
     let current = base;
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const { payload, content } = await this.#changeContent(current, newId, userId, update);
-      const change = { payload, idleMs: this.idleMs(current), ...userChange(userId) };
+      // Activity, as a read is: it brings no deadline nearer.
+      const idleMs = Math.max(this.idleMs(current), remainingMs(current));
+      const change = { payload, idleMs, ...userChange(userId) };
       const result = await this.#calls.runInOrder(
         "rename",
         id,
@@ -284,8 +292,15 @@ export class SessionWrites implements SessionWriter {
     const owner = ownerAfter(current, userId);
     const mark = authenticated && { authenticated: authentication(owner, storeNow(current) - current.createdAt) };
     const binding = boundTo && { boundTo };
-    const data = await change(current.content.data);
-    return this.encode({ ...current.content, ...mark, ...binding, data }, { id: newId, userId: owner });
+    const { gainedUserAs: _, ...content } = current.content;
+    const data = await change(content.data);
+    return this.encode({ ...content, ...mark, ...binding, data }, { id: newId, userId: owner });
+  }
+
+  /** That a session has its user from here on without a new token, for a grace to know. */
+  #markOf({ id, userId: before }: SessionState, userId: string | null | undefined): Partial<SessionContent> {
+    const isGained = this.#grace !== undefined && typeof userId === "string" && userId !== before;
+    return isGained ? { gainedUserAs: id } : {};
   }
 
   /** Whether a session that cannot be written is one that lives on under another id, or is on its way there. */
@@ -303,6 +318,11 @@ export class SessionWrites implements SessionWriter {
   #conflict({ id, userId }: EndedSession, reason: ConflictReason): void {
     this.#events.emit("conflict", { id, userId, reason });
   }
+}
+
+/** Milliseconds until a session ends if nothing happens, rounded up. */
+function remainingMs(state: SessionState): number {
+  return Math.ceil(state.expiresAt - storeNow(state));
 }
 
 function userChange(userId: string | null | undefined): SessionChange {

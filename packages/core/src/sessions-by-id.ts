@@ -57,8 +57,9 @@ export interface RenameInput<Data extends object> extends CallOptions {
   readonly update?: UpdateFunction<Data> | undefined;
   /**
    * Whether the old token goes on reading the session, in its new state, for the manager's `regenerationGrace`. Default:
-   * true, but false with an `update` or `authenticated`, which may be a change of privilege. Never for an anonymous session, and never when
-   * the user changes: whoever planted the old token would read the session that its victim has logged into.
+   * true, but false with an `update` or `authenticated`, which may be a change of privilege. Never for an anonymous session,
+   * never when the user changes, and never for the token under which `update` or `save` has set the user: whoever planted
+   * the old token would read the session that its victim has logged into.
    */
   readonly grace?: boolean | undefined;
   /**
@@ -185,8 +186,10 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     const { userId, update = same, authenticated = false, client, signal } = input;
     const base = await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal }));
     if (base === undefined || !this.#admits(base, client)) return undefined;
-    // An anonymous session is on its way to a login, which has no grace, also where it takes more than one step.
-    if (base.userId !== undefined && (userId ?? base.userId) === base.userId) {
+    // An anonymous session is on its way to a login, which has no grace, also where it takes more than one step: the token of
+    // one that was given its user in place may have been planted before.
+    const isOwned = base.userId !== undefined && base.content.gainedUserAs !== id;
+    if (isOwned && (userId ?? base.userId) === base.userId) {
       await this.#graceOf(input)?.announce(id, newId, base.userId, { signal });
     }
     const state = await this.#writes.rename(newId, userId, {

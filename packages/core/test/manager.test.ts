@@ -159,6 +159,18 @@ describe("deadlines", () => {
     clock.now += 13 * 24 * hour;
     expect((await manager.get(token))?.data).toEqual({ n: 1, m: 2 });
   });
+
+  test("a regeneration counts as activity, and brings no deadline nearer that a touch has moved away", async () => {
+    const { manager, clock } = setUp(timeouts);
+    const { token, session } = await manager.create({ data: {} });
+    clock.now += minute;
+    const fresh = await manager.regenerate(token);
+    expect(fresh?.session.expiresAt).toBe(session.expiresAt + minute);
+    await fresh?.session.touch({ idleMs: hour });
+    const kept = await manager.regenerate(fresh?.token ?? "");
+    expect(kept?.session.expiresAt).toBeGreaterThanOrEqual(clock.now + hour);
+    expect(kept?.session.expiresAt).toBeLessThanOrEqual(clock.now + hour + 1);
+  });
 });
 
 describe("touch", () => {

@@ -221,6 +221,20 @@ describe("there is no grace", () => {
     expect(await manager.get(token)).toBeUndefined();
   });
 
+  test.each(["update", "save"] as const)("for a login in two steps, %s and then regenerate", async (way) => {
+    const { manager, store } = setUp({ regenerationGrace: grace });
+    const { token: planted, session } = await manager.create({ data: { cart: 1 } });
+    if (way === "update") await session.update((data) => data, { userId: "42" });
+    else await session.save({ cart: 2 }, { userId: "42" });
+    await session.update((data) => ({ ...data, name: "Ada" }));
+    const { token } = present(await manager.regenerate(planted, { grace: true }));
+    expect(await manager.get(planted)).toBeUndefined();
+    // From here on the token is the user's own.
+    const { session: last } = present(await manager.regenerate(token));
+    expect(await manager.get(token)).toMatchObject({ id: last.id, isSuperseded: true });
+    expect((await store.get(last.id))?.payload).toMatch(/^\{"data":\{[^}]*\},"metadata":\{\}\}$/);
+  });
+
   test("by default, and then nothing costs a call more", async () => {
     const { manager, calls } = setUp();
     const { token, session } = await manager.create({ userId: "42", data: {} });
