@@ -1,5 +1,6 @@
+import { Barrier } from "@sojourn/test-fixtures";
 import { describe, expect, test } from "vitest";
-import { type Action, Barrier, Browser, serve } from "./support.js";
+import { type Action, Browser, serve } from "./support.js";
 
 const read: Action = (session) => session.data;
 const fill: Action = (session) => {

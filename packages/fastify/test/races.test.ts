@@ -1,5 +1,6 @@
+import { Barrier } from "@sojourn/test-fixtures";
 import { describe, expect, test } from "vitest";
-import { type Action, Barrier, Browser, type Fixture, serve } from "./support.js";
+import { type Action, Browser, type Fixture, serve } from "./support.js";
 
 /** Runs a request that waits in its handler while `meanwhile` happens, in another window of the same browser. */
 async function during(

@@ -1,5 +1,6 @@
-import { SessionManager, type SessionManagerOptions, type SessionStore } from "@sojourn/core";
+import { SessionManager, type SessionManagerOptions } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
+import { overriding } from "@sojourn/test-fixtures";
 import Fastify, {
   type FastifyInstance,
   type FastifyReply,
@@ -75,7 +76,7 @@ export interface Answer {
   readonly headers: Headers;
 }
 
-/** A browser: keeps its cookies from one request to the next. */
+/** A browser that keeps several cookies, and hands on all of a response: what tests of cookies need beyond the fixtures'. */
 export class Browser {
   readonly #url: string;
   readonly #cookies: Map<string, string>;
@@ -113,40 +114,4 @@ export class Browser {
   async body(path: string): Promise<unknown> {
     return (await this.get(path)).body;
   }
-}
-
-/** A point at which a request waits until the test lets it go on. */
-export class Barrier {
-  /** Resolves when the request has arrived. */
-  readonly arrived: Promise<void>;
-  readonly #released: Promise<void>;
-  #arrive = (): void => {};
-  release = (): void => {};
-
-  constructor() {
-    this.arrived = new Promise((resolve) => {
-      this.#arrive = resolve;
-    });
-    this.#released = new Promise((resolve) => {
-      this.release = resolve;
-    });
-  }
-
-  wait(): Promise<void> {
-    this.#arrive();
-    return this.#released;
-  }
-}
-
-type Method = (...args: unknown[]) => unknown;
-
-/** A store whose methods are wrapped, to fail or to wait where a test wants it. */
-export function overriding(store: SessionStore, wrap: (method: string, original: Method) => Method): SessionStore {
-  return new Proxy(store, {
-    get(target, name) {
-      // A proxy's handler knows no more of a member than that it was asked for.
-      const member = Reflect.get(target, name) as unknown;
-      return typeof member === "function" ? wrap(String(name), member.bind(target) as Method) : member;
-    },
-  });
 }
