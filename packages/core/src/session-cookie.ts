@@ -120,7 +120,10 @@ export class SessionCookie {
    * own session.
    */
   read(header: string | undefined): string | undefined {
-    const tokens = new Set(this.#values(header).map((value) => this.#verify(value)));
+    const values = this.#values(header);
+    const [first] = values;
+    if (values.length < 2) return first === undefined ? undefined : this.#verify(first);
+    const tokens = new Set(values.map((value) => this.#verify(value)));
     tokens.delete(undefined);
     const [token] = tokens;
     return tokens.size === 1 ? token : undefined;
@@ -151,9 +154,16 @@ export class SessionCookie {
 
   /** The parser keeps one cookie of each name: it gets them one by one. */
   #values(header: string | undefined): string[] {
-    if (header === undefined || !header.includes(this.name)) return [];
-    const pairs = header.split(";").filter((pair) => pair.includes(this.name));
-    return pairs.flatMap((pair) => parseCookie(pair, asItIs)[this.name] ?? []);
+    const { name } = this;
+    const values: string[] = [];
+    for (let at = header?.indexOf(name) ?? -1; header !== undefined && at >= 0; ) {
+      const end = header.indexOf(";", at);
+      const pair = header.slice(header.lastIndexOf(";", at) + 1, end < 0 ? undefined : end);
+      const value = parseCookie(pair, asItIs)[name];
+      if (value !== undefined) values.push(value);
+      at = end < 0 ? -1 : header.indexOf(name, end);
+    }
+    return values;
   }
 
   #verify(value: string): string | undefined {
