@@ -127,7 +127,7 @@ async function work(text: string, { echo, echoBack }: Driver, logger: pino.Logge
   logger.info({ n }, "ends");
 }
 
-/** Serves `POST /login/:user`, which answers the session's id, and `GET /work/:n`. */
+/** Serves `POST /login/:user`, which answers the session's id, and `GET /query/:n`. */
 type Framework = (driver: Driver, logger: pino.Logger) => Promise<string>;
 
 const onExpress: Framework = (driver, logger) => {
@@ -140,7 +140,7 @@ const onExpress: Framework = (driver, logger) => {
     req.session.contextUser = { id: req.params.user };
     res.send(context.get("sessionId"));
   });
-  app.get("/work/:n", async (req, res) => {
+  app.get("/query/:n", async (req, res) => {
     res.on("finish", () => logger.info({ n: Number(req.params.n) }, "finished"));
     await work(req.params.n, driver, logger);
     res.end();
@@ -163,7 +163,7 @@ const onFastify: Framework = async (driver, logger) => {
     await session.regenerate({ userId: request.params.user });
     return context.get("sessionId");
   });
-  app.get<{ Params: { n: string } }>("/work/:n", async (request, reply) => {
+  app.get<{ Params: { n: string } }>("/query/:n", async (request, reply) => {
     const { n } = request.params;
     reply.raw.on("finish", () => logger.info({ n: Number(n) }, "finished"));
     await sessionOf(request, manager);
@@ -205,7 +205,7 @@ describe.each(Object.entries(drivers))("%s", (_name, open) => {
     const visit = async (): Promise<void> => {
       for (let n = next++; n < requests; n = next++) {
         const headers = { "x-request-id": `request-${n}` };
-        expect((await visitorOf(n)?.client.send("GET", `/work/${n}`, { headers }))?.status).toBe(200);
+        expect((await visitorOf(n)?.client.send("GET", `/query/${n}`, { headers }))?.status).toBe(200);
       }
     };
     await Promise.all(Array.from({ length: inFlight }, visit));
