@@ -26,8 +26,9 @@ export interface EncryptedCodecOptions {
    * know the new key before it comes first.
    *
    * A function is asked on first use, again after `cacheKeysFor`, and when a session names a key that is not among those
-   * cached: at most once a second, one call for all who wait, each given five seconds. While it fails, the keys that it
-   * gave last stay in use, and it is asked again every ten seconds, without holding up calls.
+   * cached: at most once a second, every ten seconds for one that it did not have, one call for all who wait, each given
+   * five seconds. While it fails, the keys that it gave last stay in use, and it is asked again every ten seconds, without
+   * holding up calls.
    */
   readonly keys: readonly EncryptionKey[] | EncryptionKeyProvider;
   /** How long keys from a function are used before it is asked again: a removed one reads that much longer. Default `"5m"`. */

@@ -41,11 +41,11 @@ export function fixedKeyring(given: readonly EncryptionKey[]): Keyring {
 
 /** A load begins at the earliest so long after the one before. */
 const pauseMs = 1_000;
-/** While the provider fails, the keys that it gave last are in use, and it is asked this often. */
+/** While the provider fails, the keys that it gave last are in use, and it is asked this often; so for a key that it lacks. */
 const retryMs = 10_000;
 /** A provider that does not answer for so long has failed. */
 const providerTimeoutMs = 5_000;
-/** Ids known not to be keys. More of them come from nobody's rotation. */
+/** Ids known not to be keys, for the moment: a provider may learn of one later than the process that writes with it. More of them come from nobody's rotation. */
 const maxAbsent = 1_000;
 
 /** Keys from a provider, loaded on first use, when they are `cacheMs` old, and when an id turns up that is not among them. */
@@ -53,7 +53,8 @@ export class ProvidedKeyring implements Keyring {
   readonly #provide: EncryptionKeyProvider;
   readonly #cacheMs: number;
   readonly #onFailure: (error: SessionError) => void;
-  readonly #absent = new Set<string>();
+  /** Until when an id is taken for no key. */
+  readonly #absent = new Map<string, number>();
   #keys: ReadonlyMap<string, Key> = new Map();
   #dueAt = Number.NEGATIVE_INFINITY;
   #beganAt = Number.NEGATIVE_INFINITY;
@@ -82,15 +83,15 @@ export class ProvidedKeyring implements Keyring {
     if (!this.#isSettled(id)) await this.#loading?.catch(() => {});
     if (!this.#isSettled(id) && this.#succeeded <= begun) await this.#load();
     const key = this.#keys.get(id);
-    if (key === undefined) {
+    if (!this.#isSettled(id)) {
       if (this.#absent.size >= maxAbsent) this.#absent.clear();
-      this.#absent.add(id);
+      this.#absent.set(id, performance.now() + retryMs);
     }
     return key;
   }
 
   #isSettled(id: string): boolean {
-    return this.#keys.has(id) || this.#absent.has(id);
+    return this.#keys.has(id) || performance.now() < (this.#absent.get(id) ?? 0);
   }
 
   /** Fails only while no keys have ever been had: those that the provider gave last are better than an outage. */

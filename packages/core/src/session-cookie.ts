@@ -200,7 +200,13 @@ function resolveSecrets(secret: SessionCookieOptions["secret"]): readonly KeyObj
   const secrets: readonly unknown[] = Array.isArray(secret) ? secret : [secret];
   if (secrets.length > 0 && secrets.every(isSecret)) return secrets.map((text) => createSecretKey(text, "utf8"));
   const expectation = `a string of at least ${minSecretBytes} bytes, a list of such strings, or false`;
-  throw invalidOption(packageName, "secret", expectation, typeof secret === "string" ? "a shorter string" : secret);
+  throw invalidOption(packageName, "secret", expectation, receivedSecret(secret));
+}
+
+/** What stands in the place of a secret may be one, as a number is. */
+function receivedSecret(secret: unknown): unknown {
+  if (typeof secret === "string") return "a shorter string";
+  return typeof secret === "number" || typeof secret === "bigint" ? `a ${typeof secret}` : secret;
 }
 
 function isSecret(value: unknown): value is string {

@@ -312,6 +312,21 @@ describe("keys from a function", () => {
     expect(source.asked).toBe(3);
   });
 
+  test("are asked for again ten seconds after one was not there: the function may learn of it late", async () => {
+    const { source, codec } = provided([a]);
+    const envelope = await byB.encode(content, context);
+    await codec.encode(content, context);
+    await pass(1_000);
+    await expect(codec.decode(envelope, context)).rejects.toMatchObject({ code: "DECODE" });
+    source.keys = [b, a];
+    await pass(9_999);
+    await expect(codec.decode(envelope, context)).rejects.toMatchObject({ code: "DECODE" });
+    expect(source.asked).toBe(2);
+    await pass(1);
+    expect(await codec.decode(envelope, context)).toEqual(content);
+    expect(source.asked).toBe(3);
+  });
+
   test("are waited for once while the function hangs; from then on it is asked beside the calls", async () => {
     let hangs = false;
     const codec = encryptedCodec({

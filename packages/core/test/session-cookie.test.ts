@@ -171,6 +171,7 @@ describe("is refused", () => {
     ['option "secret" must be a string of at least 32 bytes', {}],
     ['option "secret" must be', { secret: undefined }],
     ['option "secret" must be', { secret: "" }],
+    ['or false, received "a number"', { secret: 4815162342 }],
     ['option "secret" must be', { secret: "31 bytes: this is one too short" }],
     ['option "secret" must be', { secret: [] }],
     ['option "secret" must be', { secret: [secret, "short"] }],
