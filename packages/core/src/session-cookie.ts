@@ -1,6 +1,7 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { parseCookie, stringifySetCookie } from "cookie";
 import { invalidOption, refuseUnknownOptions, SessionError } from "./errors.js";
+import { HmacKey } from "./hmac-key.js";
 import type { Session } from "./session.js";
 import { isToken } from "./tokens.js";
 
@@ -87,7 +88,7 @@ const signedPattern = /^([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
  */
 export class SessionCookie {
   readonly name: string;
-  readonly #keys: readonly KeyObject[];
+  readonly #keys: readonly HmacKey[];
   readonly #attributes: CookieAttributes;
   readonly #persistent: boolean;
 
@@ -176,8 +177,8 @@ export class SessionCookie {
   }
 
   /** The name is signed with it: a cookie does not pass for one of another name with the same secret. */
-  #sign(token: string, key: KeyObject): string {
-    return createHmac("sha256", key).update(`${this.name}=${token}`).digest("base64url");
+  #sign(token: string, key: HmacKey): string {
+    return key.sign(`${this.name}=${token}`);
   }
 }
 
@@ -195,10 +196,10 @@ function requireTypes(options: SessionCookieOptions): void {
   }
 }
 
-function resolveSecrets(secret: SessionCookieOptions["secret"]): readonly KeyObject[] {
+function resolveSecrets(secret: SessionCookieOptions["secret"]): readonly HmacKey[] {
   if (secret === false) return [];
   const secrets: readonly unknown[] = Array.isArray(secret) ? secret : [secret];
-  if (secrets.length > 0 && secrets.every(isSecret)) return secrets.map((text) => createSecretKey(text, "utf8"));
+  if (secrets.length > 0 && secrets.every(isSecret)) return secrets.map((text) => new HmacKey(text));
   const expectation = `a string of at least ${minSecretBytes} bytes, a list of such strings, or false`;
   throw invalidOption(packageName, "secret", expectation, receivedSecret(secret));
 }
