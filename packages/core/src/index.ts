@@ -3,6 +3,7 @@ export type { AddressPrefixes, BindingOptions, BoundClient } from "./binding.js"
 export { answer, type Callback } from "./bridge/callback.js";
 export {
   CookieSessions,
+  type CookieSessionsOptions,
   type FrameworkObjects,
   type LoadedSession,
   type StoredData,
@@ -40,7 +41,6 @@ export type {
 } from "./events.js";
 export type { DeepReadonly } from "./freeze.js";
 export { type GatheringSocket, gatherWrites } from "./gather-writes.js";
-export { KeyedQueue } from "./keyed-queue.js";
 export type { EncryptionKey, EncryptionKeyProvider } from "./keyring.js";
 export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";
 export type {
