@@ -112,8 +112,8 @@ export class Draft {
   #changedKeys(data: Record<string, unknown>): string[] {
     // What is not its own, such as "toString", differs from whatever the data holds under that name.
     const base = this.#base as Record<string, unknown>;
-    const keys = new Set([...Object.keys(base), ...Object.keys(data)]);
-    return [...keys].filter((key) => data[key] !== base[key]);
+    const deleted = Object.keys(base).filter((key) => base[key] !== undefined && !(key in data));
+    return deleted.concat(Object.keys(data).filter((key) => data[key] !== base[key]));
   }
 }
 
