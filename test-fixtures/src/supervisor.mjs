@@ -50,5 +50,6 @@ function start({ id, command, args, cwd, env, uid, gid, log }) {
 
 /** @param {object} message */
 function report(message) {
-  if (process.connected) process.send?.(message);
+  // Without a callback a channel that is just being closed would end this process before it has ended the servers.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
 }

@@ -48,7 +48,7 @@ describe("the calls of the backend", () => {
     readonly name: string;
     readonly requests: Action[];
     /** `|` between requests. */
-    readonly calls: string;
+    readonly calls: string | RegExp;
     readonly options?: Parameters<typeof serve>[2];
   }
   const flows: Flow[] = [
@@ -76,7 +76,8 @@ describe("the calls of the backend", () => {
     {
       name: "regenerate with keys",
       requests: [set({ a: 1 }), (request) => request.session.regenerate(["a"])],
-      calls: "create | get+destroy+create",
+      // The save at the end changes nothing, and touches where a millisecond has passed since the other one.
+      calls: /^create \| get\+destroy\+create(\+touch)?$/,
     },
     { name: "destroy", requests: [set({ a: 1 }), (r) => r.session.destroy()], calls: "create | get+destroy" },
     {
@@ -113,7 +114,7 @@ describe("the calls of the backend", () => {
       log.push(made.join("+"));
       await delay(5);
     }
-    expect(log.join(" | ")).toBe(calls);
+    expect(log.join(" | ")).toEqual(typeof calls === "string" ? calls : expect.stringMatching(calls));
     expect(app.errors).toEqual([]);
     await store.manager.close();
   });
