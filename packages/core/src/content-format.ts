@@ -1,4 +1,4 @@
-import { type CodecContext, decodeContent, encodeContent } from "./codec.js";
+import { type CodecContext, decodeContent, encodeContent, jsonCodec } from "./codec.js";
 import {
   assertContent,
   type EncodedContent,
@@ -8,6 +8,7 @@ import {
   type SessionState,
   stateOf,
 } from "./content.js";
+import { DecodedContents } from "./decoded-contents.js";
 import { isSessionError, SessionError, type SessionErrorDetails } from "./errors.js";
 import { type DeepReadonly, deepFreeze } from "./freeze.js";
 import type { ResolvedManagerOptions, UnreadablePolicy } from "./options.js";
@@ -23,9 +24,12 @@ type FormatOptions = Pick<
 /** How the content of sessions becomes payloads and back: by codec, schema, and the version that the data is of. */
 export class ContentFormat {
   readonly #options: FormatOptions;
+  /** For JSON alone: what another codec makes of a payload may depend on more, and what it has decrypted is not to lie about. */
+  readonly #decoded: DecodedContents | undefined;
 
   constructor(options: FormatOptions) {
     this.#options = options;
+    this.#decoded = options.codec === jsonCodec ? new DecodedContents() : undefined;
   }
 
   /**
@@ -54,7 +58,15 @@ export class ContentFormat {
   /** @throws SessionError `DECODE`; what a codec, a schema or `upgrade` throws that is a `SessionError` stays what it is */
   async decode(record: SessionRecord): Promise<SessionState> {
     const readAt = performance.now();
-    return stateOf(record, await this.#fromPayload(record.payload, record), readAt);
+    const known = this.#decoded?.find(record.id, record.payload);
+    const content =
+      known !== undefined && this.#isCurrent(known) ? known : await this.#fromPayload(record.payload, record);
+    return stateOf(record, content, readAt);
+  }
+
+  /** Keeps nothing of a session that has ended. */
+  forget(id: string): void {
+    this.#decoded?.forget(id);
   }
 
   async #toStored(content: SessionContent): Promise<SessionContent> {
@@ -67,10 +79,10 @@ export class ContentFormat {
 
   async #fromPayload(payload: string, context: CodecContext): Promise<SessionContent> {
     const content = await decodeContent(this.#options.codec, payload, context);
-    const { schemaVersion, validateOnRead } = this.#options;
     if (!isContent(content)) throw unreadable(context, "it is not a session's content");
+    this.#decoded?.keep(context.id, payload, content);
+    if (this.#isCurrent(content)) return content;
     const { schemaVersion: from = 1 } = content;
-    if (from === schemaVersion && !validateOnRead) return content;
     try {
       return await this.#renew(content, from, context);
     } catch (cause) {
@@ -80,6 +92,10 @@ export class ContentFormat {
         cause,
       });
     }
+  }
+
+  #isCurrent({ schemaVersion: from = 1 }: SessionContent): boolean {
+    return from === this.#options.schemaVersion && !this.#options.validateOnRead;
   }
 
   /** What is stored, as this version of the application has it: upgraded, and as the schema puts it. */

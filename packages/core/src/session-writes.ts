@@ -201,6 +201,7 @@ export class SessionWrites implements SessionWriter {
       );
       switch (result.status) {
         case "renamed":
+          this.#format.forget(id);
           this.#events.emit("regenerated", { id: newId, previousId: id, userId: result.record.userId });
           this.emitDestroyed(result.evicted, result.record.userId, "limit");
           return writtenState(result.record, content);
@@ -280,7 +281,10 @@ export class SessionWrites implements SessionWriter {
   }
 
   emitDestroyed(ids: readonly string[], userId: string | undefined, reason: DestroyReason): void {
-    for (const id of ids) this.#events.emit("destroyed", { id, userId, reason });
+    for (const id of ids) {
+      this.#format.forget(id);
+      this.#events.emit("destroyed", { id, userId, reason });
+    }
   }
 
   async #changeContent(
@@ -310,6 +314,7 @@ export class SessionWrites implements SessionWriter {
   }
 
   async #destroyNow(id: string, options: CallOptions): Promise<boolean> {
+    this.#format.forget(id);
     const ended = await this.#calls.runInOrder("destroy", id, (store) => store.destroy(id), options);
     if (ended !== undefined) this.#events.emit("destroyed", { ...ended, reason: "destroyed" });
     return ended !== undefined;

@@ -1,0 +1,52 @@
+import type { SessionContent } from "./content.js";
+
+/** What one generation holds at most, in characters of payload; an entry counts as {@link entrySize} more. */
+const generationSize = 2 ** 20;
+/** A Map's entry and the object in it, about. */
+const entrySize = 256;
+
+interface Decoded {
+  readonly payload: string;
+  readonly content: SessionContent;
+}
+
+/**
+ * What payloads were decoded to, for those that come back unchanged, as they do in most reads: to compare one costs a
+ * fraction of parsing and freezing it again, and all readers share one object. The store is asked all the same.
+ *
+ * In two generations, the older of which is dropped when the other one is full: bounded, and without order to keep.
+ */
+export class DecodedContents {
+  #recent = new Map<string, Decoded>();
+  #older = new Map<string, Decoded>();
+  #size = 0;
+
+  find(id: string, payload: string): SessionContent | undefined {
+    const recent = this.#recent.get(id);
+    if (recent !== undefined) return recent.payload === payload ? recent.content : undefined;
+    const older = this.#older.get(id);
+    if (older?.payload !== payload) return undefined;
+    this.keep(id, older.payload, older.content);
+    return older.content;
+  }
+
+  keep(id: string, payload: string, content: SessionContent): void {
+    const size = payload.length + entrySize;
+    // A few large ones would drive out all others, and keep much memory.
+    if (size > generationSize / 16) return;
+    if (this.#size + size > generationSize) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
+      this.#size = 0;
+    }
+    // What is replaced goes on counting: the generation ends a little earlier.
+    this.#recent.set(id, { payload, content });
+    this.#size += size;
+  }
+
+  /** Of a session that has ended nothing is kept. */
+  forget(id: string): void {
+    this.#recent.delete(id);
+    this.#older.delete(id);
+  }
+}

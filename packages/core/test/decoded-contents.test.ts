@@ -1,0 +1,78 @@
+import { expect, test, vi } from "vitest";
+import { DecodedContents } from "../src/decoded-contents.js";
+import { encryptedCodec, type SessionManager } from "../src/index.js";
+import { setUp } from "./support.js";
+
+const contentOf = (n: number) => ({ data: { n }, metadata: {} });
+
+test("reads of an unchanged session share one frozen object, and a change is seen", async () => {
+  const { manager, store } = setUp();
+  const { token, session } = await manager.create({ data: { cart: ["a"] } });
+  const first = await manager.get(token);
+  expect((await manager.get(token))?.data).toBe(first?.data);
+  expect(Object.isFrozen(first?.data)).toBe(true);
+  // By another process, behind this manager's back.
+  const payload = JSON.stringify({ data: { cart: ["b"] }, metadata: {} });
+  await store.update(session.id, { payload });
+  expect((await manager.get(token))?.data).toEqual({ cart: ["b"] });
+});
+
+test("the store decides: a session that has ended elsewhere is not found, and a broken payload not overlooked", async () => {
+  const { manager, store } = setUp();
+  const { token, session } = await manager.create({ data: { a: 1 } });
+  await manager.get(token);
+  await store.update(session.id, { payload: "{" });
+  await expect(manager.get(token)).rejects.toMatchObject({ code: "DECODE" });
+  await store.destroy(session.id);
+  expect(await manager.get(token)).toBeUndefined();
+});
+
+test("what was encrypted is decrypted each time, as its key may be gone", async () => {
+  const codec = encryptedCodec({ keys: [{ id: "a", secret: Buffer.alloc(32, 1) }] });
+  const { manager } = setUp({ codec });
+  const { token } = await manager.create({ data: { a: 1 } });
+  const read = await manager.get(token);
+  expect((await manager.get(token))?.data).not.toBe(read?.data);
+});
+
+test.each([
+  ["destroy", (manager: SessionManager, token: string) => manager.destroy(token)],
+  ["destroyByUser", (manager: SessionManager) => manager.destroyByUser("42")],
+  ["a login beyond the limit", (manager: SessionManager) => manager.create({ userId: "42", data: {} })],
+  ["regenerate", (manager: SessionManager, token: string) => manager.regenerate(token)],
+])("%s lets nothing of the session's content linger under its id", async (_name, end) => {
+  const forget = vi.spyOn(DecodedContents.prototype, "forget");
+  const { manager } = setUp({ sessionLimit: { max: 1, whenReached: "evictOldest" } });
+  const { token, session } = await manager.create({ userId: "42", data: { a: 1 } });
+  await end(manager, token);
+  expect(forget).toHaveBeenCalledWith(session.id);
+  forget.mockRestore();
+});
+
+test("an entry is found by its id and the very payload, until it is forgotten", () => {
+  const decoded = new DecodedContents();
+  const content = contentOf(1);
+  decoded.keep("id", "payload", content);
+  expect(decoded.find("id", "payload")).toBe(content);
+  expect(decoded.find("id", "other")).toBeUndefined();
+  expect(decoded.find("other", "payload")).toBeUndefined();
+  decoded.forget("id");
+  expect(decoded.find("id", "payload")).toBeUndefined();
+});
+
+test("what is not asked for any more is dropped, what is stays, and one that is large is not kept", () => {
+  const decoded = new DecodedContents();
+  const payload = "x".repeat(10_000);
+  for (let n = 0; n < 1_000; n++) {
+    decoded.keep(`id${n}`, payload, contentOf(n));
+    decoded.find("id0", payload);
+  }
+  const kept = Array.from({ length: 1_000 }, (_, n) => n).filter((n) => decoded.find(`id${n}`, payload) !== undefined);
+  expect(kept[0]).toBe(0);
+  expect(kept.at(-1)).toBe(999);
+  // Two generations of a million characters.
+  expect(kept.length).toBeLessThan(220);
+  const large = "x".repeat(100_000);
+  decoded.keep("large", large, contentOf(0));
+  expect(decoded.find("large", large)).toBeUndefined();
+});
