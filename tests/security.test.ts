@@ -73,7 +73,7 @@ describe.each(backends)("%s", (name) => {
     expect((await after.get(fresh?.token ?? ""))?.data).toEqual({ n: 3 });
   });
 
-  test("of 50 parallel logins with a limit of 5, a hundred times, 5 live on, and all of them are listed", async () => {
+  test("of 50 parallel logins with a limit of 5, over and over, 5 live on, and all of them are listed", async () => {
     const { open, races = 100 } = await startBackend(name);
     const store = await open(newNamespace());
     const rounds = Array.from({ length: races }, (_, round) => round);
