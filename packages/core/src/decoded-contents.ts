@@ -1,7 +1,7 @@
 import type { SessionContent } from "./content.js";
 
 /** What one generation holds at most, in characters of payload; an entry counts as {@link entrySize} more. */
-const generationSize = 2 ** 20;
+const generationSize = 4 * 2 ** 20;
 /** A Map's entry and the object in it, about. */
 const entrySize = 256;
 
@@ -33,7 +33,7 @@ export class DecodedContents {
   keep(id: string, payload: string, content: SessionContent): void {
     const size = payload.length + entrySize;
     // A few large ones would drive out all others, and keep much memory.
-    if (size > generationSize / 16) return;
+    if (size > generationSize / 64) return;
     if (this.#size + size > generationSize) {
       this.#older = this.#recent;
       this.#recent = new Map();

@@ -63,15 +63,15 @@ test("an entry is found by its id and the very payload, until it is forgotten", 
 test("what is not asked for any more is dropped, what is stays, and one that is large is not kept", () => {
   const decoded = new DecodedContents();
   const payload = "x".repeat(10_000);
-  for (let n = 0; n < 1_000; n++) {
+  for (let n = 0; n < 4_000; n++) {
     decoded.keep(`id${n}`, payload, contentOf(n));
     decoded.find("id0", payload);
   }
-  const kept = Array.from({ length: 1_000 }, (_, n) => n).filter((n) => decoded.find(`id${n}`, payload) !== undefined);
+  const kept = Array.from({ length: 4_000 }, (_, n) => n).filter((n) => decoded.find(`id${n}`, payload) !== undefined);
   expect(kept[0]).toBe(0);
-  expect(kept.at(-1)).toBe(999);
-  // Two generations of a million characters.
-  expect(kept.length).toBeLessThan(220);
+  expect(kept.at(-1)).toBe(3_999);
+  // Two generations of four million characters.
+  expect(kept.length).toBeLessThan(850);
   const large = "x".repeat(100_000);
   decoded.keep("large", large, contentOf(0));
   expect(decoded.find("large", large)).toBeUndefined();
