@@ -59,8 +59,7 @@ export class ContentFormat {
   async decode(record: SessionRecord): Promise<SessionState> {
     const readAt = performance.now();
     const known = this.#decoded?.find(record.id, record.payload);
-    const content =
-      known !== undefined && this.#isCurrent(known) ? known : await this.#fromPayload(record.payload, record);
+    const content = known ?? (await this.#fromPayload(record.payload, record));
     return stateOf(record, content, readAt);
   }
 
@@ -80,9 +79,12 @@ export class ContentFormat {
   async #fromPayload(payload: string, context: CodecContext): Promise<SessionContent> {
     const content = await decodeContent(this.#options.codec, payload, context);
     if (!isContent(content)) throw unreadable(context, "it is not a session's content");
-    this.#decoded?.keep(context.id, payload, content);
-    if (this.#isCurrent(content)) return content;
+    const { schemaVersion, validateOnRead } = this.#options;
     const { schemaVersion: from = 1 } = content;
+    if (from === schemaVersion && !validateOnRead) {
+      this.#decoded?.keep(context.id, payload, content);
+      return content;
+    }
     try {
       return await this.#renew(content, from, context);
     } catch (cause) {
@@ -92,10 +94,6 @@ export class ContentFormat {
         cause,
       });
     }
-  }
-
-  #isCurrent({ schemaVersion: from = 1 }: SessionContent): boolean {
-    return from === this.#options.schemaVersion && !this.#options.validateOnRead;
   }
 
   /** What is stored, as this version of the application has it: upgraded, and as the schema puts it. */
