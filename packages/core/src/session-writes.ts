@@ -280,6 +280,7 @@ export class SessionWrites implements SessionWriter {
     return new SessionError("LIMIT_REACHED", `@sojourn/core: the user already has ${limit?.max} sessions, the limit`);
   }
 
+  /** Tells that sessions have ended, and keeps nothing of them: not before, as a read under way would keep it again. */
   emitDestroyed(ids: readonly string[], userId: string | undefined, reason: DestroyReason): void {
     for (const id of ids) {
       this.#format.forget(id);
@@ -314,9 +315,8 @@ export class SessionWrites implements SessionWriter {
   }
 
   async #destroyNow(id: string, options: CallOptions): Promise<boolean> {
-    this.#format.forget(id);
     const ended = await this.#calls.runInOrder("destroy", id, (store) => store.destroy(id), options);
-    if (ended !== undefined) this.#events.emit("destroyed", { ...ended, reason: "destroyed" });
+    if (ended !== undefined) this.emitDestroyed([id], ended.userId, "destroyed");
     return ended !== undefined;
   }
 
