@@ -37,18 +37,20 @@ export class ShardedMap {
   }
 }
 
-const headLength = 16;
-const tailLength = 8;
+const headLength = 8;
+const tailLength = 4;
 
 /**
- * The first characters, in which e-mail addresses differ, and the last ones, in which counted ids do. Keys that all fall into
- * one shard lose the shortness of the pauses and nothing else, because the shard hashes them by itself.
+ * The first characters, in which e-mail addresses differ, and the last ones, in which counted ids do: few, because walking all
+ * of an id would cost more than looking it up. Keys that all fall into one shard lose the shortness of the pauses and nothing
+ * else, because the shard hashes them by itself.
  */
 export function shardOf(key: string): number {
-  const head = Math.min(key.length, headLength);
-  let hash = key.length;
+  const { length } = key;
+  const head = Math.min(length, headLength);
+  let hash = length;
   for (let at = 0; at < head; at += 1) hash = Math.imul(hash, 31) + key.charCodeAt(at);
-  for (let at = Math.max(head, key.length - tailLength); at < key.length; at += 1) {
+  for (let at = Math.max(head, length - tailLength); at < length; at += 1) {
     hash = Math.imul(hash, 31) + key.charCodeAt(at);
   }
   return (Math.imul(hash, 0x9e3779b1) >>> 16) & (shardCount - 1);
