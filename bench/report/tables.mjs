@@ -24,6 +24,7 @@ const measures = {
   expired: "expired",
   sweepMs: "sweep, ms",
   longestPauseMs: "longest pause, ms",
+  longestPauseAtRestMs: "longest pause at rest, ms",
   swept: "swept",
   fails: "fails",
 };
