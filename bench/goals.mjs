@@ -1,10 +1,11 @@
 /**
  * What Sojourn is to reach, as ratios within one run. `of` and `to` name rows of the results; a goal without `to` is one of
- * an absolute figure.
+ * an absolute figure. `referenceMeasure` is what counts of `to`, where that is something else.
  *
  * @typedef {{ suite: string, subject: string, operation: string, payloadBytes?: number, concurrency?: number,
  *   sessions?: number }} RowName
- * @typedef {{ what: string, measure: string, of: RowName, to?: RowName, atLeast?: number, atMost?: number }} Goal
+ * @typedef {{ what: string, measure: string, referenceMeasure?: string,
+ *   of: RowName, to?: RowName, atLeast?: number, atMost?: number }} Goal
  */
 
 const kilobyte = 1_024;
@@ -41,13 +42,13 @@ export const goals = [
     against("memory", "Sojourn store", "touch", 64, "memorystore", { atLeast: 100 }, bytes),
   ]),
   {
-    what: "longest pause in ms while 500,000 of 1,000,000 sessions in memory expire",
+    what: "longest pause in ms while 500,000 of 1,000,000 sessions expire",
     measure: "longestPauseMs",
     of: { suite: "scale-memory", subject: "MemoryStore, 4 sessions a user", operation: "hold", sessions: 1_000_000 },
     atMost: 10,
   },
   {
-    what: "bytes of a session in memory, against a Map of the same texts with a user index",
+    what: "bytes of a session at 1,000,000, against a Map of the same texts with a user index",
     measure: "bytesPerSession",
     of: { suite: "scale-memory", subject: "MemoryStore, 4 sessions a user", operation: "hold", sessions: 1_000_000 },
     to: {
@@ -58,11 +59,11 @@ export const goals = [
     },
     atMost: 1.25,
   },
-  growth("scale-memory", "MemoryStore, 4 sessions a user", "hold", "listUs"),
-  growth("scale-redis", "Sojourn", "list by user", "ms"),
-  growth("scale-postgres", "Sojourn", "list by user", "ms"),
+  growth("scale-memory", "MemoryStore, 4 sessions a user", "hold", "listUs", "listUsBeside"),
+  growth("scale-redis", "Sojourn", "list by user", "ms", "msBeside"),
+  growth("scale-postgres", "Sojourn", "list by user", "ms", "msBeside"),
   {
-    what: "PostgreSQL: p99 of 64 concurrent gets while 500,000 expired sessions are swept, against idle",
+    what: "p99 of 64 concurrent gets while 500,000 expired sessions are swept, against idle",
     measure: "p99Us",
     of: { suite: "scale-postgres", subject: "Sojourn", operation: "get, while it is swept", sessions: 1_000_000 },
     to: { suite: "scale-postgres", subject: "Sojourn", operation: "get, idle", sessions: 1_000_000 },
@@ -103,19 +104,25 @@ function served(suite, subject, peer, atLeast) {
   };
 }
 
-function growth(suite, subject, operation, measure) {
-  const row = { suite, subject, operation };
+function growth(suite, subject, operation, measure, referenceMeasure) {
+  const row = { suite, subject, operation, sessions: 1_000_000 };
   return {
     what: "listing the sessions of a user, at 1,000,000 sessions against 10,000",
     measure,
-    of: { ...row, sessions: 1_000_000 },
-    to: { ...row, sessions: 10_000 },
+    referenceMeasure,
+    of: row,
+    to: row,
     atMost: 1.5,
   };
 }
 
+/** As it stands in the table of goals. No two goals have the same. */
+export function nameOf({ of, what }) {
+  return `${titleOf(of.suite)}: ${what}`;
+}
+
 /** What stands before the goals of a suite. */
-export function titleOf(suite) {
+function titleOf(suite) {
   const name = suite.replace("scale-", "");
   return titles[name] ?? `${name[0].toUpperCase()}${name.slice(1)}`;
 }

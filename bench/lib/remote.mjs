@@ -15,12 +15,17 @@ export function serve(handlers) {
   process.send("ready");
 }
 
-/** In the parent: a process that serves. One call at a time. */
+/** What takes longer hangs, and would hold up all that comes after. */
+const longestCallMs = 5 * 60_000;
+
+/** In the parent: a process that serves. One call at a time. A call of one that has ended, or that hangs, fails. */
 export class Remote {
   #child;
 
   constructor(child) {
     this.#child = child;
+    // That a message did not reach it, a call learns from its end.
+    child.on("error", () => {});
   }
 
   /** Starts a module that calls {@link serve}. */
@@ -36,6 +41,7 @@ export class Remote {
   }
 
   async call(name, argument) {
+    if (!this.#child.connected) throw new Error(`${name}: the process of a subject has ended`);
     const answer = this.#answer();
     this.#child.send({ name, argument });
     const { value, error } = await answer;
@@ -55,6 +61,7 @@ export class Remote {
   async #answer() {
     const listening = new AbortController();
     const { signal } = listening;
+    const patience = setTimeout(() => this.#child.kill("SIGKILL"), longestCallMs);
     try {
       const exit = once(this.#child, "exit", { signal }).then(([code, name]) => {
         throw new Error(`the process of a subject ended: ${name ?? code}`);
@@ -62,6 +69,7 @@ export class Remote {
       const [message] = await Promise.race([once(this.#child, "message", { signal }), exit]);
       return message;
     } finally {
+      clearTimeout(patience);
       listening.abort();
     }
   }

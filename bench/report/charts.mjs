@@ -3,7 +3,14 @@ import * as echarts from "echarts";
 import { compare } from "../lib/statistics.mjs";
 import { valuesOf } from "./judge.mjs";
 
-const colours = { driver: "#9aa5b1", peer: "#e0a458", store: "#7fb3d5", manager: "#1f6fb2", ours: "#1f6fb2" };
+/** By level; where several subjects stand side by side, each of a level has a shade of its own. */
+const colours = {
+  driver: ["#9aa5b1", "#6b7785", "#cdd3da"],
+  peer: ["#e0a458", "#b36b1c", "#f0cf9f"],
+  store: ["#7fb3d5", "#b9d7ea"],
+  manager: ["#1f6fb2", "#123f66"],
+  ours: ["#1f6fb2"],
+};
 const payloadBytes = 1_024;
 const concurrency = 64;
 
@@ -14,21 +21,23 @@ export function storeChart(result) {
   const results = new Map([[result.suite, result]]);
   const ratio = (subject, operation) =>
     ratioIn(results, { ...key, subject, operation }, { ...key, subject: result.reference, operation });
+  // What does nothing would leave the others no height.
+  const subjects = Object.keys(result.levels).filter((subject) => subject !== "a call that does nothing");
+  const legend = legendOf(subjects);
   return render({
     width: 900,
-    height: 380,
+    height: 400,
     title: `${result.title}: operations per second ÷ ${result.reference} (64 callers, 1 KB)`,
-    grid: { left: 50, right: 20, top: 90, bottom: 30 },
-    // Without a canvas the widths of texts are guessed, and guessed too small.
-    legend: { top: 34, itemHeight: 10, itemWidth: 14, itemGap: 36, textStyle: { fontSize: 11 } },
+    grid: { left: 50, right: 20, top: 60 + 20 * legend.length, bottom: 30 },
+    legend,
     xAxis: { type: "category", data: ["get", "update", "touch", "read and keep alive"] },
     yAxis: { type: "value" },
-    series: Object.entries(result.levels).map(([subject, level], index) => ({
+    series: subjects.map((subject) => ({
       type: "bar",
       name: subject,
       barGap: "8%",
       data: operations.map((operation) => ratio(subject, operation) ?? "-"),
-      itemStyle: { color: colours[level], opacity: 1 - 0.12 * (index % 3) },
+      itemStyle: { color: shadeOf(subject, result.levels) },
       label: {
         show: true,
         position: "top",
@@ -37,6 +46,19 @@ export function storeChart(result) {
       },
     })),
   });
+}
+
+/** Rows of four. Without a canvas the widths of texts are guessed, and guessed too small: the gap makes up for it. */
+function legendOf(subjects) {
+  const rows = Array.from({ length: Math.ceil(subjects.length / 4) }, (_, row) => subjects.slice(4 * row, 4 * row + 4));
+  const look = { itemHeight: 10, itemWidth: 14, itemGap: 36, textStyle: { fontSize: 11 } };
+  return rows.map((data, row) => ({ ...look, data, left: 40, top: 34 + 20 * row }));
+}
+
+function shadeOf(subject, levels) {
+  const level = levels[subject];
+  const peers = Object.keys(levels).filter((name) => levels[name] === level);
+  return colours[level][peers.indexOf(subject) % colours[level].length];
 }
 
 /** Requests per second of each application as a multiple of the suite's reference. */
@@ -54,43 +76,34 @@ export function appChart(result) {
   return horizontal(`${result.title}: requests per second ÷ ${result.reference}`, bars);
 }
 
-/** What Sojourn makes of the same backend, in one picture: each bar against the peer that it names. */
+/**
+ * Sojourn on each backend, in one picture: by itself, in Express and in Fastify, always with its defaults, against the peer that
+ * does the same job there. Of two peers it is the faster one.
+ */
 export function headlineChart(results) {
-  const stores = { redis: "Redis", postgres: "PostgreSQL", mysql: "MySQL" };
-  const bars = Object.entries(stores).map(([suite, title]) => {
-    const peer = results.get(suite)?.reference;
-    const key = { suite, operation: "request", payloadBytes, concurrency };
-    return bar(
-      `${title}: read and keep alive ÷ ${peer}`,
-      { ...key, subject: "Sojourn manager" },
-      { ...key, subject: peer },
-    );
-  });
-  const app = { operation: "request", payloadBytes, concurrency };
-  const pairs = [
-    ["express", "Sojourn, postgres", "connect-pg-simple", "Express on PostgreSQL: requests ÷ connect-pg-simple"],
-    [
-      "fastify",
-      "Sojourn, redis",
-      "@fastify/session, connect-redis, node-redis 5",
-      "Fastify on Redis: requests ÷ @fastify/session",
-    ],
-    [
-      "fastify",
-      "Sojourn, postgres",
-      "@fastify/session, connect-pg-simple",
-      "Fastify on PostgreSQL: requests ÷ @fastify/session",
-    ],
-  ];
-  for (const [suite, subject, peer, label] of pairs) {
-    bars.push(bar(label, { ...app, suite, subject }, { ...app, suite, subject: peer }));
+  const backends = {
+    redis: ["Redis", "connect-redis, node-redis 5"],
+    postgres: ["PostgreSQL", "connect-pg-simple"],
+    mysql: ["MySQL", "express-mysql-session"],
+    memcached: ["Memcached", "connect-memjs"],
+    memory: ["Memory", "memorystore"],
+  };
+  const row = { operation: "request", payloadBytes, concurrency };
+  const bars = [];
+  for (const [name, [title, peer]] of Object.entries(backends)) {
+    const inFastify = `@fastify/session, ${peer}`;
+    const pairs = [
+      [`read and keep alive ÷ ${peer}`, name, "Sojourn manager", peer],
+      [`Express ÷ ${peer}`, "express", `Sojourn, ${name}`, peer],
+      [`Fastify ÷ ${inFastify}`, "fastify", `Sojourn, ${name}`, inFastify],
+    ];
+    for (const [what, suite, subject, reference] of pairs) {
+      const ratio = ratioIn(results, { ...row, suite, subject }, { ...row, suite, subject: reference });
+      if (ratio !== undefined) bars.push({ label: `${title}: ${what}`, ratio, level: "ours" });
+    }
   }
-  const measured = bars.filter(({ ratio }) => ratio !== undefined);
-  return horizontal("How many times as much as the peer, on the same backend (1 = the peer)", measured.reverse());
-
-  function bar(label, of, to) {
-    return { label, ratio: ratioIn(results, of, to), level: "ours" };
-  }
+  const title = "Operations or requests per second ÷ those of the peer on the same backend (1 KB, 64 callers)";
+  return horizontal(title, bars.reverse());
 }
 
 function horizontal(title, bars) {
@@ -104,8 +117,15 @@ function horizontal(title, bars) {
     series: [
       {
         type: "bar",
-        data: bars.map(({ ratio, level }) => ({ value: ratio, itemStyle: { color: colours[level] } })),
-        label: { show: true, position: "right", formatter: ({ value }) => short(value) },
+        data: bars.map(({ ratio, level }) => ({ value: ratio, itemStyle: { color: colours[level][0] } })),
+        // The line at 1 runs behind some of the figures.
+        label: {
+          show: true,
+          position: "right",
+          formatter: ({ value }) => short(value),
+          backgroundColor: "#ffffff",
+          padding: 1,
+        },
         markLine: {
           silent: true,
           symbol: "none",

@@ -8,9 +8,9 @@ import { compare, spread } from "../lib/statistics.mjs";
  * @returns the median over the runs with the lowest and the highest, and whether it is met; `undefined` where nothing was
  * measured
  */
-export function judge({ measure, of, to, atLeast, atMost }, results) {
+export function judge({ measure, referenceMeasure = measure, of, to, atLeast, atMost }, results) {
   const values = valuesOf(results, of, measure);
-  const references = to && valuesOf(results, to, measure);
+  const references = to && valuesOf(results, to, referenceMeasure);
   if (values === undefined || (to !== undefined && references === undefined)) return undefined;
   const figure = references === undefined ? spread(values) : compare(values, references);
   const isMet = atLeast === undefined ? figure.median <= atMost : figure.median >= atLeast;

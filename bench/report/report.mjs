@@ -4,11 +4,13 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readResults } from "../lib/results.mjs";
 import { appChart, headlineChart, storeChart } from "./charts.mjs";
+import { wrongReasons } from "./reasons.mjs";
 import { goalsTable, suiteTables } from "./tables.mjs";
 
 const docs = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "docs");
 const charts = join(docs, "benchmarks");
 
+/** @returns what the part of the page that is written by hand has to have changed, a line each */
 export function writeReport() {
   const results = readResults();
   mkdirSync(charts, { recursive: true });
@@ -21,7 +23,9 @@ export function writeReport() {
     parts[suite] = image + suiteTables(result);
   }
   const page = join(docs, "benchmarks.md");
-  writeFileSync(page, filled(readFileSync(page, "utf8"), parts));
+  const text = filled(readFileSync(page, "utf8"), parts);
+  writeFileSync(page, text);
+  return wrongReasons(text, results);
 }
 
 function chartOf(result) {

@@ -1,5 +1,5 @@
 /** Results as Markdown. */
-import { goals, titleOf } from "../goals.mjs";
+import { goals, nameOf } from "../goals.mjs";
 import { compare, median } from "../lib/statistics.mjs";
 import { judge, valuesOf } from "./judge.mjs";
 
@@ -13,14 +13,16 @@ const measures = {
   roundTrips: "round trips",
   bytes: "bytes",
   ms: "ms",
+  msBeside: "at 10,000, ms",
   moreMiB: "MiB more, at most",
   bytesPerSession: "bytes a session",
   residentBytesPerSession: "resident bytes a session",
-  getNsAt1000: "get at 1,000, ns",
   getNs: "get, ns",
-  touchNsAt1000: "touch at 1,000, ns",
+  getNsBeside: "get at 10,000, ns",
   touchNs: "touch, ns",
+  touchNsBeside: "touch at 10,000, ns",
   listUs: "list by user, µs",
+  listUsBeside: "list by user at 10,000, µs",
   expired: "expired",
   sweepMs: "sweep, ms",
   longestPauseMs: "longest pause, ms",
@@ -32,10 +34,10 @@ const measures = {
 /** @param {ReadonlyMap<string, object>} results */
 export function goalsTable(results) {
   const rows = goals.map((goal) => {
-    const { what, of, atLeast, atMost } = goal;
+    const { atLeast, atMost } = goal;
     const verdict = judge(goal, results);
     const bound = atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
-    const about = `${titleOf(of.suite)}: ${what.replace(/^PostgreSQL: /, "")}`;
+    const about = nameOf(goal);
     if (verdict === undefined) return [about, bound, "not measured", "", ""];
     const { median: middle, lowest, highest, isMet } = verdict;
     return [

@@ -1,12 +1,13 @@
 /**
- * What many sessions cost in memory: the bytes of each, one read and one touch beside those at a thousand, what the sessions of
- * one user cost to list, and the longest pause of the event loop while half of them expire.
+ * What many sessions cost in memory: the bytes of each, a read, a touch and a list of one user's beside those among few, and
+ * the longest pause of the event loop while half of them expire.
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { Sweeper } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
 import expressSession from "express-session";
 import memorystore from "memorystore";
+import { besideOf } from "../lib/scale-suite.mjs";
 import { median } from "../lib/statistics.mjs";
 
 export const title = "Many sessions in memory";
@@ -48,21 +49,17 @@ const realNow = Date.now;
 /** In a process of its own, because time does not come back. */
 export async function measure(name, { sessions }) {
   Date.now = () => realNow() + passedMs;
+  const beside = subjects[name].open();
   const store = subjects[name].open();
-  const small = subjects[name].open();
-  await fill(small, 1_000);
-  const atOneThousand = await timeOperations(small, 1_000);
+  const few = Math.min(besideOf, sessions);
+  await fill(beside, few);
   const before = memory();
   await fill(store, sessions);
   const after = memory();
-  const atFullSize = await timeOperations(store, sessions);
   const figures = {
     bytesPerSession: (after.used - before.used) / sessions,
     residentBytesPerSession: (after.rss - before.rss) / sessions,
-    getNsAt1000: atOneThousand.get,
-    getNs: atFullSize.get,
-    ...(store.touch && { touchNsAt1000: atOneThousand.touch, touchNs: atFullSize.touch }),
-    ...(store.list && { listUs: atFullSize.list / 1_000 }),
+    ...(await timeOperations(store, sessions, beside, few)),
     ...(store.sweep && (await expireHalf(store))),
   };
   return [{ key: { operation: "hold", sessions }, figures }];
@@ -75,22 +72,34 @@ async function fill(store, count) {
   }
 }
 
-/** The median of some rounds, in nanoseconds. Each id is a string of its own, as it comes from a request. */
-async function timeOperations(store, count) {
-  const times = {};
-  for (const operation of ["get", "touch", "list"]) {
+/** The medians of some rounds, in turns with the same among few sessions. */
+async function timeOperations(store, count, beside, few) {
+  const figures = {};
+  for (const [operation, measure, unitNs] of [
+    ["get", "getNs", 1],
+    ["touch", "touchNs", 1],
+    ["list", "listUs", 1_000],
+  ]) {
     if (store[operation] === undefined) continue;
     const values = [];
+    const valuesBeside = [];
     for (let round = 0; round < rounds; round += 1) {
-      const numbers = Array.from({ length: operations }, () => 1 + 2 * Math.floor((Math.random() * count) / 2));
-      const names = numbers.map(operation === "list" ? fourEach : idOf);
-      const begin = process.hrtime.bigint();
-      for (const name of names) await store[operation](name);
-      values.push(Number(process.hrtime.bigint() - begin) / operations);
+      values.push((await timeRound(store, operation, count)) / unitNs);
+      valuesBeside.push((await timeRound(beside, operation, few)) / unitNs);
     }
-    times[operation] = median(values);
+    figures[measure] = median(values);
+    figures[`${measure}Beside`] = median(valuesBeside);
   }
-  return times;
+  return figures;
+}
+
+/** Nanoseconds a call. Each id is a string of its own, as it comes from a request. */
+async function timeRound(store, operation, count) {
+  const numbers = Array.from({ length: operations }, () => 1 + 2 * Math.floor((Math.random() * count) / 2));
+  const names = numbers.map(operation === "list" ? fourEach : idOf);
+  const begin = process.hrtime.bigint();
+  for (const name of names) await store[operation](name);
+  return Number(process.hrtime.bigint() - begin) / operations;
 }
 
 async function expireHalf(store) {

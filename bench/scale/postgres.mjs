@@ -3,6 +3,7 @@ import { Sweeper } from "@sojourn/core";
 import pg from "pg";
 import { backend } from "../backends/postgres.mjs";
 import { load } from "../lib/load.mjs";
+import { besideOf } from "../lib/scale-suite.mjs";
 import { observe, timeLists } from "./observe.mjs";
 
 export const title = "Many sessions in PostgreSQL";
@@ -18,25 +19,45 @@ const dayMs = 86_400_000;
 const originals = 1_000;
 const windowMs = 2_000;
 
-export async function measure(_name, { url, sessions, runs }) {
+export async function measure(_name, { url, urlBeside, sessions, runs }) {
+  const { store, admin, close } = await openFilled(url, sessions);
+  const beside = await openFilled(urlBeside, Math.min(besideOf, sessions));
+  const measured = [];
+  const record = (operation, figures) => measured.push({ key: { operation, sessions }, figures });
+  const userOf = (copies) => `user-${random(originals / 4)}-copy-${1 + random(copies - 1)}`;
+  const list = () => store.listByUser(userOf(sessions / originals));
+  const listBeside = () => beside.store.listByUser(userOf(Math.min(besideOf, sessions) / originals));
+  for (let run = 0; run < runs; run += 1) {
+    record("list by user", await timeLists(list, listBeside));
+    // Counts and walks of a million take a while.
+    if (run > 0 && sessions >= 1_000_000) continue;
+    record("count", await observe(() => store.count()));
+    record("scan", await observe(() => walk(store)));
+  }
+  await beside.close();
+  await measureSweep(store, admin, { sessions, runs, record });
+  await close();
+  return measured;
+}
+
+async function openFilled(url, sessions) {
   const { store, close } = await backend.open({ url, namespace: "scale" });
   const admin = new pg.Client({ connectionString: url });
   await admin.connect();
-  const measured = [];
-  const record = (operation, figures) => measured.push({ key: { operation, sessions }, figures });
   await fill(store, admin, sessions);
-  const users = Array.from({ length: originals / 4 }, (_, user) => `user-${user}-copy-1`);
-  for (let run = 0; run < runs; run += 1) {
-    record("list by user", await timeLists(store, users));
-    record("count", await observe(() => store.count()));
-    // A walk of a million takes a while.
-    if (run === 0 || sessions < 1_000_000) record("scan", await observe(() => walk(store)));
-  }
-  await measureSweep(store, admin, { sessions, runs, record });
-  await admin.end();
-  await store.close();
-  await close();
-  return measured;
+  return {
+    store,
+    admin,
+    async close() {
+      await admin.end();
+      await store.close();
+      await close();
+    },
+  };
+}
+
+function random(below) {
+  return Math.floor(Math.random() * below);
 }
 
 async function walk(store) {
@@ -44,26 +65,27 @@ async function walk(store) {
   }
 }
 
-/** Windows of reads before the sweep, and as many while it goes on. */
+/** Windows of reads before the sweep, and as many while it goes on: the last of them ends with it. */
 async function measureSweep(store, admin, { sessions, runs, record }) {
   await expireHalf(store, admin, sessions);
   const readable = Array.from({ length: originals }, (_, n) => `id-${n}-copy-1`);
-  const read = () =>
+  const readWhile = (isOn) =>
     load({
-      operation: (caller, step) => store.get(readable[(caller + step * 64) % originals]),
+      operation: (caller, step) => (isOn() ? store.get(readable[(caller + step * 64) % originals]) : undefined),
       concurrency: 64,
       durationMs: windowMs,
     });
-  await read();
-  for (let run = 0; run < runs; run += 1) record("get, idle", figuresOf(await read()));
+  await readWhile(() => true);
+  for (let run = 0; run < runs; run += 1) record("get, idle", figuresOf(await readWhile(() => true)));
   let isSweeping = true;
   const begin = performance.now();
-  const sweep = new Sweeper({ store }).run().then((swept) => {
+  const sweep = new Sweeper({ store }).run().finally(() => {
     isSweeping = false;
-    return { swept, ms: performance.now() - begin };
   });
-  for (let run = 0; run < runs && isSweeping; run += 1) record("get, while it is swept", figuresOf(await read()));
-  record("sweep", await sweep);
+  for (let run = 0; run < runs && isSweeping; run += 1) {
+    record("get, while it is swept", figuresOf(await readWhile(() => isSweeping)));
+  }
+  record("sweep", { swept: await sweep, ms: performance.now() - begin });
 }
 
 function figuresOf({ operations, elapsedMs, p50Us, p99Us }) {
@@ -90,6 +112,8 @@ async function expireHalf(store, admin, sessions) {
     await store.create({ id: `old-${n}`, payload, idleMs: lifetimeMs, absoluteMs: lifetimeMs });
   }
   await copy(admin, "id LIKE 'old-%'", sessions / 2 / originals - 1);
+  // What filling has left to write would slow the reads before the sweep, and so hide what the sweep costs.
+  await admin.query("CHECKPOINT");
   await new Promise((resolve) => setTimeout(resolve, lifetimeMs));
 }
 

@@ -1,5 +1,6 @@
 /** Many sessions in one Redis: listing, counting, reading and removing them, and what that takes of the caller's memory. */
 import { backend } from "../backends/redis.mjs";
+import { besideOf } from "../lib/scale-suite.mjs";
 import { idOf, userOf } from "../lib/session-data.mjs";
 import { inBatches, observe, timeLists } from "./observe.mjs";
 
@@ -18,18 +19,28 @@ export const subjects = {
 const payload = "x".repeat(200);
 const dayMs = 86_400_000;
 
-export async function measure(name, { url, sessions, runs }) {
-  const store = await subjects[name].open({ url, namespace: "scale" });
+export async function measure(name, { url, urlBeside, sessions, runs }) {
+  const open = (server) => subjects[name].open({ url: server, namespace: "scale" });
+  const store = await open(url);
+  const beside = await open(urlBeside);
   const measured = [];
   const record = (operation, figures) => measured.push({ key: { operation, sessions }, figures });
   await inBatches(sessions, store.create);
+  await inBatches(Math.min(besideOf, sessions), beside.create);
   for (let run = 0; run < runs; run += 1) {
-    if (store.list) record("list by user", await store.list(sessions));
-    for (const operation of ["count", "scan"])
+    if (store.list) {
+      const list = () => store.list(sessions);
+      record("list by user", await timeLists(list, () => beside.list(Math.min(besideOf, sessions))));
+    }
+    for (const operation of ["count", "scan"]) {
+      // A walk of a million takes a while.
+      if (run > 0 && sessions >= 1_000_000) continue;
       record(operation, await observe(store[operation]).catch(() => ({ fails: 1 })));
+    }
   }
   record("clear", await observe(store.clear).catch(() => ({ fails: 1 })));
   await store.close();
+  await beside.close();
   return measured;
 }
 
@@ -37,11 +48,7 @@ async function openOurs(place) {
   const { store, close } = await backend.open(place);
   return {
     create: (n) => store.create({ id: idOf(n), userId: userOf(n), payload, idleMs: dayMs, absoluteMs: dayMs }),
-    list: (sessions) =>
-      timeLists(
-        store,
-        Array.from({ length: sessions / 4 }, (_, user) => `user-${user}`),
-      ),
+    list: (sessions) => store.listByUser(userOf(Math.floor(Math.random() * sessions))),
     count: () => store.count(),
     async scan() {
       for await (const _ of store.scan()) {
