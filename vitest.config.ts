@@ -13,8 +13,10 @@ export default defineConfig({
   },
   test: {
     reporters: ["default", "./scripts/line-reporter.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
+    // They tell hanging from slow, on a machine that has other things to do.
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
+    expect: { poll: { timeout: 20_000 } },
     maxWorkers: 2,
     projects: [
       {

@@ -7,8 +7,8 @@ import { MySQLStore } from "@sojourn/mysql";
 import { PostgresStore } from "@sojourn/postgres";
 import { RedisStore } from "@sojourn/redis";
 import {
-  askMemcached,
   findMongoDB,
+  listMemcachedItems,
   resolveMemcached,
   resolveMySQL,
   resolvePostgres,
@@ -143,9 +143,11 @@ async function startMemcached(): Promise<Backend> {
     open: async (namespace) => new MemcachedStore({ client, namespace, timeoutMs }),
     // Its keys are hashes of the namespace: all are read.
     async dump() {
-      const keys = await askMemcached(Number(new URL(server.url).port), "lru_crawler metadump all\r\n");
+      const items = await listMemcachedItems(Number(new URL(server.url).port));
       const parts: string[] = [];
-      for (const [, encoded = ""] of keys.matchAll(/^key=(\S+)/gm)) {
+      for (const item of items) {
+        const encoded = /^key=(\S+)/.exec(item)?.[1];
+        if (encoded === undefined) continue;
         const key = decodeURIComponent(encoded);
         parts.push(key, (await client.get(key)).value?.toString("latin1") ?? "");
       }

@@ -2,10 +2,16 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { resolveMemcached, resolveMongo, resolveMySQL, resolvePostgres, resolveRedis } from "@sojourn/test-fixtures";
-import getPort from "get-port";
+import {
+  freePort,
+  resolveMemcached,
+  resolveMongo,
+  resolveMySQL,
+  resolvePostgres,
+  resolveRedis,
+} from "@sojourn/test-fixtures";
 import ts from "typescript";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Snippet, snippetsOf } from "./snippets.js";
 import { packages, root, run } from "./support.js";
 
@@ -54,7 +60,7 @@ describe("the examples in the documentation", () => {
   });
 
   test.each(snippets.filter(({ runs }) => runs))("$where runs", async (snippet) => {
-    const port = await getPort();
+    const port = await freePort();
     const code = snippet.code.replaceAll(/(?<=listen\((?:\{ port: )?)\d+/g, String(port));
     const { outputText } = ts.transpileModule(code, {
       compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
@@ -68,9 +74,11 @@ describe("the examples in the documentation", () => {
       env: { ...process.env, ...(await serverUrls(snippet)) },
       stdio: "pipe",
     });
+    onTestFinished(() => void child.kill("SIGKILL"));
     const program = { child, ended: ended(child) };
-    if (code !== snippet.code) await answers(program, port);
-    else expect(await program.ended).toMatchObject({ status: 0 });
+    if (code !== snippet.code) return answers(program, port);
+    const { status, output } = await program.ended;
+    expect(status, output).toBe(0);
   });
 });
 

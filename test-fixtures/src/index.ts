@@ -1,10 +1,17 @@
 export { Barrier } from "./barrier.js";
 export { Browser } from "./browser.js";
 export { findBinary, postgresDirectories, unprivilegedUser } from "./machine.js";
-export { askMemcached, type MemcachedServerOptions, resolveMemcached, startMemcached } from "./memcached.js";
+export {
+  askMemcached,
+  listMemcachedItems,
+  type MemcachedServerOptions,
+  resolveMemcached,
+  startMemcached,
+} from "./memcached.js";
 export { findMongoDB, resolveMongo, startFerretDB, startMongoJavaServer } from "./mongodb.js";
 export { type MySQLServerOptions, resolveMySQL, startMySQL } from "./mysql.js";
 export { type Method, overriding, recording } from "./overriding.js";
+export { freePort } from "./port.js";
 export { type PostgresServerOptions, resolvePostgres, startPostgres } from "./postgres.js";
 export { type RedisServerOptions, resolveRedis, startRedis } from "./redis.js";
 export { startRedisCluster, type TestCluster } from "./redis-cluster.js";

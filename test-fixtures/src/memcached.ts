@@ -68,3 +68,12 @@ export async function askMemcached(port: number, command: string): Promise<strin
     socket.destroy();
   }
 }
+
+/** Every item that a server holds, a line each as `lru_crawler metadump` has it: `key=... exp=... ...`. */
+export async function listMemcachedItems(port: number): Promise<string[]> {
+  for (;;) {
+    const dump = await askMemcached(port, "lru_crawler metadump all\r\n");
+    // One walk at a time, and the server begins some of its own.
+    if (!dump.startsWith("BUSY")) return dump.split("\n");
+  }
+}

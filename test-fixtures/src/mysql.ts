@@ -74,7 +74,7 @@ function runAs(): string[] {
 }
 
 async function isReady(port: number, dir: string): Promise<boolean> {
-  const admin = await createConnection({ host: "127.0.0.1", port, user: "root", connectTimeout: 2_000 });
+  const admin = await createConnection({ host: "127.0.0.1", port, user: "root", connectTimeout: 10_000 });
   try {
     const [rows] = await admin.query("SELECT @@datadir AS datadir");
     // Another test's server may have taken the port.

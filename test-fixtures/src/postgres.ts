@@ -95,7 +95,7 @@ async function initDatabase(
 
 /** Another test's server may have taken the port: this one says where its files are. */
 async function isReady(connectionString: string, dir: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 2_000 });
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 10_000 });
   client.on("error", () => {});
   try {
     await client.connect();

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import getPort from "get-port";
+import { freePort } from "./port.js";
 import { backend, isReady, serverArgs, withAdmin } from "./redis.js";
 import { requireBinary } from "./resolve.js";
 import { startServer, type TestServer } from "./server.js";
@@ -29,8 +29,10 @@ export async function startRedisCluster(): Promise<TestCluster> {
 
 async function startNode(binary: string): Promise<TestServer> {
   // By default the port of the bus is 10,000 above the other one, which may be beyond the last port.
-  const busPort = await getPort({ host: "127.0.0.1" });
-  const cluster = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000"];
+  const busPort = await freePort();
+  // Nodes that a busy machine lets wait for some seconds are not to take each other for dead.
+  const timeout = ["--cluster-node-timeout", "30000"];
+  const cluster = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", ...timeout];
   return startServer({
     name: "redis-cluster",
     command: binary,

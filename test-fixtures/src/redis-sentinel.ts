@@ -74,7 +74,7 @@ function startSentinel(binary: string, masterPort: number): Promise<TestServer> 
           "bind 127.0.0.1",
           `dir ${dir}`,
           `sentinel monitor ${masterName} 127.0.0.1 ${masterPort} 2`,
-          `sentinel down-after-milliseconds ${masterName} 1000`,
+          `sentinel down-after-milliseconds ${masterName} 3000`,
           `sentinel failover-timeout ${masterName} 3000`,
           "",
         ].join("\n"),

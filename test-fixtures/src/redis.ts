@@ -61,8 +61,8 @@ export async function withAdmin<T>(
     ...(password === undefined ? {} : { password }),
     lazyConnect: true,
     retryStrategy: () => null,
-    connectTimeout: 2_000,
-    commandTimeout: 2_000,
+    connectTimeout: 10_000,
+    commandTimeout: 10_000,
   });
   admin.on("error", () => {});
   try {

@@ -2,7 +2,7 @@ import { chownSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import getPort from "get-port";
+import { freePort } from "./port.js";
 import { adoptDirectory, releaseDirectory, type SupervisedProcess, spawnSupervised } from "./supervisor.js";
 
 /** Where a server lives: a port of its own on the loopback interface, and a directory that is removed with it. */
@@ -62,7 +62,7 @@ export async function startServer(options: ServerOptions): Promise<TestServer> {
     const dir = mkdtempSync(join(tmpdir(), `sojourn-${options.name}-`));
     if (options.user) chownSync(dir, options.user.uid, options.user.gid);
     adoptDirectory(dir);
-    const place: ServerPlace = { port: await getPort({ host: "127.0.0.1" }), dir };
+    const place: ServerPlace = { port: await freePort(), dir };
     try {
       await options.prepare?.(place);
       return serve(options, place, await run(options, place));
@@ -124,8 +124,15 @@ async function run(options: ServerOptions, place: ServerPlace): Promise<Supervis
   });
   const timeoutMs = options.readyTimeoutMs ?? 60_000;
   const deadline = performance.now() + timeoutMs;
+  let refusal = "";
+  const refuse = (error: unknown): boolean => {
+    refusal = `, last with: ${error}`;
+    return false;
+  };
   const ready = async (): Promise<boolean> => options.ready({ ...place, pid: server.pid });
-  while (!(await ready().catch(() => false))) {
+  // Whoever has taken the port may accept and say nothing.
+  const late = delay(timeoutMs, false, { ref: false });
+  while (!(await Promise.race([ready().catch(refuse), late]))) {
     if (server.how === undefined && performance.now() < deadline) {
       await delay(20);
       continue;
@@ -134,7 +141,7 @@ async function run(options: ServerOptions, place: ServerPlace): Promise<Supervis
       process.kill(server.pid, "SIGKILL");
       await server.ended;
     }
-    const outcome = performance.now() < deadline ? server.how : `was not ready within ${timeoutMs} ms`;
+    const outcome = performance.now() < deadline ? server.how : `was not ready within ${timeoutMs} ms${refusal}`;
     throw new Error(`${options.name}: ${options.command} ${outcome}\n${readLog(place.dir)}`);
   }
   return server;
@@ -154,6 +161,11 @@ function readLog(dir: string): string {
 }
 
 function removeDirectory(dir: string): void {
-  rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  try {
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  } catch {
+    // A child of the server still writes: the supervisor removes it in the end.
+    return;
+  }
   releaseDirectory(dir);
 }

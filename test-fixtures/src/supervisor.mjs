@@ -25,7 +25,13 @@ process.on("disconnect", () => {
   for (const server of servers.values()) server.kill("SIGKILL");
   void Promise.all(waiting).then(() => {
     // A helper that a server has forked may write for a moment longer.
-    for (const dir of directories) rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    for (const dir of directories) {
+      try {
+        rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      } catch (error) {
+        console.error(`${dir} stays behind: ${error}`);
+      }
+    }
     process.exit(0);
   });
 });

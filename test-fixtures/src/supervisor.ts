@@ -83,6 +83,10 @@ function startSupervisor(): ChildProcess {
   // Detached: Ctrl-C reaches the whole foreground group, and the servers must outlast the tests' own clean-up.
   const child = spawn(process.execPath, [script], { stdio: ["ignore", "ignore", "inherit", "ipc"], detached: true });
   child.on("message", (report: Report) => listeners.get(report.id)?.(report));
+  child.on("exit", () => {
+    supervisor = undefined;
+    for (const [id, listener] of listeners) listener({ type: "ended", id, how: "has lost its supervisor" });
+  });
   child.unref();
   child.channel?.unref();
   return child;

@@ -1,4 +1,4 @@
-import { askMemcached } from "@sojourn/test-fixtures";
+import { askMemcached, listMemcachedItems } from "@sojourn/test-fixtures";
 import memjs from "memjs";
 import { MemcachedStore, type MemcachedStoreOptions, type MemjsClient } from "../src/index.js";
 import { Keys } from "../src/keys.js";
@@ -78,11 +78,7 @@ export async function entriesOf(url: string, namespace: string): Promise<(number
   const prefix = generation.slice(0, generation.lastIndexOf(":"));
   const port = Number(new URL(url).port);
   const now = Number(/STAT time (\d+)/.exec(await askMemcached(port, "stats\r\n"))?.[1]);
-  let dump: string;
-  // One walk at a time.
-  do dump = await askMemcached(port, "lru_crawler metadump all\r\n");
-  while (dump.startsWith("BUSY"));
-  return dump.split("\n").flatMap((line) => {
+  return (await listMemcachedItems(port)).flatMap((line) => {
     const [, encodedKey, exp] = /^key=(\S+) exp=(-?\d+)/.exec(line) ?? [];
     const key = decodeURIComponent(encodedKey ?? "");
     if (!key.startsWith(prefix) || key === generation) return [];

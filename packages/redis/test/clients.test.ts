@@ -15,7 +15,10 @@ afterAll(async () => {
 
 for (const [name, client] of Object.entries(clients)) {
   describeConformance(
-    { name: `Redis through ${name}`, open: async (namespace) => new RedisStore({ client, prefix: namespace }) },
+    {
+      name: `Redis through ${name}`,
+      open: async (namespace) => new RedisStore({ client, prefix: namespace, timeoutMs: 10_000 }),
+    },
     { describe, test },
     { rounds: 5, scale: 0.002 },
   );

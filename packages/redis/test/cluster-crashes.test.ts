@@ -22,7 +22,7 @@ const hour = 3_600_000;
 const session = (id: string, userId?: string) => ({ id, userId, payload: `of ${id}`, idleMs: hour, absoluteMs: hour });
 const freshPrefix = (): string => randomBytes(6).toString("hex");
 const open = (prefix: string, around?: (command: string, send: Send) => Promise<unknown>): RedisStore =>
-  new RedisStore({ client: around === undefined ? client : wrapClient(client, around), prefix });
+  new RedisStore({ client: around === undefined ? client : wrapClient(client, around), prefix, timeoutMs: 10_000 });
 
 class Crash extends Error {}
 

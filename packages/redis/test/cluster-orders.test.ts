@@ -21,7 +21,7 @@ afterAll(async () => {
 const hour = 3_600_000;
 const session = (id: string, userId: string) => ({ id, userId, payload: `of ${id}`, idleMs: hour, absoluteMs: hour });
 const freshPrefix = (): string => randomBytes(6).toString("hex");
-const open = (prefix: string): RedisStore => new RedisStore({ client, prefix });
+const open = (prefix: string): RedisStore => new RedisStore({ client, prefix, timeoutMs: 10_000 });
 
 /** A store that stops when so many of its commands have been answered, until it is let go. */
 function openHeld(prefix: string, answered: number) {

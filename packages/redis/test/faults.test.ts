@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { setImmediate as turn } from "node:timers/promises";
 import { isSessionError } from "@sojourn/core";
 import { startRedis, type TestServer } from "@sojourn/test-fixtures";
 import { Redis } from "ioredis";
@@ -29,25 +30,26 @@ describe("a server that is killed under load and started again", () => {
   it("answers every call in time, retryably, and serves again by itself", async () => {
     const store = open(server.url, { prefix: "kill", timeoutMs: 1_000 });
     const load = startLoad(store);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await expect.poll(load.answered).toBeGreaterThan(100);
     await server.kill();
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await expect.poll(load.failed).toBeGreaterThan(16);
     await server.restart();
     const restartedAt = performance.now();
-    await expect.poll(() => store.create(session("after")).catch(() => undefined), { timeout: 20_000 }).toBeDefined();
+    await expect.poll(() => store.create(session("after")).catch(() => undefined)).toBeDefined();
     const figures = await load.stop();
     const recovered = Math.round(figures.recoveredAfterMs(restartedAt) ?? Number.NaN);
     console.log(`kill -9: ${describeFigures(figures)}; first answer ${recovered} ms after the restart`);
-    expect(figures.answered).toBeGreaterThan(100);
-    expect(figures.failed.size).toBeGreaterThan(0);
     for (const code of figures.failed.keys()) expect(["UNAVAILABLE", "TIMEOUT"]).toContain(code);
   });
 
   it("is TIMEOUT with an unknown outcome while the server hangs, and the write may still arrive", async () => {
-    const store = open(server.url, { prefix: "hang", timeoutMs: 200 });
-    await store.create(session("a"));
+    const patient = open(server.url, { prefix: "hang", timeoutMs: 10_000 });
+    await patient.create(session("a"));
     // The server knows the script: a call that had to send it again would end with its timeout, and write nothing.
-    await store.update("a", { payload: "early" });
+    await patient.update("a", { payload: "early" });
+    const store = open(server.url, { prefix: "hang", timeoutMs: 200 });
+    // It has its connection: without one nothing would be sent.
+    await expect.poll(() => store.get("a").catch(() => undefined)).toBeDefined();
     server.pause();
     try {
       const error: unknown = await store.update("a", { payload: "late" }).catch((cause) => cause);
@@ -56,7 +58,7 @@ describe("a server that is killed under load and started again", () => {
     } finally {
       server.resume();
     }
-    await expect.poll(async () => (await store.get("a").catch(() => undefined))?.payload).toBe("late");
+    await expect.poll(async () => (await patient.get("a").catch(() => undefined))?.payload).toBe("late");
   });
 });
 
@@ -70,7 +72,7 @@ describe("a store from a URL", () => {
     const error: unknown = await store.create(session("a")).catch((cause) => cause);
     expect(isSessionError(error, "UNAVAILABLE")).toBe(true);
     await late.restart();
-    await expect.poll(() => store.create(session("a")).catch(() => undefined), { timeout: 20_000 }).toBeDefined();
+    await expect.poll(() => store.create(session("a")).catch(() => undefined)).toBeDefined();
   });
 
   it("does not work with a wrong password, says so in time, and shows no password", async () => {
@@ -117,7 +119,7 @@ describe("what the server refuses", () => {
     const written = open(server.url, { prefix: "replica" });
     await written.create(session("a", "u"));
     const store = open(replica.url, { prefix: "replica" });
-    await expect.poll(() => store.get("a").catch(() => undefined), { timeout: 20_000 }).toBeDefined();
+    await expect.poll(() => store.get("a").catch(() => undefined)).toBeDefined();
     await expect(store.update("a", { payload: "q" })).rejects.toMatchObject({ code: "BACKEND", retryable: false });
     await expect(store.create(session("b", "u"))).rejects.toMatchObject({ code: "BACKEND" });
     expect((await written.get("a"))?.payload).toBe("p");
@@ -195,8 +197,8 @@ describe("a server that may evict sessions", () => {
     process.on("warning", listener);
     await store.get("a");
     await store.get("a");
-    // Asked for beside the first read; the warning itself comes with the next tick.
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // The server was asked beside the first read, so its answer came before that to the second; the warning a tick later.
+    await turn();
     process.off("warning", listener);
     return seen;
   };

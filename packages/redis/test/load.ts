@@ -9,7 +9,7 @@ export interface LoadFigures {
 }
 
 /** Sixteen callers who read, write and keep alive a session each, one call after the other, until told to stop. */
-export function startLoad(store: SessionStore): { stop(): Promise<LoadFigures> } {
+export function startLoad(store: SessionStore): { answered(): number; failed(): number; stop(): Promise<LoadFigures> } {
   let running = true;
   let answered = 0;
   let slowestMs = 0;
@@ -42,6 +42,8 @@ export function startLoad(store: SessionStore): { stop(): Promise<LoadFigures> }
   };
   const callers = Promise.all(Array.from({ length: 16 }, (_, n) => caller(n)));
   return {
+    answered: () => answered,
+    failed: () => [...failed.values()].reduce((sum, count) => sum + count, 0),
     async stop() {
       running = false;
       await callers;
