@@ -162,9 +162,11 @@ async function runSchedule(
   const decisions: Decision[] = [];
   const history: string[] = [];
   for (;;) {
-    const ready = walkers.filter(({ called, held }) => !called || held.length > 0);
+    const ready = walkers.filter(canGoOn);
     if (ready.length === 0) break;
-    const taken = decide(decisions.length, ready.length);
+    const wanted = decide(decisions.length, ready.length);
+    // A machine that stood still for a while makes an operation count as blocked that was not when this was decided.
+    const taken = blockedAfterMs > 0 ? Math.min(wanted, ready.length - 1) : wanted;
     const walker = ready[taken];
     if (walker === undefined)
       throw new Error("@sojourn/testkit: a schedule cannot be repeated: the store is not deterministic");
@@ -175,7 +177,11 @@ async function runSchedule(
       walker.startedAt = moment;
       void call(walkers.indexOf(walker), walker);
     }
-    await settled(walkers, news, blockedAfterMs);
+    // One turn lets everything happen that needs no input from outside.
+    await turn();
+    await news.until(() => !walkers.some(isSilent), blockedAfterMs);
+    // Nobody who could go on is left: whoever is silent is slow, or never answers.
+    await news.until(() => walkers.some(canGoOn) || !walkers.some(isSilent), patience * blockedAfterMs);
     for (const other of walkers) if (other.done && other.endedAt < 0) other.endedAt = moment;
   }
   const path = `  schedule: ${history.join(" | ")}`;
@@ -192,17 +198,18 @@ async function runSchedule(
   return { decisions, observation, capabilities };
 }
 
-/** Waits until every operation is held or done, or waits for another one. */
-async function settled(walkers: readonly Walker[], news: News, blockedAfterMs: number): Promise<void> {
-  // One turn lets everything happen that needs no input from outside.
-  await turn();
-  const end = performance.now() + blockedAfterMs;
-  while (walkers.some(({ called, done, held }) => called && !done && held.length === 0)) {
-    const leftMs = end - performance.now();
-    if (leftMs <= 0) return;
-    await news.within(leftMs);
-  }
+/** Whether a decision can move it: it has yet to be called, or a request of it is held. */
+function canGoOn({ called, held }: Walker): boolean {
+  return !called || held.length > 0;
 }
+
+/** Whether it is at its backend, or waits for another one that is. */
+function isSilent({ called, done, held }: Walker): boolean {
+  return called && !done && held.length === 0;
+}
+
+/** How many times longer than it takes to count as blocked an operation may be silent before it counts as stuck. */
+const patience = 30;
 
 /** Wakes whoever waits for any operation to get on. */
 class News {
@@ -212,7 +219,17 @@ class News {
     this.#wake();
   }
 
-  within(ms: number): Promise<void> {
+  /** Waits until the condition holds, at most so many milliseconds. */
+  async until(condition: () => boolean, ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    while (!condition()) {
+      const leftMs = end - performance.now();
+      if (leftMs <= 0) return;
+      await this.#within(leftMs);
+    }
+  }
+
+  #within(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.#wake = () => {

@@ -1,4 +1,5 @@
 import { AssertionError } from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type {
   EndedSession,
   RenameResult,
@@ -224,6 +225,18 @@ describe("explore", () => {
     }
     const stuck = explore(scenario(touch("a", { idleMs: hour }), get("a")), startsWith(StuckStore));
     await expect(stuck).rejects.toThrow(/touch a never answer[\s\S]*schedule: touch a/);
+  });
+
+  test("waits for one that is merely slow to answer its last request", async () => {
+    class SlowStore extends SimulatedStore {
+      override async get(id: string): Promise<SessionRecord | undefined> {
+        await sleep(30);
+        return super.get(id);
+      }
+    }
+    const options = { sample: { schedules: 2 }, blockedAfterMs: 5 };
+    const explored = await explore(scenario(get("a"), get("b")), startsWith(SlowStore), options);
+    expect(explored.schedules).toBe(2);
   });
 
   test("draws a sample where all would be too many, the same for the same seed", async () => {
