@@ -15,6 +15,7 @@ function backend() {
   return { batches, reads };
 }
 
+const nextTick = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test("reads of one tick travel together, each id once", async () => {
@@ -24,6 +25,22 @@ test("reads of one tick travel together, each id once", async () => {
   expect(batches.map(({ ids }) => ids)).toEqual([["a", "b"]]);
   batches[0]?.answer({ a: "1" });
   expect(await answers).toEqual(["1", undefined, "1"]);
+});
+
+test("reads of several ticks travel together while others are on their way, and alone at once", async () => {
+  const { batches, reads } = backend();
+  const answers = [reads.read("a")];
+  await nextTick();
+  expect(batches.map(({ ids }) => ids)).toEqual([["a"]]);
+  for (const id of ["b", "c"]) {
+    answers.push(reads.read(id));
+    await nextTick();
+  }
+  expect(batches).toHaveLength(1);
+  await nextTurn();
+  expect(batches.map(({ ids }) => ids)).toEqual([["a"], ["b", "c"]]);
+  for (const batch of batches) batch.answer();
+  expect(await Promise.all(answers)).toEqual([undefined, undefined, undefined]);
 });
 
 test("a read never joins one that has been sent", async () => {
