@@ -30,8 +30,19 @@ export interface SessionCodec {
  */
 export const jsonCodec: SessionCodec = {
   encode: (content) => JSON.stringify(content),
-  decode: (payload) => parse(payload, { protoAction: "remove", constructorAction: "remove" }) as unknown,
+  decode: (payload) =>
+    mayReachPrototype(payload)
+      ? (parse(payload, { protoAction: "remove", constructorAction: "remove" }) as unknown)
+      : (JSON.parse(payload) as unknown),
 };
+
+/**
+ * Whether a text may hold what {@link jsonCodec} leaves out, or begin with a byte order mark. No key is `__proto__` or
+ * `prototype` without these letters in it, but where they are escaped: all others are spared the search for keys.
+ */
+function mayReachPrototype(payload: string): boolean {
+  return payload.includes("proto") || payload.includes("\\u") || payload.startsWith("\uFEFF");
+}
 
 /** Runs `codec.encode`; every failure that is no `SessionError` becomes `ENCODE`. */
 export async function encodeContent(codec: SessionCodec, content: object, context: CodecContext): Promise<string> {

@@ -1,4 +1,4 @@
-import { type CodecContext, decodeContent, encodeContent, jsonCodec } from "./codec.js";
+import { type CodecContext, decodeContent, encodeContent, encodeError, jsonCodec } from "./codec.js";
 import {
   assertContent,
   type EncodedContent,
@@ -11,6 +11,7 @@ import {
 import { DecodedContents } from "./decoded-contents.js";
 import { isSessionError, SessionError, type SessionErrorDetails } from "./errors.js";
 import { type DeepReadonly, deepFreeze } from "./freeze.js";
+import { jsonImage } from "./json-image.js";
 import type { ResolvedManagerOptions, UnreadablePolicy } from "./options.js";
 import { validateData } from "./schema.js";
 import type { SessionData } from "./session.js";
@@ -26,26 +27,35 @@ export class ContentFormat {
   readonly #options: FormatOptions;
   /** For JSON alone: what another codec makes of a payload may depend on more, and what it has decrypted is not to lie about. */
   readonly #decoded: DecodedContents | undefined;
+  /** Whether what is read is what JSON has parsed: nothing else has a hand in it. */
+  readonly #isPlainJson: boolean;
 
   constructor(options: FormatOptions) {
+    const { codec, validateOnRead, upgrade } = options;
     this.#options = options;
-    this.#decoded = options.codec === jsonCodec ? new DecodedContents() : undefined;
+    this.#decoded = codec === jsonCodec ? new DecodedContents() : undefined;
+    this.#isPlainJson = codec === jsonCodec && !validateOnRead && upgrade === undefined;
   }
 
   /**
    * Everything that can be wrong with a payload shows here, before anything is sent: also that nobody could read it.
    *
+   * @param base - what the content was made from, as it was read or written: what it still has of that is taken over
    * @throws SessionError `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
    */
-  async encode(content: SessionContent, context: CodecContext): Promise<EncodedContent> {
+  async encode(content: SessionContent, context: CodecContext, base?: SessionContent): Promise<EncodedContent> {
     assertContent(content);
-    const { codec, maxPayloadBytes } = this.#options;
-    const payload = await encodeContent(codec, await this.#toStored(ownContent(content, context)), context);
-    const bytes = Buffer.byteLength(payload);
-    if (bytes > maxPayloadBytes) {
-      const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
-      throw new SessionError("PAYLOAD_TOO_LARGE", message);
+    const own = ownContent(content, context);
+    const { codec, schema, schemaVersion } = this.#options;
+    const stored = schema === undefined && schemaVersion === 1 ? own : await this.#toStored(own);
+    const written = this.#isPlainJson ? encodeJson(stored, base) : undefined;
+    if (written !== undefined) {
+      this.#assertFits(written.payload);
+      this.#decoded?.keep(context.id, written.payload, written.content);
+      return written;
     }
+    const payload = await encodeContent(codec, stored, context);
+    this.#assertFits(payload);
     try {
       return { payload, content: await this.#fromPayload(payload, context) };
     } catch (cause) {
@@ -55,12 +65,16 @@ export class ContentFormat {
     }
   }
 
+  /** What {@link decode} would make of a record, where that is known from before. */
+  known(record: SessionRecord): SessionState | undefined {
+    const content = this.#decoded?.find(record.id, record.payload);
+    return content && stateOf(record, content, performance.now());
+  }
+
   /** @throws SessionError `DECODE`; what a codec, a schema or `upgrade` throws that is a `SessionError` stays what it is */
-  async decode(record: SessionRecord): Promise<SessionState> {
+  async decode(record: SessionRecord, isOneOfMany = false): Promise<SessionState> {
     const readAt = performance.now();
-    const known = this.#decoded?.find(record.id, record.payload);
-    const content = known ?? (await this.#fromPayload(record.payload, record));
-    return stateOf(record, content, readAt);
+    return this.known(record) ?? stateOf(record, await this.#fromPayload(record.payload, record, isOneOfMany), readAt);
   }
 
   /** Keeps nothing of a session that has ended. */
@@ -68,21 +82,31 @@ export class ContentFormat {
     this.#decoded?.forget(id);
   }
 
+  #assertFits(payload: string): void {
+    const { maxPayloadBytes } = this.#options;
+    // A UTF-16 unit becomes at most three bytes: short payloads need no count.
+    if (payload.length * 3 <= maxPayloadBytes) return;
+    const bytes = Buffer.byteLength(payload);
+    if (bytes <= maxPayloadBytes) return;
+    const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
+    throw new SessionError("PAYLOAD_TOO_LARGE", message);
+  }
+
   async #toStored(content: SessionContent): Promise<SessionContent> {
     const { schema, schemaVersion } = this.#options;
-    if (schema === undefined && schemaVersion === 1) return content;
     const data = schema === undefined ? content.data : await validateData(schema, content.data);
     // Version 1 goes without saying: so are the payloads of an application that has named no version yet.
     return { ...content, data, ...(schemaVersion !== 1 && { schemaVersion }) };
   }
 
-  async #fromPayload(payload: string, context: CodecContext): Promise<SessionContent> {
+  async #fromPayload(payload: string, context: CodecContext, isOneOfMany = false): Promise<SessionContent> {
     const content = await decodeContent(this.#options.codec, payload, context);
     if (!isContent(content)) throw unreadable(context, "it is not a session's content");
     const { schemaVersion, validateOnRead } = this.#options;
     const { schemaVersion: from = 1 } = content;
     if (from === schemaVersion && !validateOnRead) {
-      this.#decoded?.keep(context.id, payload, content);
+      // A walk over all sessions must not drive out those that requests are about.
+      if (!isOneOfMany) this.#decoded?.keep(context.id, payload, content);
       return content;
     }
     try {
@@ -115,6 +139,19 @@ export class ContentFormat {
     if (!isObject(data)) throw unreadable(context, '"upgrade" must return an object');
     // A copy: defaults that the application holds elsewhere must not be frozen with it.
     return deepFreeze({ ...content, data: structuredClone(data) });
+  }
+}
+
+/**
+ * What JSON makes of a content, and what it will make of that again, without asking it: half of what a write would cost
+ * otherwise. `undefined` where only JSON knows.
+ */
+function encodeJson(written: SessionContent, base: SessionContent | undefined): EncodedContent | undefined {
+  try {
+    const content = jsonImage(written, base);
+    return content && { payload: JSON.stringify(content), content };
+  } catch (cause) {
+    throw encodeError(cause);
   }
 }
 

@@ -10,12 +10,11 @@ export class KeyedQueue {
     const previous = this.#tails.get(key);
     const result = previous === undefined ? task() : previous.then(task);
     // The next task starts whatever became of this one.
-    const tail: Promise<unknown> = result.then(ignore, ignore).then(() => {
+    const leave = (): void => {
       if (this.#tails.get(key) === tail) this.#tails.delete(key);
-    });
+    };
+    const tail: Promise<unknown> = result.then(leave, leave);
     this.#tails.set(key, tail);
     return result;
   }
 }
-
-function ignore(): void {}

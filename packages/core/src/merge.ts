@@ -15,19 +15,23 @@ export interface KeyChanges {
 export function diffKeys(base: object, changed: object): KeyChanges {
   const set = new Map<string, unknown>();
   const deleted = new Set<string>();
-  const before = new Map<string, string>();
-  for (const [key, value] of Object.entries(base)) {
-    const json = toJson(value);
-    if (json !== undefined) before.set(key, json);
-  }
   for (const [key, value] of Object.entries(changed)) {
+    const before = own(base, key);
+    // Most values are what they were: shared, or of few bytes.
+    if (value === before) continue;
     const json = toJson(value);
-    if (json === undefined) continue;
-    if (before.get(key) !== json) set.set(key, value);
-    before.delete(key);
+    if (json === toJson(before)) continue;
+    if (json === undefined) deleted.add(key);
+    else set.set(key, value);
   }
-  for (const key of before.keys()) deleted.add(key);
+  for (const [key, value] of Object.entries(base)) {
+    if (!Object.hasOwn(changed, key) && toJson(value) !== undefined) deleted.add(key);
+  }
   return { set, deleted };
+}
+
+function own(object: object, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key as keyof typeof object] : undefined;
 }
 
 export function isUnchanged({ set, deleted }: KeyChanges): boolean {

@@ -62,17 +62,12 @@ export class SessionWrites implements SessionWriter {
 
   /** Writes the activity down when that moves the deadline by `touchAfter`, or nearer where that is allowed. */
   async touch(base: SessionState, { idleMs, shorten, signal }: TouchInput = {}): Promise<WriteOutcome> {
-    const { id, userId, endsAt } = base;
+    const { id, userId } = base;
     const ownIdleMs = idleMs ?? this.idleMs(base);
     assertTouch(id, { idleMs: ownIdleMs });
     const now = Math.floor(storeNow(base));
-    const expiresAt = Math.min(now + ownIdleMs, endsAt);
-    const gain = expiresAt - base.expiresAt;
-    const { touchAfterMs: wanted = ownIdleMs } = this.#options;
-    // A touch that moves the deadline that far never comes where the whole idle timeout is shorter.
-    const touchAfterMs = wanted < ownIdleMs ? wanted : ownIdleMs / 60;
-    const isDue = gain > 0 ? gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
-    if (!isDue) return { status: "unchanged", state: base };
+    const expiresAt = Math.min(now + ownIdleMs, base.endsAt);
+    if (!this.#isDue(expiresAt - base.expiresAt, ownIdleMs, shorten)) return { status: "unchanged", state: base };
     const touched = await this.#calls.runInOrder(
       "touch",
       id,
@@ -82,6 +77,12 @@ export class SessionWrites implements SessionWriter {
     if (!touched) return { status: (await this.#isRegenerated(id, { signal })) ? "unchanged" : "ended", state: base };
     this.#events.emit("touched", { id, userId });
     return { status: "saved", state: { ...base, expiresAt, lastActiveAt: now } };
+  }
+
+  /** Whether {@link touch} would write, for readers that need not wait where it would not. */
+  isTouchDue(base: SessionState): boolean {
+    const idleMs = this.idleMs(base);
+    return this.#isDue(Math.min(Math.floor(storeNow(base)) + idleMs, base.endsAt) - base.expiresAt, idleMs);
   }
 
   update(base: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome> {
@@ -122,6 +123,7 @@ export class SessionWrites implements SessionWriter {
       const { payload, content } = await this.encode(
         { ...current.content, data, ...this.#markOf(current, userId) },
         context,
+        current.content,
       );
       const change = {
         payload,
@@ -241,14 +243,24 @@ export class SessionWrites implements SessionWriter {
   }
 
   /** What a write sends, and what every reader will get. */
-  encode(content: SessionContent, context: CodecContext): Promise<EncodedContent> {
-    return this.#format.encode(content, context);
+  encode(content: SessionContent, context: CodecContext, base?: SessionContent): Promise<EncodedContent> {
+    return this.#format.encode(content, context, base);
   }
 
-  /** Reads a record; one that cannot be read becomes an `error` event too. @throws SessionError `DECODE` */
-  async decode(record: SessionRecord, operation: string): Promise<SessionState> {
+  /** What {@link decode} makes of a record, without waiting, where that is known from before. */
+  known(record: SessionRecord): SessionState | undefined {
+    return this.#format.known(record);
+  }
+
+  /**
+   * Reads a record; one that cannot be read becomes an `error` event too.
+   *
+   * @param isOneOfMany - that nobody has asked for by itself: nothing is kept of it for a later read
+   * @throws SessionError `DECODE`
+   */
+  async decode(record: SessionRecord, operation: string, isOneOfMany = false): Promise<SessionState> {
     try {
-      return await this.#format.decode(record);
+      return await this.#format.decode(record, isOneOfMany);
     } catch (error) {
       const { id, userId } = record;
       if (isSessionError(error)) this.#events.emit("error", { error, operation, id, userId });
@@ -288,6 +300,14 @@ export class SessionWrites implements SessionWriter {
     }
   }
 
+  /** @param gain - how far the deadline would move, in milliseconds */
+  #isDue(gain: number, idleMs: number, shorten?: boolean): boolean {
+    const { touchAfterMs: wanted = idleMs } = this.#options;
+    // A touch that moves the deadline that far never comes where the whole idle timeout is shorter.
+    const touchAfterMs = wanted < idleMs ? wanted : idleMs / 60;
+    return gain > 0 ? gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
+  }
+
   async #changeContent(
     current: SessionState,
     newId: string,
@@ -299,7 +319,7 @@ export class SessionWrites implements SessionWriter {
     const binding = boundTo && { boundTo };
     const { gainedUserAs: _, ...content } = current.content;
     const data = await change(content.data);
-    return this.encode({ ...content, ...mark, ...binding, data }, { id: newId, userId: owner });
+    return this.encode({ ...content, ...mark, ...binding, data }, { id: newId, userId: owner }, current.content);
   }
 
   /** That a session has its user from here on without a new token, for a grace to know. */

@@ -96,8 +96,9 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   readonly #grace: RegenerationGrace | undefined;
   readonly #writes: SessionWrites;
   readonly #superseded: SupersededWriter;
-  /** Reads that have not been sent yet: later callers of the same tick share them. */
-  readonly #pendingReads = new Map<string, Promise<Lookup>>();
+  /** Reads of this moment, which count as activity or not: later callers of the same tick share them. */
+  readonly #touchingReads = new Map<string, Promise<Lookup>>();
+  readonly #peekingReads = new Map<string, Promise<Lookup>>();
 
   /** @internal */
   constructor(
@@ -229,7 +230,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     const operation = "exportUser";
     const corrupt: SessionError[] = [];
     const records = await this.#recordsOf(userId, operation, options, corrupt);
-    const decode = (record: SessionRecord): Promise<SessionState> => this.#writes.decode(record, operation);
+    const decode = (record: SessionRecord): Promise<SessionState> => this.#writes.decode(record, operation, true);
     return exportSessions(userId, records, corrupt, decode, (state) => this.#open(state));
   }
 
@@ -302,31 +303,30 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * One read for all callers of a tick. It leaves the map before it is sent: a read that starts after a destroy has
-   * resolved must not be answered by one that was sent before.
+   * One read for all callers of a tick. It can be joined until the microtask that was queued before it was sent: a read
+   * that starts after a destroy has resolved must not be answered by one that was sent before, and whoever waits for a
+   * destroy that has ended the session since is called in a later microtask.
    */
   #sharedRead(id: string, touch: boolean, client: Client | undefined): Promise<Lookup> {
     const bound = this.#binding && client;
-    // A client that is checked shares with its like alone.
-    const shared = touch ? `touch ${id}` : `peek ${id}`;
-    const key = bound ? JSON.stringify([shared, bound.ip, bound.userAgent]) : shared;
-    let read = this.#pendingReads.get(key);
+    // A client that is checked shares with its like alone. No id has a NUL.
+    const key = bound ? `${id}\0${JSON.stringify([bound.ip, bound.userAgent])}` : id;
+    const reads = touch ? this.#touchingReads : this.#peekingReads;
+    let read = reads.get(key);
     if (read === undefined) {
-      read = Promise.resolve().then(() => {
-        this.#pendingReads.delete(key);
-        return this.#find(id, touch, bound);
-      });
-      this.#pendingReads.set(key, read);
+      if (reads.size === 0) void Promise.resolve(reads).then(clear);
+      read = this.#find(id, touch, bound);
+      reads.set(key, read);
     }
     return read;
   }
 
   async #find(id: string, touch: boolean, client: Client | undefined): Promise<Lookup> {
-    const base = await this.#read(id, {});
+    const base = await this.#read(id);
     if (base === undefined) return this.#findSuperseded(id, client);
     // Before the touch: who is rejected keeps nothing alive.
     if (!this.#admits(base, client)) return "rejected";
-    if (!touch) return { state: base, writer: this.#writes };
+    if (!touch || !this.#writes.isTouchDue(base)) return { state: base, writer: this.#writes };
     const { status, state } = await this.#writes.touch(base);
     return status === "ended" ? undefined : { state, writer: this.#writes };
   }
@@ -342,9 +342,9 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     return this.#binding === undefined || this.#binding.admits(state, client);
   }
 
-  async #read(id: string, options: CallOptions): Promise<SessionState | undefined> {
+  async #read(id: string, options?: CallOptions): Promise<SessionState | undefined> {
     const record = await this.#calls.run("get", { id }, (store) => store.get(id), options);
-    return record && this.#writes.decode(record, "get");
+    return record && (this.#writes.known(record) ?? this.#writes.decode(record, "get"));
   }
 
   async #recordsOf(
@@ -362,7 +362,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
 
   /** Leaves out a session that cannot be read, but none whose keys cannot be had for the moment: that one is there. */
   #decodeOrReport(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
-    return answerUnreadable("missing", this.#writes.decode(record, operation));
+    return answerUnreadable("missing", this.#writes.decode(record, operation, true));
   }
 }
 
@@ -377,6 +377,10 @@ type Lookup = Found | "rejected" | undefined;
 
 function same<T>(data: T): T {
   return data;
+}
+
+function clear(map: Map<unknown, unknown>): void {
+  map.clear();
 }
 
 function ignore(): void {}

@@ -33,38 +33,26 @@ export class StoreCalls {
     this.#statistics = statistics;
   }
 
-  run<T>(operation: string, subject: Subject, call: StoreCall<T>, options: CallOptions = {}): Promise<T> {
-    const timed: StoreCall<T> = (store) => withTimeout(call(store), this.#timeoutMs, `@sojourn/core: ${operation}`);
-    return this.runUnbounded(operation, subject, timed, options);
+  run<T>(operation: string, subject: Subject, call: StoreCall<T>, options?: CallOptions): Promise<T> {
+    return this.#run(operation, subject, call, options?.signal, this.#timeoutMs);
   }
 
   /** As {@link run} without a time limit, for what takes as long as there are sessions: the store limits each round trip. */
-  async runUnbounded<T>(operation: string, subject: Subject, call: StoreCall<T>, { signal }: CallOptions): Promise<T> {
-    if (this.#closed) throw new SessionError("CLOSED", `@sojourn/core: ${operation} on a closed session manager`);
-    throwIfAborted(signal, operation);
-    const startedAt = performance.now();
-    let failed = true;
-    try {
-      const result = await withAbort(call(this.#store), signal, operation);
-      failed = false;
-      return result;
-    } catch (cause) {
-      const error = asSessionError(cause, `@sojourn/core: ${operation} failed in the store`);
-      if (!callerErrors.has(error.code)) this.#events.emit("error", { error, operation, ...subject });
-      throw error;
-    } finally {
-      this.#statistics.recordOperation(operation, performance.now() - startedAt, failed);
-    }
+  runUnbounded<T>(operation: string, subject: Subject, call: StoreCall<T>, { signal }: CallOptions): Promise<T> {
+    return this.#run(operation, subject, call, signal, undefined);
   }
 
   /**
    * As {@link run}, after the writes of this session that this process began before. One whose turn has not come within
    * the time limit is not sent: behind a write that hangs, the next ones would wait ever longer.
+   *
+   * @throws SessionError `ABORTED`, at once, when the signal has fired already
    */
-  async runInOrder<T>(operation: string, id: string, call: StoreCall<T>, { signal }: CallOptions = {}): Promise<T> {
+  runInOrder<T>(operation: string, id: string, call: StoreCall<T>, options?: CallOptions): Promise<T> {
+    const signal = options?.signal;
     throwIfAborted(signal, operation);
     const startedAt = performance.now();
-    const turn = this.#queue.run(id, async () => {
+    const turn = this.#queue.run(id, () => {
       throwIfAborted(signal, operation);
       if (performance.now() - startedAt >= this.#timeoutMs) throw notSent(operation, this.#timeoutMs);
       // The signal ends the caller's waiting alone: the next write still waits for this one.
@@ -75,6 +63,32 @@ export class StoreCalls {
 
   close(): void {
     this.#closed = true;
+  }
+
+  async #run<T>(
+    operation: string,
+    subject: Subject,
+    call: StoreCall<T>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+  ): Promise<T> {
+    if (this.#closed) throw new SessionError("CLOSED", `@sojourn/core: ${operation} on a closed session manager`);
+    throwIfAborted(signal, operation);
+    const startedAt = performance.now();
+    let failed = true;
+    try {
+      const answer = call(this.#store);
+      const timed = timeoutMs === undefined ? answer : withTimeout(answer, timeoutMs, `@sojourn/core: ${operation}`);
+      const result = await withAbort(timed, signal, operation);
+      failed = false;
+      return result;
+    } catch (cause) {
+      const error = asSessionError(cause, `@sojourn/core: ${operation} failed in the store`);
+      if (!callerErrors.has(error.code)) this.#events.emit("error", { error, operation, ...subject });
+      throw error;
+    } finally {
+      this.#statistics.recordOperation(operation, performance.now() - startedAt, failed);
+    }
   }
 }
 

@@ -39,6 +39,18 @@ describe("data that a reader would not get back", () => {
   });
 });
 
+test.each([
+  '{"__proto__":{"admin":true},"a":1}',
+  '{"\\u005f_proto__":{"admin":true},"a":1}',
+  '{"b":{"constructor":{"prototype":{"admin":true}}},"a":1}',
+  '{"b":{"construct\\u006fr":{"\\u0070rototype":{"admin":true}}},"a":1}',
+  '\uFEFF{"__pr\\u006fto__":{"admin":true},"a":1}',
+])("keys of %s that could reach a prototype are left out, however they are spelt", (payload) => {
+  const decoded = jsonCodec.decode(payload, { id: "id", userId: undefined });
+  expect(decoded).toMatchObject({ a: 1 });
+  expect(JSON.stringify(decoded)).not.toContain("admin");
+});
+
 test("a codec that binds a payload to its id and user reads it after each change of both", async () => {
   const binding: SessionCodec = {
     encode: (content, context) => JSON.stringify({ content, ...context }),
