@@ -7,8 +7,8 @@ import { serve } from "./remote.mjs";
 import { idOf, population } from "./session-data.mjs";
 import { subjectsOf } from "./subjects.mjs";
 
-/** Sessions that a `destroy` slice finds at least. */
-const leastToDestroy = 256;
+/** Sessions beside the population that a `destroy` slice finds at least, and a `create` slice leaves at most. */
+const spare = 256;
 
 const [backendName, name] = process.argv.slice(2);
 const { backend } = await import(`../backends/${backendName}.mjs`);
@@ -29,8 +29,14 @@ serve({
   },
 
   async slice({ operation, concurrency, ...limits }) {
-    if (operation === "destroy") while (created.length < leastToDestroy) await create();
-    return load({ operation: steps[operation] ?? onOwnSession(operation, concurrency), concurrency, ...limits });
+    if (operation === "destroy") while (created.length < spare) await create();
+    const step = steps[operation] ?? onOwnSession(operation, concurrency);
+    const measured = await load({ operation: step, concurrency, ...limits });
+    // Who creates faster must not hold more in what comes next.
+    while (created.length > spare) {
+      await Promise.all(created.splice(Math.max(spare, created.length - 64)).map((id) => operations.destroy(id)));
+    }
+    return measured;
   },
 
   /** So many calls, one after the other. */

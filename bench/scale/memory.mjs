@@ -13,7 +13,7 @@ import { median } from "../lib/statistics.mjs";
 export const title = "Many sessions in memory";
 export const packages = ["memorystore"];
 export const setting =
-  "200 characters a session; half of them expire, in the first sweep of a new process; at rest is the same process, with the same heap, for a second before; each subject, size and run in a process of its own";
+  "200 characters a session; half of them expire, in the first sweep of a new process; at rest is the same process, with the same heap, for half a second before; each subject, size and run in a process of its own";
 
 const payloadLength = 200;
 const minuteMs = 60_000;
@@ -21,7 +21,7 @@ const shortMs = 30 * minuteMs;
 const longMs = 600 * minuteMs;
 const operations = 20_000;
 const rounds = 5;
-const restMs = 1_000;
+const restMs = 500;
 
 const fourEach = (n) => `user-${Math.floor(n / 4)}`;
 const oneEach = (n) => `user-${n}`;
@@ -106,7 +106,7 @@ async function expireHalf(store) {
   passedMs += shortMs;
   memory();
   // The finalizers of what this script left behind are not the store's pause.
-  await wait(1_000);
+  await wait(restMs);
   const rest = await watchPauses(() => wait(restMs));
   const sweep = await watchPauses(() => store.sweep());
   return {
