@@ -127,6 +127,7 @@ function horizontal(title, bars) {
           padding: 1,
         },
         markLine: {
+          z: 1,
           silent: true,
           symbol: "none",
           label: { show: false },
