@@ -1,6 +1,8 @@
 import { hash, randomFillSync } from "node:crypto";
 
 const tokenBytes = 32;
+/** In characters. */
+export const tokenLength = 43;
 const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
 
 // A call to the kernel for each token costs ten times as much as taking 32 bytes of a pool that it filled.

@@ -3,6 +3,13 @@ import { isSessionError, SessionError } from "@sojourn/core";
 const unavailable: ReadonlySet<string> = new Set(["UNAVAILABLE", "TIMEOUT"]);
 const internal: ReadonlySet<string> = new Set(["BACKEND", "CORRUPT", "DECODE", "CLOSED"]);
 
+/** Settles as `call` does, but rejects with what Fastify is to answer: it hands errors on to the client. */
+export function replying<Result>(call: Promise<Result>): Promise<Result> {
+  return call.catch((error: unknown) => {
+    throw toReplyError(error);
+  });
+}
+
 /**
  * An error of the store as Fastify answers it: 503 while the backend is away, else 500, with a message that tells a client
  * nothing of the backend. The error itself is its `cause`, for the log. Errors that an application may want to answer in its

@@ -10,7 +10,7 @@ import {
   type StoreBridgeOptions,
 } from "@sojourn/core";
 import type { FastifyRequest, Session as FastifySession } from "fastify";
-import { toReplyError } from "./errors.js";
+import { replying } from "./errors.js";
 import { SessionObjects } from "./session-objects.js";
 
 declare module "fastify" {
@@ -146,13 +146,6 @@ const hidden: ReadonlySet<string> = new Set([
   "isModified",
   "isSaved",
 ]);
-
-/** @fastify/session hands errors on to Fastify, and so to the client. */
-function replying<Result>(call: Promise<Result>): Promise<Result> {
-  return call.catch((error: unknown) => {
-    throw toReplyError(error);
-  });
-}
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;

@@ -12,8 +12,9 @@ import {
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { clientOf } from "./client.js";
 import { Draft, type SessionDraft } from "./draft.js";
-import { toReplyError } from "./errors.js";
+import { replying } from "./errors.js";
 import type { ResolvedOptions } from "./options.js";
+import { WriteQueue } from "./write-queue.js";
 
 export interface RegenerateInput<Data extends object> extends Omit<RenameInput<Data>, "update" | "client"> {
   /** Whether the data stays, or which keys of it. Default true. */
@@ -47,8 +48,7 @@ export class RequestSession<Data extends object> {
   #hasEnded = false;
   /** What the reply has yet to tell the client. */
   #delivery: "token" | "removal" | undefined;
-  #writes: Promise<void> = Promise.resolve();
-  #pendingWrites = 0;
+  readonly #writes = new WriteQueue();
   #hasFailed = false;
 
   /** @internal */
@@ -220,7 +220,7 @@ export class RequestSession<Data extends object> {
   async listMine(): Promise<UserSession[]> {
     const { id, userId } = this;
     if (userId === undefined) return [];
-    const sessions = await this.#run(() => this.#options.manager.listByUser(userId));
+    const sessions = await replying(this.#options.manager.listByUser(userId));
     return sessions.map((session) => ({ ...session.toJSON(), current: session.id === id }));
   }
 
@@ -229,14 +229,14 @@ export class RequestSession<Data extends object> {
     if (id === this.id) return this.destroy();
     const sessions = await this.listMine();
     if (!sessions.some((session) => session.id === id)) return false;
-    return this.#run(() => this.#options.manager.destroyById(id));
+    return replying(this.#options.manager.destroyById(id));
   }
 
   /** Ends this user's sessions but this one. @returns their ids */
   async destroyOthers(): Promise<string[]> {
     const { id, userId } = this;
     if (userId === undefined) return [];
-    return this.#run(() => this.#options.manager.byId.destroyByUser(userId, { except: id }));
+    return replying(this.#options.manager.byId.destroyByUser(userId, { except: id }));
   }
 
   /**
@@ -245,7 +245,7 @@ export class RequestSession<Data extends object> {
    */
   async commit(reply: FastifyReply): Promise<void> {
     // The reply that tells of the failure does not fail by it again.
-    if (!this.#hasFailed && (this.#isDirty || this.#pendingWrites > 0)) {
+    if (!this.#hasFailed && (this.#isDirty || this.#writes.isBusy)) {
       try {
         await this.#inOrder(() => this.#saveChanges());
       } catch (error) {
@@ -262,7 +262,7 @@ export class RequestSession<Data extends object> {
 
   /** @internal Whether the end of the request has anything to do: not so for one that has only read. */
   get needsCommit(): boolean {
-    return this.#delivery !== undefined || this.#pendingWrites > 0 || this.#isDirty;
+    return this.#delivery !== undefined || this.#writes.isBusy || this.#isDirty;
   }
 
   get #isDirty(): boolean {
@@ -329,23 +329,8 @@ export class RequestSession<Data extends object> {
     return Promise.reject(new SessionError("NOT_SUPPORTED", message));
   }
 
-  /** After the writes that this request began before. */
   #inOrder<T>(write: () => Promise<T>): Promise<T> {
-    this.#pendingWrites += 1;
-    const turn = this.#writes.then(() => this.#run(write));
-    const settled = (): void => {
-      this.#pendingWrites -= 1;
-    };
-    this.#writes = turn.then(settled, settled);
-    return turn;
-  }
-
-  async #run<T>(call: () => Promise<T>): Promise<T> {
-    try {
-      return await call();
-    } catch (error) {
-      throw toReplyError(error);
-    }
+    return replying(this.#writes.run(write));
   }
 }
 

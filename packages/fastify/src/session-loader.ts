@@ -15,8 +15,8 @@ export const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession
 interface Loading {
   readonly session: Promise<RequestSession<object>>;
   /** The same, once it is there. */
-  loaded?: RequestSession<object>;
-  isCommitting?: boolean;
+  loaded: RequestSession<object> | undefined;
+  isCommitting: boolean;
 }
 
 /** Loads the session of each request that asks for it, once, and commits it before the reply. */
@@ -33,20 +33,15 @@ export class SessionLoader {
   open(request: FastifyRequest): Promise<RequestSession<object>> {
     const slots = slotsOf(request);
     const loading = slots[this.key];
-    if (loading === undefined || loading === null) {
-      refuseWithout(request);
-      const opened: Loading = {
-        session: this.#load(request).then((session) => {
-          opened.loaded = session;
-          return session;
-        }),
-      };
-      // Whoever asked is told. A request that asked and did not wait has nothing to save.
-      opened.session.catch(ignore);
-      slots[this.key] = opened;
-      return opened.session;
-    }
-    return loading.session;
+    if (loading !== undefined && loading !== null) return loading.session;
+    refuseWithout(request);
+    const opened: Loading = { session: this.#load(request), loaded: undefined, isCommitting: false };
+    slots[this.key] = opened;
+    // Ahead of whoever asked, who is told of errors. A request that asked and did not wait has nothing to save.
+    opened.session.then((session) => {
+      opened.loaded = session;
+    }, ignore);
+    return opened.session;
   }
 
   /** The session of a request that has asked for it and got it. */

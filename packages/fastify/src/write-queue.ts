@@ -1,0 +1,20 @@
+/** Runs the writes of one request, each after those that were begun before it, whatever became of them. */
+export class WriteQueue {
+  #last: Promise<void> | undefined;
+  #pending = 0;
+
+  /** Whether a write has not settled yet. */
+  get isBusy(): boolean {
+    return this.#pending > 0;
+  }
+
+  run<T>(write: () => Promise<T>): Promise<T> {
+    this.#pending += 1;
+    const turn = (this.#last ?? Promise.resolve()).then(write);
+    const settled = (): void => {
+      this.#pending -= 1;
+    };
+    this.#last = turn.then(settled, settled);
+    return turn;
+  }
+}
