@@ -84,7 +84,7 @@ async function relayed(timeoutMs: number): Promise<{ relay: Relay; url: string; 
 test.each<Cut>(["closed", "reset", "late"])(
   "a connection that is %s in the middle of an answer fails what is under way on it, and nothing after that",
   async (how) => {
-    const { relay, store } = await relayed(1_000);
+    const { relay, store } = await relayed(how === "late" ? 2_000 : 10_000);
     await store.create({ id: "a", userId: "u", ...lifetime });
     relay.cutNextAnswer(how, 10_000);
     const cut = await Promise.allSettled([store.get("a"), store.listByUser("u")]);
@@ -93,20 +93,24 @@ test.each<Cut>(["closed", "reset", "late"])(
     relay.release();
     expect((await again)?.payload).toBe(lifetime.payload);
     for (let round = 0; round < 5; round++) expect(await store.listByUser("u")).toHaveLength(1);
-    expect(relay.connections).toBe(1);
+    await expect.poll(() => relay.connections).toBe(1);
     await store.close();
     relay.close();
   },
 );
 
 test("a connection that memjs has given up after its own timeout spoils no later answer", async () => {
-  const { relay, url } = await relayed(1_000);
+  const { relay, url } = await relayed(10_000);
   const client = clientOf(url);
-  for (const each of client.servers) Object.assign(Reflect.get(each, "options") as object, { timeout: 0.3 });
-  const store = new MemcachedStore({ client, namespace: url });
+  const store = new MemcachedStore({ client, namespace: url, timeoutMs: 30_000 });
   await store.create({ id: "a", userId: "u", ...lifetime });
+  const setTimeoutOfMemjs = (seconds: number): void => {
+    for (const each of client.servers) Object.assign(Reflect.get(each, "options") as object, { timeout: seconds });
+  };
+  setTimeoutOfMemjs(0.3);
   relay.cutNextAnswer("late", 10_000);
   await expect(store.get("a")).rejects.toMatchObject({ code: "TIMEOUT" });
+  setTimeoutOfMemjs(30);
   const again = store.get("a");
   relay.release();
   expect((await again)?.payload).toBe(lifetime.payload);
@@ -116,7 +120,7 @@ test("a connection that memjs has given up after its own timeout spoils no later
 });
 
 test("a store that is closed in the middle of an operation opens no connection any more", async () => {
-  const { relay, store } = await relayed(1_000);
+  const { relay, store } = await relayed(10_000);
   await store.get("first");
   const operations = [
     store.create({ id: "a", userId: "u", ...lifetime }),
@@ -127,7 +131,7 @@ test("a store that is closed in the middle of an operation opens no connection a
   for (const { reason } of (await Promise.allSettled(operations)) as PromiseRejectedResult[]) {
     if (reason !== undefined) expect(["CLOSED", "UNAVAILABLE"]).toContain(reason.code);
   }
-  await vi.waitFor(() => expect(relay.connections).toBe(0), { timeout: 5_000 });
+  await vi.waitFor(() => expect(relay.connections).toBe(0), { timeout: 20_000 });
   await sleep(50);
   expect(relay.connections).toBe(0);
   relay.close();
@@ -137,8 +141,8 @@ test("a store that is closed while its server hangs keeps no process alive", asy
   const hung = await startMemcached();
   const alive = (): number => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
   // Those by which the server was asked whether it is ready.
-  await vi.waitFor(() => expect(alive()).toBe(0), { timeout: 5_000 });
-  const store = MemcachedStore.fromUrl(hung.url, { timeoutMs: 1_000 });
+  await vi.waitFor(() => expect(alive()).toBe(0), { timeout: 20_000 });
+  const store = MemcachedStore.fromUrl(hung.url, { timeoutMs: 10_000 });
   await store.get("a");
   expect(alive()).toBe(1);
   hung.pause();

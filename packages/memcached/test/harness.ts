@@ -1,6 +1,7 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { askMemcached, listMemcachedItems } from "@sojourn/test-fixtures";
 import memjs from "memjs";
-import { MemcachedStore, type MemcachedStoreOptions, type MemjsClient } from "../src/index.js";
+import { MemcachedStore, type MemcachedStoreOptions, type MemjsClient, type MemjsServer } from "../src/index.js";
 import { Keys } from "../src/keys.js";
 
 type Options = Omit<MemcachedStoreOptions, "client">;
@@ -8,12 +9,15 @@ type Options = Omit<MemcachedStoreOptions, "client">;
 /** A client as an application makes it, without what memjs writes to the console. */
 export function clientOf(...urls: readonly string[]): memjs.Client {
   const addresses = urls.map((url) => url.replace("memcached://", "")).join(",");
-  return memjs.Client.create(addresses, { timeout: 10, conntimeout: 10, retries: 1, logger: { log: () => {} } });
+  return memjs.Client.create(addresses, { timeout: 30, conntimeout: 30, retries: 1, logger: { log: () => {} } });
 }
 
-/** A store on a client of its own, which may be tampered with and which the store closes. */
+/**
+ * A store on a client of its own, which may be tampered with and which the store closes. It is patient: a busy machine is
+ * no outage.
+ */
 export async function openOn(client: MemjsClient, options: Options): Promise<MemcachedStore> {
-  const store = new MemcachedStore({ client, ...options });
+  const store = new MemcachedStore({ client, timeoutMs: 30_000, ...options });
   const close = store.close.bind(store);
   store.close = async () => {
     await close();
@@ -24,9 +28,13 @@ export async function openOn(client: MemjsClient, options: Options): Promise<Mem
   return store;
 }
 
-/** Awaits `step` before each request is handed to memjs. */
-export function onEachRequest(client: MemjsClient, step: () => Promise<void>): void {
-  for (const server of client.servers) {
+/**
+ * Awaits `step` before each request is handed to memjs.
+ *
+ * @returns resolves once the servers have answered all that was handed over so far
+ */
+export function onEachRequest(client: MemjsClient, step: () => Promise<void>): () => Promise<void> {
+  const writes = client.servers.map((server) => {
     const write = server.write.bind(server);
     // In a queue, because a server sees the requests of one connection in the order in which they are sent.
     let before: Promise<unknown> = Promise.resolve();
@@ -34,7 +42,24 @@ export function onEachRequest(client: MemjsClient, step: () => Promise<void>): v
       const stepped = step();
       before = before.then(() => stepped).then(() => write(request));
     };
-  }
+    return write;
+  });
+  return async () => {
+    await turn();
+    await Promise.all(client.servers.map((server, n) => lastAnswer(client, server, writes[n] ?? server.write)));
+  };
+}
+
+/** A server answers one connection in order: when it has answered this, it has done what came before. */
+function lastAnswer(client: MemjsClient, server: MemjsServer, write: MemjsServer["write"]): Promise<void> {
+  const noOperation = 0x0a;
+  client.incrSeq();
+  const { seq } = client;
+  return new Promise((resolve, reject) => {
+    server.onResponse(seq, () => resolve());
+    server.onError(seq, reject);
+    write(memjs.Utils.makeRequestBuffer(noOperation, "", "", "", seq));
+  });
 }
 
 /** Counts sequential waits: a request sent while none is under way begins one. */

@@ -50,12 +50,18 @@ describe("the user's item is the authority", () => {
     for (let round = 0; round < rounds; round++) {
       const userId = `u${round}`;
       const ids = Array.from({ length: 50 }, (_, n) => `${round} ${n}`);
+      let answered = 0;
       const logins = ids.map(async (id, n) => {
         await sleep(Math.random() * 4);
         await stores[n % 4]?.create({ id, userId, ...lifetime });
+        answered++;
       });
-      const logout = sleep(Math.random() * 30).then(() => stores[round % 4]?.destroyByUser(userId));
-      await Promise.all([...logins, logout]);
+      // In the first round before all logins, in the last one after almost all of them.
+      const logout = async (): Promise<void> => {
+        while (answered < Math.floor((50 * round) / rounds)) await sleep(1);
+        await stores[round % 4]?.destroyByUser(userId);
+      };
+      await Promise.all([...logins, logout()]);
       const living = await alive(first, ids);
       survivors += living.length;
       expect(idsOf(await first.listByUser(userId))).toEqual(living);
@@ -111,7 +117,9 @@ describe("the user's item is the authority", () => {
 
   test("ten processes that find no generation agree on one", async () => {
     const namespace = freshNamespace();
-    const stores = Array.from({ length: 10 }, () => MemcachedStore.fromUrl(server.url, { namespace }));
+    const stores = Array.from({ length: 10 }, () =>
+      MemcachedStore.fromUrl(server.url, { namespace, timeoutMs: 30_000 }),
+    );
     opened.push(...stores);
     await Promise.all(stores.map((store, n) => store.create({ id: `a${n}`, userId: "u", ...lifetime })));
     for (const store of stores) expect(await store.listByUser("u")).toHaveLength(10);
@@ -202,13 +210,20 @@ describe("a process that dies between two requests", () => {
 
       let sent = 0;
       const dead = new Promise<void>(() => {});
-      const dying = await open(namespace, (client) =>
-        onEachRequest(client, () => (sent++ < allowed ? Promise.resolve() : dead)),
+      let applied = async (): Promise<void> => {};
+      const dying = await open(namespace, (client) => {
+        applied = onEachRequest(client, () => (sent++ < allowed ? Promise.resolve() : dead));
+      });
+      let isFinished = false;
+      void operation(dying).then(
+        () => {
+          isFinished = true;
+        },
+        // Of one that died, when its time is up.
+        () => {},
       );
-      const outcome = await Promise.race([
-        operation(dying).then(() => "finished"),
-        quiet(() => sent > allowed, 30).then(() => "died"),
-      ]);
+      while (sent <= allowed && !isFinished) await sleep(1);
+      await applied();
 
       const records = await Promise.all(ids.map((id) => witness.get(id)));
       for (const userId of ["u", "v"]) {
@@ -221,16 +236,10 @@ describe("a process that dies between two requests", () => {
       for (const id of claimed) expect(await witness.get(id)).toBeUndefined();
       expect((await witness.create({ id: "later", userId: "u", ...lifetime }, evictOldest)).status).toBe("created");
       expect(idsOf(await witness.listByUser("u"))).toEqual(["later"]);
-      if (outcome === "finished") break;
+      if (isFinished) break;
       expect(allowed).toBeLessThan(40);
     }
   });
-
-  /** Resolves once `condition` holds and the server has had time to apply what was sent before. */
-  async function quiet(condition: () => boolean, ms: number): Promise<void> {
-    while (!condition()) await sleep(1);
-    await sleep(ms);
-  }
 });
 
 describe("round trips", () => {
@@ -277,7 +286,7 @@ describe("round trips", () => {
     const dead = new Promise<void>(() => {});
     // The user's item and the generation, then the one write.
     const step = (): Promise<void> => (sent++ < 3 ? Promise.resolve() : dead);
-    const store = await open(namespace, (client) => onEachRequest(client, step));
+    const store = await open(namespace, (client) => void onEachRequest(client, step));
     store.destroyByUser("u").catch(() => {});
     while (sent <= 3) await sleep(1);
     expect(await witness.get("a")).toBeUndefined();

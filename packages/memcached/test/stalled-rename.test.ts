@@ -56,15 +56,14 @@ describe.each(renames)("%s that stalls past its claim", (_, userId, rename) => {
         release = resolve;
       });
       let sent = 0;
-      onEachRequest(client, () => (sent++ < allowed ? Promise.resolve() : released));
+      const applied = onEachRequest(client, () => (sent++ < allowed ? Promise.resolve() : released));
       let isFinished = false;
       const renaming = rename(stalling).finally(() => {
         isFinished = true;
       });
       while (sent <= allowed && !isFinished) await sleep(1);
       isHeld = !isFinished;
-      // The server has applied what was sent before.
-      await sleep(5);
+      await applied();
       const outcome = await later(stallMs, () => write(witness));
       release();
       await renaming;
