@@ -15,9 +15,7 @@ afterAll(async () => {
 const minute = 60_000;
 const session = (id: string, payload = "p") => ({ id, userId: "u", payload, idleMs: minute, absoluteMs: minute });
 
-test("a server that is killed under load: each call answers in time, and service resumes", {
-  timeout: 120_000,
-}, async () => {
+test("a server that is killed under load: each call answers in time, and service resumes", async () => {
   const mortal = await startPostgres();
   const unhandled: unknown[] = [];
   const remember = (reason: unknown): unknown => unhandled.push(reason);
@@ -54,10 +52,11 @@ test("a server that is killed under load: each call answers in time, and service
         if (down) await sleep(5);
       }
     });
-    await sleep(500);
+    const count = (code: string) => () => codes.get(code) ?? 0;
+    await expect.poll(count("answered")).toBeGreaterThan(100);
     down = true;
     await mortal.kill();
-    await sleep(500);
+    await expect.poll(count("UNAVAILABLE")).toBeGreaterThan(16);
     await mortal.restart();
     const restarted = performance.now();
     answeredAfterwards = 0;
@@ -73,7 +72,6 @@ test("a server that is killed under load: each call answers in time, and service
       `1,000 calls answered ${Math.round(resumed)} ms after the restart, ${unhandled.length} unhandled rejections`,
     );
     expect([...codes.keys()].filter((code) => !["answered", "UNAVAILABLE", "TIMEOUT"].includes(code))).toEqual([]);
-    expect(codes.get("UNAVAILABLE")).toBeGreaterThan(0);
     // The default timeout of 2,000 ms, with room for a busy machine.
     expect(slowest).toBeLessThan(10_000);
     expect(unhandled).toEqual([]);
@@ -84,7 +82,7 @@ test("a server that is killed under load: each call answers in time, and service
   }
 });
 
-test("a server that is down at start is UNAVAILABLE, and used once it is there", { timeout: 60_000 }, async () => {
+test("a server that is down at start is UNAVAILABLE, and used once it is there", async () => {
   const late = await startPostgres();
   await late.kill();
   const store = PostgresStore.fromUrl(late.url, { timeoutMs: 10_000 });
@@ -100,11 +98,12 @@ test("a server that is down at start is UNAVAILABLE, and used once it is there",
   }
 });
 
-test("a wrong password is BACKEND, and not shown", { timeout: 60_000 }, async () => {
+test("a wrong password is BACKEND, and not shown", async () => {
   const guarded = await startPostgres({ password: "the right one" });
   const wrong = new URL(guarded.url);
   wrong.password = "hunter2";
-  const [theirs, ours] = [PostgresStore.fromUrl(wrong.href), PostgresStore.fromUrl(guarded.url, { timeoutMs: 10_000 })];
+  const theirs = PostgresStore.fromUrl(wrong.href, { timeoutMs: 10_000 });
+  const ours = PostgresStore.fromUrl(guarded.url, { timeoutMs: 10_000 });
   try {
     const error = await theirs.get("a").catch((cause: unknown) => cause);
     expect(error).toMatchObject({ code: "BACKEND", message: expect.stringContaining("password") });
@@ -135,7 +134,8 @@ test("a read-only server serves reads, and says what is wrong with writes", asyn
 
 test("a call that gets no connection is UNAVAILABLE, and is never sent", async () => {
   const narrow = openPool(server.url, { max: 1 });
-  const store = await openStore({ pool: narrow, table: "narrow", timeoutMs: 300 });
+  const patient = await openStore({ pool: narrow, table: "narrow" });
+  const store = new PostgresStore({ pool: narrow, table: "narrow", timeoutMs: 300 });
   const held = await narrow.connect();
   await expect(store.create(session("a"))).rejects.toMatchObject({
     code: "UNAVAILABLE",
@@ -143,15 +143,17 @@ test("a call that gets no connection is UNAVAILABLE, and is never sent", async (
     message: expect.stringContaining("nothing was sent"),
   });
   held.release();
-  expect(await store.get("a")).toBeUndefined();
-  expect(await store.create(session("a"))).toMatchObject({ status: "created" });
+  expect(await patient.get("a")).toBeUndefined();
+  expect(await patient.create(session("a"))).toMatchObject({ status: "created" });
   await narrow.end();
 });
 
 test("a call that is not answered is TIMEOUT, gives its connection up, and the next one is served", async () => {
   const narrow = openPool(server.url, { max: 1 });
-  const store = await openStore({ pool: narrow, table: "slow", timeoutMs: 300 });
-  await store.create(session("a"));
+  const patient = await openStore({ pool: narrow, table: "slow" });
+  await patient.create(session("a"));
+  // Time enough for the new connection that the second call needs.
+  const store = new PostgresStore({ pool: narrow, table: "slow", timeoutMs: 2_000 });
   const holder = await pool.connect();
   await holder.query("BEGIN; LOCK TABLE slow");
   const late = { code: "TIMEOUT", outcomeUnknown: true, retryable: true };
@@ -159,7 +161,7 @@ test("a call that is not answered is TIMEOUT, gives its connection up, and the n
   await expect(store.get("a")).rejects.toMatchObject({ code: "TIMEOUT" });
   await holder.query("ROLLBACK");
   holder.release();
-  await expect.poll(() => store.get("a"), { timeout: 10_000 }).toMatchObject({ id: "a" });
+  expect(await patient.get("a")).toMatchObject({ id: "a" });
   await narrow.end();
 });
 
@@ -183,7 +185,7 @@ test("connections that an administrator ends are replaced", async () => {
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ended'",
   );
   expect(rowCount).toBeGreaterThan(0);
-  await expect.poll(() => store.get("a0").catch(() => undefined), { timeout: 10_000 }).toMatchObject({ id: "a0" });
+  await expect.poll(() => store.get("a0").catch(() => undefined)).toMatchObject({ id: "a0" });
   await theirs.end();
 });
 
@@ -212,7 +214,7 @@ test("close ends the store's own pool and no other, twice as well as once", asyn
   await own.ensureSchema();
   expect(await connections()).toBe(1);
   await Promise.all([own.close(), own.close()]);
-  await expect.poll(connections, { timeout: 10_000 }).toBe(0);
+  await expect.poll(connections).toBe(0);
   await expect(own.get("a")).rejects.toMatchObject({ code: "CLOSED" });
 
   const borrowing = await openStore({ pool, table: "closed" });
@@ -221,7 +223,7 @@ test("close ends the store's own pool and no other, twice as well as once", asyn
   expect((await pool.query("SELECT 1")).rowCount).toBe(1);
 });
 
-test("the largest payload comes back byte for byte", { timeout: 120_000 }, async () => {
+test("the largest payload comes back byte for byte", async () => {
   const store = await openStore({ pool, table: "large", timeoutMs: 60_000 });
   const payload = "é".repeat(store.capabilities.maxPayloadBytes / 2);
   await store.create(session("a", payload));
