@@ -10,6 +10,8 @@ export interface MySQLPool {
 
 /** A connection that the pool has lent. */
 export interface MySQLConnection {
+  /** What the pool is set to. */
+  readonly config?: { readonly typeCast?: unknown };
   /** Prepared on the server, values apart from the text: nothing in a value can become SQL, under any `sql_mode`. */
   execute(query: MySQLQuery, values: MySQLValue[]): Promise<readonly [unknown, unknown]>;
   /** For data definition, which cannot be prepared everywhere. */
@@ -26,7 +28,7 @@ export interface MySQLQuery {
   readonly sql: string;
   readonly rowsAsArray: false;
   readonly nestTables: false;
-  readonly typeCast: true;
+  readonly typeCast: true | ((field: unknown, next: () => unknown) => unknown);
 }
 
 export interface Statement {
@@ -54,14 +56,18 @@ export class Connection {
   }
 
   async select({ operation, sql, values, writes }: Statement): Promise<Row[]> {
-    const [rows] = await this.#lend(operation, writes, (connection) => connection.execute(query(sql), values));
+    const [rows] = await this.#lend(operation, writes, (connection) =>
+      connection.execute(query(connection, sql), values),
+    );
     // The driver's form for a SELECT, under the options of `query`.
     return rows as Row[];
   }
 
   /** @returns the result sets of a CALL */
   async call({ operation, sql, values, writes }: Statement): Promise<Row[][]> {
-    const [sets] = await this.#lend(operation, writes, (connection) => connection.execute(query(sql), values));
+    const [sets] = await this.#lend(operation, writes, (connection) =>
+      connection.execute(query(connection, sql), values),
+    );
     // The driver's form for a CALL: an array per result set, and last the header of the CALL itself.
     return (sets as unknown[]).slice(0, -1) as Row[][];
   }
@@ -128,8 +134,14 @@ export class Connection {
 }
 
 /** The query, with the options that fix the form of its rows. */
-export function query(sql: string): MySQLQuery {
-  return { sql, rowsAsArray: false, nestTables: false, typeCast: true };
+export function query({ config }: MySQLConnection, sql: string): MySQLQuery {
+  // Nothing but another function keeps a function of the pool from the first rows that mysql2 sees of a form.
+  const typeCast = typeof config?.typeCast === "function" ? asItComes : true;
+  return { sql, rowsAsArray: false, nestTables: false, typeCast };
+}
+
+function asItComes(_field: unknown, next: () => unknown): unknown {
+  return next();
 }
 
 function remaining(deadline: number): number {

@@ -91,6 +91,7 @@ async function isComplete(connection: MySQLConnection, names: Names): Promise<bo
   }
   const [rows] = await connection.execute(
     query(
+      connection,
       "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_NAME LIKE ?",
     ),
     [Buffer.from(`sojourn_%_${names.suffix}`)],
@@ -102,5 +103,5 @@ async function isComplete(connection: MySQLConnection, names: Names): Promise<bo
 async function lock(connection: MySQLConnection, { suffix }: Names): Promise<void> {
   const name = Buffer.from(`sojourn_schema_${suffix}`);
   // Named locks hold on the whole server: the same table of another database merely waits its turn.
-  await connection.execute(query("DO GET_LOCK(?, ?)"), [name, creationTimeoutMs / 1_000]);
+  await connection.execute(query(connection, "DO GET_LOCK(?, ?)"), [name, creationTimeoutMs / 1_000]);
 }
