@@ -21,11 +21,21 @@ export const backend = {
     "connect-redis, node-redis 6": (place) => openPeer(createClient, place),
   },
   open,
+  openThrough: {
+    "node-redis 5": (place) => openThroughNodeRedis(createClient5, place),
+    "node-redis 6": (place) => openThroughNodeRedis(createClient, place),
+  },
 };
 
 async function open({ url, namespace }) {
   const client = new Redis(url);
   return { store: new RedisStore({ client, prefix: `ours-${namespace}` }), close: () => client.quit() };
+}
+
+async function openThroughNodeRedis(create, { url, namespace }) {
+  const client = await connected(create, url);
+  const prefix = `${create === createClient ? "ours6" : "ours5"}-${namespace}`;
+  return { store: new RedisStore({ client, prefix }), close: () => client.close() };
 }
 
 async function openPeer(create, { url, namespace }) {

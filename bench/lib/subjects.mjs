@@ -30,7 +30,7 @@ const requestsPerTouch = 60;
  * @param {object} backend - of backends/
  */
 export function subjectsOf(backend) {
-  const { drivers, peers, open, measuresAnonymous = false } = backend;
+  const { drivers, peers, open, openThrough = {}, measuresAnonymous = false } = backend;
   const subjects = {};
   for (const [name, openDriver] of Object.entries(drivers)) {
     subjects[name] = { level: "driver", open: async (place) => driverSubject(await openDriver(place), place) };
@@ -38,7 +38,12 @@ export function subjectsOf(backend) {
   for (const [name, openPeer] of Object.entries(peers)) {
     subjects[name] = { level: "peer", open: async (place) => peerSubject(await openPeer(place), place) };
   }
-  for (const [suffix, owner] of [["", userOf], ...(measuresAnonymous ? [[", anonymous", nobody]] : [])]) {
+  const ours = [
+    { suffix: "", owner: userOf, open },
+    ...(measuresAnonymous ? [{ suffix: ", anonymous", owner: nobody, open }] : []),
+    ...Object.entries(openThrough).map(([driver, open]) => ({ suffix: `, ${driver}`, owner: userOf, open })),
+  ];
+  for (const { suffix, owner, open } of ours) {
     for (const [level, subject] of [
       ["store", storeSubject],
       ["manager", managerSubject],

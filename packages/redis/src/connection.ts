@@ -1,5 +1,5 @@
 import { isSessionError, SessionError, withTimeout } from "@sojourn/core";
-import { isClusterClient, type RedisClient, send } from "./client.js";
+import { isClusterClient, isIoredisClient, type RedisClient, send } from "./client.js";
 import { classify } from "./errors.js";
 import type { Script } from "./scripts/script.js";
 import { ServerClock } from "./server-clock.js";
@@ -132,15 +132,20 @@ export class Connection {
 
   #send({ operation, node = this.#client }: CommandOptions, command: string, args: (string | number | Buffer)[]) {
     // The driver types the answer to a command that it does not know as unknown.
-    const reply = send(node, command, args) as Promise<Reply>;
+    const reply = send(node, command, args, this.#timeoutMs) as Promise<Reply>;
     return withTimeout(reply, this.#timeoutMs, `@sojourn/redis: ${operation}`);
   }
 
   #classify(error: unknown, { operation, writes = false }: CommandOptions) {
-    const settings: { sentinels?: unknown } = this.#client.options ?? {};
-    const failsOver = this.#client.isCluster === true || Boolean(settings.sentinels);
-    return classify(error, { operation, writes, failsOver });
+    return classify(error, { operation, writes, failsOver: followsMaster(this.#client) });
   }
+}
+
+/** Whether it finds the new master by itself after a failover. */
+function followsMaster(client: RedisClient): boolean {
+  if (!isIoredisClient(client)) return false;
+  const settings: { sentinels?: unknown } = client.options ?? {};
+  return client.isCluster === true || Boolean(settings.sentinels);
 }
 
 /** Where a script answers text, the client hands out a Buffer. */

@@ -12,17 +12,18 @@ export interface FailedCommand {
 /** The server cannot serve at the moment: it loads, elects, is full, busy, or cannot persist. */
 const refusedForNow =
   /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|OOM|MISCONF|NOREPLICAS|ERR max number of clients)\b/;
-/** Errors that the client raises before anything is sent. */
-const neverSent = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|enableOfflineQueue|Failed to refresh slots cache|startup nodes/;
+/** Errors that the client raises before anything is sent: ioredis, then node-redis. */
+const neverSent =
+  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|enableOfflineQueue|Failed to refresh slots cache|startup nodes|^The client is (closed|offline)$|^The command was aborted$|^The queue is full$/;
 
 /** What an error of the driver or the server means. */
 export function classify(error: unknown, { operation, writes, failsOver }: FailedCommand): SessionError {
   if (isSessionError(error)) return error;
-  const { name, message } = error instanceof Error ? error : { name: "", message: String(error) };
+  const message = error instanceof Error ? error.message : String(error);
   const failed = (code: SessionErrorCode, reason: string, outcomeUnknown = false): SessionError =>
     new SessionError(code, `@sojourn/redis: ${operation}: ${reason}`, { cause: error, outcomeUnknown });
 
-  if (name !== "ReplyError") {
+  if (!isReply(error)) {
     if (message === "Command timed out") return failed("TIMEOUT", "the server did not answer in time", writes);
     return failed("UNAVAILABLE", "the server cannot be reached", writes && !neverSent.test(message));
   }
@@ -36,6 +37,15 @@ export function classify(error: unknown, { operation, writes, failsOver }: Faile
     return failed("BACKEND", "the server is a node of a Cluster; use a Cluster client");
   }
   return failed("BACKEND", `the server answered ${firstWord(message)}`);
+}
+
+/**
+ * Whether the server answered it. ioredis says so by the name; for node-redis it is an error like any other that begins
+ * with the server's code in capitals, where Node.js would have a `code`.
+ */
+function isReply(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === "ReplyError" || (/^[A-Z]{2,} /.test(error.message) && !("code" in error));
 }
 
 /** The error's code alone: what follows may quote arguments. */

@@ -1,10 +1,11 @@
 import { defaultTimeoutMs, invalidOption, isId, refuseUnknownOptions } from "@sojourn/core";
-import { isClusterClient, type RedisClient } from "./client.js";
+import { type IoredisClient, isClusterClient, isIoredisClient, type RedisClient } from "./client.js";
+import { isNodeRedisClient } from "./node-redis.js";
 
 export interface RedisStoreOptions {
   /**
-   * A `Redis` or `Cluster` client of ioredis 5 or 6, or of iovalkey. It stays yours: `close` leaves it open. Must not
-   * have a `keyPrefix`, nor read from replicas.
+   * A `Redis` or `Cluster` client of ioredis 5 or 6, or of iovalkey, without a `keyPrefix` and not reading from replicas; or a
+   * client of node-redis 5 or 6 by `createClient`, which you have told to `connect`. It stays yours: `close` leaves it open.
    */
   readonly client: RedisClient;
   /**
@@ -34,10 +35,11 @@ const packageName = "@sojourn/redis";
 export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
   refuseUnknownOptions(packageName, options, ["client", "prefix", "timeoutMs", "singleSlot"]);
   const { client, prefix = "sojourn", timeoutMs = defaultTimeoutMs, singleSlot = false } = options;
-  if (typeof client?.callBuffer !== "function") {
-    throw invalidOption(packageName, "client", "a Redis or Cluster client of ioredis", client);
+  if (!isClient(client)) {
+    const expectation = "a Redis or Cluster client of ioredis, or one that node-redis 5 or 6 made by createClient";
+    throw invalidOption(packageName, "client", expectation, client);
   }
-  const settings = clientSettings(client);
+  const settings = isIoredisClient(client) ? clientSettings(client) : {};
   if (settings.keyPrefix) {
     // Scripts derive keys from what they read, and the client cannot prefix those.
     throw invalidOption(packageName, "client", 'without a keyPrefix (use the option "prefix")', settings.keyPrefix);
@@ -58,12 +60,17 @@ export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
   return { client, prefix, timeoutMs, singleSlot };
 }
 
+function isClient(client: unknown): client is RedisClient {
+  if (typeof client !== "object" || client === null) return false;
+  return ("callBuffer" in client && typeof client.callBuffer === "function") || isNodeRedisClient(client);
+}
+
 interface ClientSettings {
   readonly keyPrefix?: unknown;
   readonly scaleReads?: unknown;
 }
 
-function clientSettings({ options }: RedisClient): ClientSettings {
+function clientSettings({ options }: IoredisClient): ClientSettings {
   const settings: ClientSettings & { redisOptions?: ClientSettings } = options ?? {};
   return { keyPrefix: settings.keyPrefix || settings.redisOptions?.keyPrefix, scaleReads: settings.scaleReads };
 }

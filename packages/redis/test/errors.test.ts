@@ -36,6 +36,17 @@ describe("classify", () => {
     [driver("Reached the max retries per request limit", "MaxRetriesPerRequestError"), "UNAVAILABLE", true],
     [driver("Command aborted due to connection close", "AbortError"), "UNAVAILABLE", true],
     ["not even an error", "UNAVAILABLE", true],
+    // As node-redis hands out what the server answered, and its own.
+    [driver("OOM command not allowed when used memory > 'maxmemory'."), "UNAVAILABLE", false],
+    [driver("NOPERM this user has no permissions to run the 'evalsha' command"), "BACKEND", false],
+    [driver("WRONGTYPE Operation against a key holding the wrong kind of value"), "CORRUPT", false],
+    [driver("The client is closed"), "UNAVAILABLE", false],
+    [driver("The client is offline"), "UNAVAILABLE", false],
+    [driver("The command was aborted"), "UNAVAILABLE", false],
+    [driver("The queue is full"), "UNAVAILABLE", false],
+    [driver("Socket closed unexpectedly"), "UNAVAILABLE", true],
+    [driver("Disconnects client"), "UNAVAILABLE", true],
+    [Object.assign(driver("EPROTO of a system that shouts"), { code: "EPROTO" }), "UNAVAILABLE", true],
   ] as const)("%s is %s, outcome unknown: %s", (error, code, outcomeUnknown) => {
     const classified = classify(error, write);
     expect(isSessionError(classified, code)).toBe(true);

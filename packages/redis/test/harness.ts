@@ -7,7 +7,10 @@ import { WaitCounter, wrapClient } from "./wrapped-client.js";
 
 export interface HarnessOptions {
   readonly name: string;
+  /** Looks at what is stored. */
   readonly client: Redis | Cluster;
+  /** What the store works through. Default: `client`. */
+  readonly through?: RedisClient;
   readonly singleSlot?: boolean;
   readonly outage?: ConformanceHarness["outage"];
   readonly roundTrips: NonNullable<ConformanceHarness["roundTrips"]>["promised"];
@@ -15,13 +18,13 @@ export interface HarnessOptions {
 
 /** What the conformance kit needs to know of a Redis. */
 export function redisHarness(options: HarnessOptions): ConformanceHarness {
-  const { name, client, singleSlot = false, outage, roundTrips } = options;
+  const { name, client, through = client, singleSlot = false, outage, roundTrips } = options;
   const waits = new WaitCounter();
   const keysFor = (namespace: string) => keyspace(prefixFor(namespace));
   const prefixFor = (namespace: string): string => (singleSlot ? `{slot}${namespace}` : namespace);
-  const open = async (namespace: string, through: RedisClient): Promise<RedisStore> =>
+  const openThrough = async (namespace: string, client: RedisClient): Promise<RedisStore> =>
     // Patient: a busy machine is no outage.
-    new RedisStore({ client: through, prefix: prefixFor(namespace), singleSlot, timeoutMs: 10_000 });
+    new RedisStore({ client, prefix: prefixFor(namespace), singleSlot, timeoutMs: 10_000 });
 
   const keysOf = async (namespace: string): Promise<string[]> => {
     const nodes: Redis[] = isClusterClient(client) ? (client as Cluster).nodes("master") : [client as Redis];
@@ -41,11 +44,11 @@ export function redisHarness(options: HarnessOptions): ConformanceHarness {
 
   return {
     name,
-    open: (namespace) => open(namespace, wrapClient(client, waits.around)),
+    open: (namespace) => openThrough(namespace, wrapClient(through, waits.around)),
     openStepped: (namespace, step) =>
-      open(
+      openThrough(
         namespace,
-        wrapClient(client, (command, send) => (command === "INFO" ? send() : step().then(send))),
+        wrapClient(through, (command, send) => (command === "INFO" ? send() : step().then(send))),
       ),
     // The tag takes some of the 512 bytes.
     ...(singleSlot ? { awkwardNamespaces: ["*", "a:b", "[a-z]", "{tag}", "#s:", "#", "é".repeat(200)] } : {}),

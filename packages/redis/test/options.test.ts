@@ -1,4 +1,6 @@
 import { Cluster, Redis } from "ioredis";
+import { createClient, createClientPool, createCluster, createSentinel } from "redis";
+import { createClient as createClient5, createCluster as createCluster5 } from "redis5";
 import { describe, expect, it } from "vitest";
 import { RedisStore, type RedisStoreOptions } from "../src/index.js";
 import { keyspace } from "../src/keys.js";
@@ -18,6 +20,11 @@ describe("options", () => {
     ["client", { client: new Redis({ lazyConnect: true, keyPrefix: "x:" }) }],
     ["client", { client: new Cluster([], { lazyConnect: true, redisOptions: { keyPrefix: "x:" } }) }],
     ["client", { client: new Cluster([], { lazyConnect: true, scaleReads: "slave" }) }],
+    ["client", { client: createCluster({ rootNodes: [] }) }],
+    ["client", { client: createCluster5({ rootNodes: [] }) }],
+    ["client", { client: createSentinel({ name: "mymaster", sentinelRootNodes: [] }) }],
+    ["client", { client: createClientPool() }],
+    ["client", { client: { sendCommand: () => {}, isReady: true, isPubSubActive: false } }],
     ["prefix", { client, prefix: "" }],
     ["prefix", { client, prefix: "x".repeat(513) }],
     ["prefix", { client, prefix: "nul\0" }],
@@ -40,6 +47,14 @@ describe("options", () => {
     const store = new RedisStore({ client, prefix: 'a:*[?]"\\ 😀' });
     expect(store.capabilities).toMatchObject({ userIndex: "atomic", limit: "atomic", clock: "server" });
     expect(client.status).toBe("wait");
+  });
+
+  it("take a client of node-redis that has not connected yet, and connect nothing", () => {
+    const [five, six] = [createClient5(), createClient()];
+    for (const store of [new RedisStore({ client: five }), new RedisStore({ client: six })]) {
+      expect(store.capabilities.userIndex).toBe("atomic");
+    }
+    expect([five.isOpen, six.isOpen]).toEqual([false, false]);
   });
 });
 

@@ -1,4 +1,5 @@
-import { isClusterClient, type RedisClient } from "../src/client.js";
+import { type IoredisClient, isClusterClient, isIoredisClient, type RedisClient } from "../src/client.js";
+import type { NodeRedisClient } from "../src/node-redis.js";
 
 export type Send = () => Promise<unknown>;
 
@@ -7,7 +8,26 @@ export function wrapClient<T extends RedisClient>(
   client: T,
   around: (command: string, send: Send) => Promise<unknown>,
 ): T {
-  const wrapped: RedisClient = {
+  // A store sees of its client what RedisClient says, and that is all here.
+  return (isIoredisClient(client) ? wrapIoredis(client, around) : wrapNodeRedis(client, around)) as T;
+}
+
+function wrapNodeRedis(
+  client: NodeRedisClient,
+  around: (command: string, send: Send) => Promise<unknown>,
+): NodeRedisClient {
+  return {
+    sendCommand: (args, options) => around(String(args[0]), () => client.sendCommand(args, options)),
+    get isReady() {
+      return client.isReady;
+    },
+    isPubSubActive: false,
+    withTypeMapping: (mapping) => client.withTypeMapping(mapping),
+  };
+}
+
+function wrapIoredis(client: IoredisClient, around: (command: string, send: Send) => Promise<unknown>): IoredisClient {
+  return {
     callBuffer: (command, args) => around(command, () => client.callBuffer(command, args)),
     ...(client.isCluster === undefined ? {} : { isCluster: client.isCluster }),
     ...(client.options === undefined ? {} : { options: client.options }),
@@ -15,8 +35,6 @@ export function wrapClient<T extends RedisClient>(
       ? { nodes: (role: "master") => client.nodes(role).map((node) => wrapClient(node, around)) }
       : {}),
   };
-  // A store sees of its client what RedisClient says, and that is all here.
-  return wrapped as T;
 }
 
 /** Counts sequential waits: commands sent before another has answered are one wait. */
