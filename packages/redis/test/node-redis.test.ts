@@ -68,17 +68,15 @@ describe.each([
     closing.push(() => own.stop());
     const store = new RedisStore({ client: await connected({ url: own.url }), prefix: "kill", timeoutMs: 1_000 });
     const load = startLoad(store);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await expect.poll(load.answered).toBeGreaterThan(100);
     await own.kill();
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await expect.poll(load.failed).toBeGreaterThan(16);
     await own.restart();
     const restartedAt = performance.now();
-    await expect.poll(() => store.create(session("after")).catch(() => undefined), { timeout: 20_000 }).toBeDefined();
+    await expect.poll(() => store.create(session("after")).catch(() => undefined)).toBeDefined();
     const figures = await load.stop();
     const recovered = Math.round(figures.recoveredAfterMs(restartedAt) ?? Number.NaN);
     console.log(`kill -9: ${describeFigures(figures)}; first answer ${recovered} ms after the restart`);
-    expect(figures.answered).toBeGreaterThan(100);
-    expect(figures.failed.size).toBeGreaterThan(0);
     for (const code of figures.failed.keys()) expect(["UNAVAILABLE", "TIMEOUT"]).toContain(code);
   });
 
@@ -86,21 +84,24 @@ describe.each([
     const own = await startRedis();
     closing.push(() => own.stop());
     const client = await connected({ url: own.url });
+    const patient = new RedisStore({ client, prefix: "offline", timeoutMs: 10_000 });
     const store = new RedisStore({ client, prefix: "offline", timeoutMs: 200 });
-    await store.create(session("a"));
+    await patient.create(session("a"));
     await own.kill();
     await expect.poll(() => client.isReady).toBe(false);
     const failed = await store.create(session("late")).catch((error: unknown) => error);
     expect(failed).toMatchObject({ code: "UNAVAILABLE", retryable: true, outcomeUnknown: false });
     await own.restart();
-    await expect.poll(() => client.isReady, { timeout: 20_000 }).toBe(true);
-    expect(await store.get("late")).toBeUndefined();
+    await expect.poll(() => client.isReady).toBe(true);
+    expect(await patient.get("late")).toBeUndefined();
   });
 
   it("is TIMEOUT with an unknown outcome while the server hangs, and the write may still arrive", async () => {
-    const store = new RedisStore({ client: await connected(), prefix: `hang ${version}`, timeoutMs: 200 });
-    await store.create(session("a"));
-    await store.update("a", { payload: "early" });
+    const client = await connected();
+    const patient = new RedisStore({ client, prefix: `hang ${version}`, timeoutMs: 10_000 });
+    const store = new RedisStore({ client, prefix: `hang ${version}`, timeoutMs: 200 });
+    await patient.create(session("a"));
+    await patient.update("a", { payload: "early" });
     server.pause();
     try {
       const error = await store.update("a", { payload: "late" }).catch((cause: unknown) => cause);
@@ -109,7 +110,7 @@ describe.each([
     } finally {
       server.resume();
     }
-    await expect.poll(async () => (await store.get("a").catch(() => undefined))?.payload).toBe("late");
+    await expect.poll(async () => (await patient.get("a"))?.payload).toBe("late");
   });
 
   it("is UNAVAILABLE before it has connected, and once it is closed", async () => {
