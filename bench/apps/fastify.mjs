@@ -1,6 +1,6 @@
 import cookiePlugin from "@fastify/cookie";
 import peerPlugin from "@fastify/session";
-import { sojournSession } from "@sojourn/fastify";
+import { FastifySessionStore, sojournSession } from "@sojourn/fastify";
 import Fastify from "fastify";
 import { backends } from "../backends/index.mjs";
 import { sessionData } from "../lib/session-data.mjs";
@@ -30,6 +30,12 @@ export const subjects = {
       { level: "ours", backend: name, open: (place) => serveOurs(backend, place) },
     ]),
   ),
+  ...Object.fromEntries(
+    Object.entries(backends).map(([name, backend]) => [
+      `@fastify/session, Sojourn's store, ${name}`,
+      { level: "ours", backend: name, open: (place) => serveOurStore(backend, place) },
+    ]),
+  ),
   "@fastify/session, a store that does nothing": {
     level: "peer",
     open: (place) => servePeer(new NothingStore(), place),
@@ -55,6 +61,11 @@ async function serveOurs({ open }, place) {
       return "";
     });
   });
+}
+
+async function serveOurStore({ open }, place) {
+  const { store } = await open(place);
+  return servePeer(new FastifySessionStore({ store, userId: ({ userId }) => userId }), place);
 }
 
 async function servePeer(store, { payloadBytes }) {
