@@ -8,6 +8,7 @@ import {
   type SessionState,
   stateOf,
 } from "./content.js";
+import { contentText } from "./content-text.js";
 import { DecodedContents } from "./decoded-contents.js";
 import { isSessionError, SessionError, type SessionErrorDetails } from "./errors.js";
 import { type DeepReadonly, deepFreeze } from "./freeze.js";
@@ -48,12 +49,8 @@ export class ContentFormat {
     const own = ownContent(content, context);
     const { codec, schema, schemaVersion } = this.#options;
     const stored = schema === undefined && schemaVersion === 1 ? own : await this.#toStored(own);
-    const written = this.#isPlainJson ? encodeJson(stored, base) : undefined;
-    if (written !== undefined) {
-      this.#assertFits(written.payload);
-      this.#decoded?.keep(context.id, written.payload, written.content);
-      return written;
-    }
+    const written = this.#isPlainJson ? this.#encodeJson(stored, context, base) : undefined;
+    if (written !== undefined) return written;
     const payload = await encodeContent(codec, stored, context);
     this.#assertFits(payload);
     try {
@@ -80,6 +77,24 @@ export class ContentFormat {
   /** Keeps nothing of a session that has ended. */
   forget(id: string): void {
     this.#decoded?.forget(id);
+  }
+
+  /**
+   * What JSON makes of a content, and what it will make of that again, without asking it: most of what a write would cost
+   * otherwise. `undefined` where only JSON knows.
+   */
+  #encodeJson(written: SessionContent, { id }: CodecContext, base?: SessionContent): EncodedContent | undefined {
+    try {
+      const content = jsonImage(written, base);
+      if (content === undefined) return undefined;
+      const text = base && contentText(content, base, this.#decoded?.textOf(id, base));
+      const payload = text?.payload ?? JSON.stringify(content);
+      this.#assertFits(payload);
+      this.#decoded?.keep(id, payload, content, text?.ends);
+      return { payload, content };
+    } catch (cause) {
+      throw isSessionError(cause) ? cause : encodeError(cause);
+    }
   }
 
   #assertFits(payload: string): void {
@@ -139,19 +154,6 @@ export class ContentFormat {
     if (!isObject(data)) throw unreadable(context, '"upgrade" must return an object');
     // A copy: defaults that the application holds elsewhere must not be frozen with it.
     return deepFreeze({ ...content, data: structuredClone(data) });
-  }
-}
-
-/**
- * What JSON makes of a content, and what it will make of that again, without asking it: half of what a write would cost
- * otherwise. `undefined` where only JSON knows.
- */
-function encodeJson(written: SessionContent, base: SessionContent | undefined): EncodedContent | undefined {
-  try {
-    const content = jsonImage(written, base);
-    return content && { payload: JSON.stringify(content), content };
-  } catch (cause) {
-    throw encodeError(cause);
   }
 }
 

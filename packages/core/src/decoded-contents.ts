@@ -1,4 +1,5 @@
 import type { SessionContent } from "./content.js";
+import type { ContentText } from "./content-text.js";
 
 /**
  * What one generation holds at most, in characters of payload; an entry counts as {@link entrySize} more. A thousand
@@ -14,6 +15,8 @@ const entrySize = 256;
 interface Decoded {
   readonly payload: string;
   readonly content: SessionContent;
+  /** Where the entries of its data end in the payload, if this process has written them. */
+  readonly ends: readonly number[] | undefined;
 }
 
 /**
@@ -32,11 +35,18 @@ export class DecodedContents {
     if (recent !== undefined) return recent.payload === payload ? recent.content : undefined;
     const older = this.#older.get(id);
     if (older?.payload !== payload) return undefined;
-    this.keep(id, older.payload, older.content);
+    this.keep(id, older.payload, older.content, older.ends);
     return older.content;
   }
 
-  keep(id: string, payload: string, content: SessionContent): void {
+  /** The text of a content that is kept, if it was written entry by entry. */
+  textOf(id: string, content: SessionContent): ContentText | undefined {
+    const decoded = this.#recent.get(id) ?? this.#older.get(id);
+    if (decoded?.content !== content || decoded.ends === undefined) return undefined;
+    return { payload: decoded.payload, ends: decoded.ends };
+  }
+
+  keep(id: string, payload: string, content: SessionContent, ends?: readonly number[]): void {
     const size = payload.length + entrySize;
     if (size > largestSize) return;
     if (this.#size + size > generationSize) {
@@ -45,7 +55,7 @@ export class DecodedContents {
       this.#size = 0;
     }
     // What is replaced goes on counting: the generation ends a little earlier.
-    this.#recent.set(id, { payload, content });
+    this.#recent.set(id, { payload, content, ends });
     this.#size += size;
   }
 
