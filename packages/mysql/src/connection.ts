@@ -3,32 +3,43 @@ import { isSessionError, SessionError, withTimeout } from "@sojourn/core";
 import { classify, isWorthRepeating } from "./errors.js";
 import type { Row } from "./record.js";
 
-/** As much of a pool of `mysql2/promise` as the store uses. */
+/**
+ * As much of a pool of `mysql2` as the store uses. Callbacks, because connections that answer by promise cost a fifth of
+ * a read more: mysql2 wraps each one whenever it is lent, and keeps a stack trace for each call.
+ */
 export interface MySQLPool {
-  getConnection(): Promise<MySQLConnection>;
+  getConnection(callback: (error: Error | null, connection: MySQLConnection) => void): void;
+  /** What tells it from a pool of promises. */
+  promise(): unknown;
 }
 
 /** A connection that the pool has lent. */
 export interface MySQLConnection {
-  /** What the pool is set to. */
-  readonly config?: { readonly typeCast?: unknown };
+  /** The form of its rows where a query names none. */
+  readonly config?: { readonly [Option in keyof RowForm]?: unknown };
   /** Prepared on the server, values apart from the text: nothing in a value can become SQL, under any `sql_mode`. */
-  execute(query: MySQLQuery, values: MySQLValue[]): Promise<readonly [unknown, unknown]>;
+  execute(query: string | MySQLQuery, values: MySQLValue[], callback: MySQLCallback): unknown;
   /** For data definition, which cannot be prepared everywhere. */
-  query(sql: string): Promise<unknown>;
+  query(sql: string, callback: MySQLCallback): unknown;
   release(): void;
   destroy(): void;
 }
 
+export type MySQLCallback = (error: Error | null, rows: unknown) => void;
+
 /** Text travels as a buffer, so that no character set of the connection touches it. */
 export type MySQLValue = Buffer | number | null;
 
-/** A query with the options that fix the form of its rows, whatever the pool is set to. */
-export interface MySQLQuery {
-  readonly sql: string;
+/** The form of rows that this package reads. */
+export interface RowForm {
   readonly rowsAsArray: false;
   readonly nestTables: false;
   readonly typeCast: true | ((field: unknown, next: () => unknown) => unknown);
+}
+
+/** A query that fixes the form of its rows, whatever the pool is set to. */
+export interface MySQLQuery extends RowForm {
+  readonly sql: string;
 }
 
 export interface Statement {
@@ -45,36 +56,49 @@ const maxAttempts = 6;
 /** A connection that says nothing for this long after a timeout is given up: the network has swallowed it. */
 const silenceMs = 30_000;
 
+const selectAutocommit = "SELECT @@autocommit AS autocommit";
+
 /** Runs statements on connections of the pool: in time, repeated where that cures, with errors of ours. */
 export class Connection {
   readonly #pool: MySQLPool;
   readonly #timeoutMs: number;
+  /** Connections that have turned out to commit each statement by itself. */
+  readonly #autocommitting = new WeakSet<MySQLConnection>();
 
   constructor(pool: MySQLPool, timeoutMs: number) {
     this.#pool = pool;
     this.#timeoutMs = timeoutMs;
   }
 
-  async select({ operation, sql, values, writes }: Statement): Promise<Row[]> {
-    const [rows] = await this.#lend(operation, writes, (connection) =>
-      connection.execute(query(connection, sql), values),
-    );
-    // The driver's form for a SELECT, under the options of `query`.
-    return rows as Row[];
+  async select(statement: Statement): Promise<Row[]> {
+    return this.#run(statement, (connection) => select(connection, statement.sql, statement.values));
+  }
+
+  /**
+   * The rows of a SELECT that has a column `autocommit`, or `undefined` where the connection has none: there it may see
+   * what a transaction saw that was begun long ago. A connection that has answered no row yet is asked.
+   */
+  async selectCommitted(statement: Statement): Promise<Row[] | undefined> {
+    return this.#run(statement, async (connection) => {
+      const rows = await select(connection, statement.sql, statement.values);
+      if (rows.length === 0 && this.#autocommitting.has(connection)) return rows;
+      const [row] = rows.length === 0 ? await select(connection, selectAutocommit, []) : rows;
+      if (Number(row?.autocommit) !== 1) return undefined;
+      this.#autocommitting.add(connection);
+      return rows;
+    });
   }
 
   /** @returns the result sets of a CALL */
-  async call({ operation, sql, values, writes }: Statement): Promise<Row[][]> {
-    const [sets] = await this.#lend(operation, writes, (connection) =>
-      connection.execute(query(connection, sql), values),
-    );
+  async call(statement: Statement): Promise<Row[][]> {
+    const sets = await this.#run(statement, (connection) => execute(connection, statement.sql, statement.values));
     // The driver's form for a CALL: an array per result set, and last the header of the CALL itself.
     return (sets as unknown[]).slice(0, -1) as Row[][];
   }
 
   /** Lends a connection that is closed afterwards, so that `use` may change whatever it likes about it. */
   async withOwn<T>(operation: string, timeoutMs: number, use: (connection: MySQLConnection) => Promise<T>): Promise<T> {
-    const connection = await this.#connect(operation, performance.now() + this.#timeoutMs);
+    const connection = await this.#lend(operation, performance.now() + this.#timeoutMs);
     try {
       return await withTimeout(use(connection), timeoutMs, `@sojourn/mysql: ${operation}`);
     } catch (error) {
@@ -84,14 +108,12 @@ export class Connection {
     }
   }
 
-  async #lend<T>(operation: string, writes: boolean, use: (connection: MySQLConnection) => Promise<T>): Promise<T> {
+  async #run<T>({ operation, writes }: Statement, use: (connection: MySQLConnection) => Promise<T>): Promise<T> {
     const deadline = performance.now() + this.#timeoutMs;
     for (let attempt = 1; ; attempt++) {
-      const connection = await this.#connect(operation, deadline);
-      const answer = use(connection);
-      this.#giveBack(connection, answer);
+      const connection = await this.#lend(operation, deadline);
       try {
-        return await withTimeout(answer, remaining(deadline), `@sojourn/mysql: ${operation}`);
+        return await this.#answer(connection, use, operation, deadline);
       } catch (error) {
         const isLast = attempt === maxAttempts || performance.now() >= deadline;
         if (isLast || !isWorthRepeating(error)) throw classify(error, operation, writes);
@@ -101,42 +123,68 @@ export class Connection {
     }
   }
 
-  async #connect(operation: string, deadline: number): Promise<MySQLConnection> {
-    try {
-      const connecting = this.#pool.getConnection();
-      return await withTimeout(connecting, remaining(deadline), operation).catch((error: unknown) => {
+  #lend(operation: string, deadline: number): Promise<MySQLConnection> {
+    return new Promise((resolve, reject) => {
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        const message = `@sojourn/mysql: ${operation}: no connection within ${this.#timeoutMs} ms; nothing was sent`;
+        reject(new SessionError("UNAVAILABLE", message));
+      }, remaining(deadline));
+      this.#pool.getConnection((error, connection) => {
+        clearTimeout(timer);
+        if (error) reject(classify(error, operation, false));
         // Nobody waits for it any more: it goes back as it came, and nothing is sent.
-        connecting.then((late) => late.release(), ignore);
-        throw error;
+        else if (isLate) connection.release();
+        else resolve(connection);
       });
-    } catch (error) {
-      if (!isSessionError(error, "TIMEOUT")) throw classify(error, operation, false);
-      const message = `@sojourn/mysql: ${operation}: no connection within ${this.#timeoutMs} ms; nothing was sent`;
-      throw new SessionError("UNAVAILABLE", message);
-    }
+    });
   }
 
   /**
-   * Gives the connection back when it has answered, be that after the caller's timeout: to close it at once would leave
-   * the statement behind on the server, waiting for its lock, and under load a new one for each attempt.
+   * Uses a connection, and gives it back when it has answered, be that after the caller's timeout: to close it at once
+   * would leave the statement behind on the server, waiting for its lock, and under load a new one for each attempt.
    */
-  #giveBack(connection: MySQLConnection, answer: Promise<unknown>): void {
-    const giveUp = setTimeout(() => connection.destroy(), this.#timeoutMs + silenceMs).unref();
-    answer
-      .then(
-        () => connection.release(),
-        // A procedure undoes its transaction when it fails, but not when it is killed: closing does that in any case.
-        (error: unknown) => (isWorthRepeating(error) ? connection.release() : connection.destroy()),
-      )
-      .finally(() => clearTimeout(giveUp))
-      .catch(ignore);
+  async #answer<T>(
+    connection: MySQLConnection,
+    use: (connection: MySQLConnection) => Promise<T>,
+    operation: string,
+    deadline: number,
+  ): Promise<T> {
+    let silence: NodeJS.Timeout | undefined;
+    const giveBack = (isSound: boolean): void => {
+      clearTimeout(silence);
+      if (isSound) connection.release();
+      else connection.destroy();
+    };
+    const answer = use(connection);
+    answer.then(
+      () => giveBack(true),
+      // A procedure undoes its transaction when it fails, but not when it is killed: closing does that in any case.
+      (error: unknown) => giveBack(isWorthRepeating(error)),
+    );
+    try {
+      return await withTimeout(answer, remaining(deadline), `@sojourn/mysql: ${operation}`);
+    } catch (error) {
+      if (isSessionError(error, "TIMEOUT")) silence = setTimeout(() => connection.destroy(), silenceMs).unref();
+      throw error;
+    }
   }
 }
 
-/** The query, with the options that fix the form of its rows. */
-export function query({ config }: MySQLConnection, sql: string): MySQLQuery {
+/** Sends a statement, and answers as the driver does. */
+export function execute(connection: MySQLConnection, sql: string, values: MySQLValue[]): Promise<unknown> {
+  const query = inOurForm(sql, connection.config ?? {});
+  return new Promise((resolve, reject) => {
+    connection.execute(query, values, (error, rows) => (error ? reject(error) : resolve(rows)));
+  });
+}
+
+/** A query with options costs mysql2 a fifth of a read: only where the connection's own form is another. */
+function inOurForm(sql: string, own: NonNullable<MySQLConnection["config"]>): string | MySQLQuery {
+  if (!own.rowsAsArray && !own.nestTables && own.typeCast === true) return sql;
   // Nothing but another function keeps a function of the pool from the first rows that mysql2 sees of a form.
-  const typeCast = typeof config?.typeCast === "function" ? asItComes : true;
+  const typeCast = typeof own.typeCast === "function" ? asItComes : true;
   return { sql, rowsAsArray: false, nestTables: false, typeCast };
 }
 
@@ -144,8 +192,11 @@ function asItComes(_field: unknown, next: () => unknown): unknown {
   return next();
 }
 
+export async function select(connection: MySQLConnection, sql: string, values: MySQLValue[]): Promise<Row[]> {
+  // The driver's form for a SELECT.
+  return (await execute(connection, sql, values)) as Row[];
+}
+
 function remaining(deadline: number): number {
   return Math.max(1, Math.ceil(deadline - performance.now()));
 }
-
-function ignore(): void {}

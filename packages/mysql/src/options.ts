@@ -15,7 +15,7 @@ export interface TableOptions {
 
 export interface MySQLStoreOptions extends TableOptions {
   /** A pool of `mysql2/promise` or of `mysql2`. It stays the caller's: `close()` leaves it open. */
-  readonly pool: MySQLPool | { promise(): MySQLPool };
+  readonly pool: MySQLPool | { readonly pool: MySQLPool };
   /** How long one operation may take, in milliseconds, the wait for a connection included. Default 2000. */
   readonly timeoutMs?: number | undefined;
 }
@@ -32,14 +32,16 @@ export function resolveOptions(options: MySQLStoreOptions): ResolvedOptions {
   }
   refuseUnknownOptions(packageName, options, ["pool", "table", "timeoutMs"]);
   const { pool, table, timeoutMs = defaultTimeoutMs } = options;
-  if (typeof pool !== "object" || pool === null || !("promise" in pool || typeof pool.getConnection === "function")) {
+  // A pool of promises is a shell around one of callbacks.
+  const core = typeof pool === "object" && pool !== null && "pool" in pool ? pool.pool : pool;
+  if (typeof core?.getConnection !== "function" || typeof core.promise !== "function") {
     throw invalidOption(packageName, "pool", "a pool of mysql2 or mysql2/promise", pool);
   }
   // Timers take no more than 31 bits: a longer one would fire at once.
   if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 2_147_483_647) {
     throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
   }
-  return { pool: "promise" in pool ? pool.promise() : pool, names: resolveTable(table), timeoutMs };
+  return { pool: core, names: resolveTable(table), timeoutMs };
 }
 
 export function resolveTable(table: unknown = "sojourn_sessions"): Names {

@@ -56,7 +56,7 @@ export function readEnded(row: Row): EndedSession {
   return { id: readId(row), userId: Buffer.isBuffer(row.user_id) ? row.user_id.toString() : undefined };
 }
 
-function readId({ id }: Row): string {
+export function readId({ id }: Row): string {
   return Buffer.isBuffer(id) ? id.toString() : "";
 }
 

@@ -1,4 +1,4 @@
-import { type Connection, type MySQLConnection, query } from "./connection.js";
+import { type Connection, execute, type MySQLConnection, select } from "./connection.js";
 import { isMissingTable, isProcedureThere } from "./errors.js";
 import type { Names } from "./names.js";
 import { resolveTable, type TableOptions } from "./options.js";
@@ -32,7 +32,7 @@ export async function createSchema(connections: Connection, names: Names): Promi
     await lock(connection, names);
     if (await isComplete(connection, names)) return;
     for (const statement of statements(names)) {
-      await connection.query(statement).catch((error: unknown) => {
+      await define(connection, statement).catch((error: unknown) => {
         if (!isProcedureThere(error)) throw error;
       });
     }
@@ -84,24 +84,28 @@ function tables({ sessions, guards }: Names): string[] {
 
 async function isComplete(connection: MySQLConnection, names: Names): Promise<boolean> {
   try {
-    await connection.query(`SELECT s.pk, g.used_at FROM ${names.sessions} s, ${names.guards} g LIMIT 0`);
+    await define(connection, `SELECT s.pk, g.used_at FROM ${names.sessions} s, ${names.guards} g LIMIT 0`);
   } catch (error) {
     if (isMissingTable(error)) return false;
     throw error;
   }
-  const [rows] = await connection.execute(
-    query(
-      connection,
-      "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_NAME LIKE ?",
-    ),
+  const rows = await select(
+    connection,
+    "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_NAME LIKE ?",
     [Buffer.from(`sojourn_%_${names.suffix}`)],
   );
-  // The driver's form for a SELECT.
-  return (rows as unknown[]).length === verbs.length;
+  return rows.length === verbs.length;
 }
 
 async function lock(connection: MySQLConnection, { suffix }: Names): Promise<void> {
   const name = Buffer.from(`sojourn_schema_${suffix}`);
   // Named locks hold on the whole server: the same table of another database merely waits its turn.
-  await connection.execute(query(connection, "DO GET_LOCK(?, ?)"), [name, creationTimeoutMs / 1_000]);
+  await execute(connection, "DO GET_LOCK(?, ?)", [name, creationTimeoutMs / 1_000]);
+}
+
+/** Unprepared: not every server prepares data definition. */
+function define(connection: MySQLConnection, sql: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    connection.query(sql, (error, rows) => (error ? reject(error) : resolve(rows)));
+  });
 }

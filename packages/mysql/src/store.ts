@@ -35,7 +35,7 @@ import type { Names } from "./names.js";
 import { assertUrl, invalidUrl, type MySQLStoreOptions, resolveOptions } from "./options.js";
 import { selectSessions } from "./procedures/reading.js";
 import type { Verb } from "./procedures.js";
-import { type Row, readEnded, readRecord, readRecords } from "./record.js";
+import { type Row, readEnded, readId, readRecord, readRecords } from "./record.js";
 import { createSchema } from "./schema.js";
 
 const capabilities: StoreCapabilities = {
@@ -74,6 +74,7 @@ export class MySQLStore implements SessionStore {
   readonly #connection: Connection;
   readonly #timeoutMs: number;
   readonly #reads: ReadBatch<Row>;
+  readonly #statements = new Map<string, string>();
   #endPool: () => Promise<void> = async () => {};
   #destroySockets: () => void = () => {};
   #closing: Promise<void> | undefined;
@@ -300,20 +301,19 @@ export class MySQLStore implements SessionStore {
   }
 
   async #readMany(ids: readonly string[]): Promise<Map<string, Row>> {
-    let rows = this.#hasAutocommit ? await this.#selectMany(ids) : [];
-    // Without autocommit a SELECT may see what a transaction saw that was begun long ago; a procedure begins its own.
-    this.#hasAutocommit &&= Number(rows[0]?.autocommit) === 1;
-    if (!this.#hasAutocommit) {
-      rows = (await Promise.all(ids.map((id) => this.#read("get", "get", [Buffer.from(id)])))).flat();
-    }
-    return new Map(rows.map((row) => [readEnded(row).id, row]));
+    const selected = this.#hasAutocommit ? await this.#selectMany(ids) : undefined;
+    this.#hasAutocommit = selected !== undefined;
+    // A procedure begins a transaction of its own.
+    const rows = selected ?? (await Promise.all(ids.map((id) => this.#read("get", "get", [Buffer.from(id)])))).flat();
+    return new Map(rows.map((row) => [readId(row), row]));
   }
 
-  #selectMany(ids: readonly string[]): Promise<Row[]> {
+  #selectMany(ids: readonly string[]): Promise<Row[] | undefined> {
     const size = readBatchSizes.find((each) => ids.length <= each) ?? ids.length;
     // The places left over ask for the first id again.
     const values = Array.from({ length: size }, (_, index) => Buffer.from(ids[index] ?? ids[0] ?? ""));
-    return this.#connection.select({ operation: "get", sql: selectSessions(this.#names, size), values, writes: false });
+    const sql = this.#sql(`select ${size}`, () => selectSessions(this.#names, size));
+    return this.#connection.selectCommitted({ operation: "get", sql, values, writes: false });
   }
 
   /** @returns a row for each session that ended, and the outcome */
@@ -326,8 +326,15 @@ export class MySQLStore implements SessionStore {
 
   #call(operation: string, verb: Verb, values: MySQLValue[], writes: boolean): Promise<Row[][]> {
     this.#assertOpen();
-    const sql = `CALL ${this.#names.procedure(verb)}(${values.map(() => "?").join(", ")})`;
+    const sql = this.#sql(verb, () => `CALL ${this.#names.procedure(verb)}(${values.map(() => "?").join(", ")})`);
     return this.#connection.call({ operation, sql, values, writes });
+  }
+
+  /** Each text is made once. */
+  #sql(name: string, make: () => string): string {
+    const known = this.#statements.get(name) ?? make();
+    this.#statements.set(name, known);
+    return known;
   }
 
   /** A request beyond max_allowed_packet would cost the connection, and those after it their turn. */

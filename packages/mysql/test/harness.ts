@@ -21,7 +21,7 @@ export interface HarnessOptions {
 
 export function harnessOn(name: string, pool: Pool, { outage, admin }: HarnessOptions): ConformanceHarness {
   let executions = 0;
-  const counted = beforeEachExecution(pool, () => {
+  const counted = beforeEachExecution(pool.pool, () => {
     executions += 1;
   });
   return {
@@ -79,16 +79,27 @@ export function harnessOn(name: string, pool: Pool, { outage, admin }: HarnessOp
 
 /** The pool, but it tells of each statement with values that it is about to send. */
 function beforeEachExecution(pool: MySQLPool, notice: () => void): MySQLPool {
-  const wrap = (connection: MySQLConnection): MySQLConnection => ({
-    execute(query, values) {
+  const wrapped = new WeakMap<MySQLConnection, MySQLConnection>();
+  const wrap = (connection: MySQLConnection): MySQLConnection => {
+    const known = wrapped.get(connection) ?? counting(connection);
+    wrapped.set(connection, known);
+    return known;
+  };
+  const counting = (connection: MySQLConnection): MySQLConnection => ({
+    ...(connection.config && { config: connection.config }),
+    execute(query, values, callback) {
       notice();
-      return connection.execute(query, values);
+      return connection.execute(query, values, callback);
     },
-    query: (sql) => connection.query(sql),
+    query: (sql, callback) => connection.query(sql, callback),
     release: () => connection.release(),
     destroy: () => connection.destroy(),
   });
-  return { getConnection: async () => wrap(await pool.getConnection()) };
+  return {
+    getConnection: (callback) =>
+      pool.getConnection((error, connection) => callback(error, error ? connection : wrap(connection))),
+    promise: () => pool.promise(),
+  };
 }
 
 export async function selectNumber(pool: Pool, sql: string): Promise<number> {
