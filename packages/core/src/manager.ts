@@ -84,10 +84,10 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   }
 
   /** Reads a session, which counts as activity unless `touch` is false. @throws SessionError `DECODE`, or as `onUnreadable` says */
-  async get(token: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
+  get(token: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
     if (this.#isToken(token, options.client)) return this.byId.get(tokenToId(token), options);
     this.#statistics.misses++;
-    return undefined;
+    return Promise.resolve(undefined);
   }
 
   /**
