@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /**
  * The keys of one namespace: 40 to 76 characters of `a-z A-Z 0-9 - _ :`, whatever namespace, ids and user ids hold.
@@ -12,19 +12,15 @@ export class Keys {
 
   constructor(namespace: string) {
     // 128 bits: enough to tell namespaces apart, and half as long in every key.
-    this.#prefix = `sojourn:${sha256(namespace).subarray(0, 16).toString("base64url")}`;
+    this.#prefix = `sojourn:${hash("sha256", namespace, "buffer").subarray(0, 16).toString("base64url")}`;
     this.generation = `${this.#prefix}:generation`;
   }
 
   session(id: string): string {
-    return `${this.#prefix}:s:${sha256(id).toString("base64url")}`;
+    return `${this.#prefix}:s:${hash("sha256", id, "base64url")}`;
   }
 
   user(userId: string): string {
-    return `${this.#prefix}:u:${sha256(userId).toString("base64url")}`;
+    return `${this.#prefix}:u:${hash("sha256", userId, "base64url")}`;
   }
-}
-
-function sha256(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }
