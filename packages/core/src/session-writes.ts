@@ -79,10 +79,9 @@ export class SessionWrites implements SessionWriter {
     return { status: "saved", state: { ...base, expiresAt, lastActiveAt: now } };
   }
 
-  /** Whether {@link touch} would write, for readers that need not wait where it would not. */
-  isTouchDue(base: SessionState): boolean {
-    const idleMs = this.idleMs(base);
-    return this.#isDue(Math.min(Math.floor(storeNow(base)) + idleMs, base.endsAt) - base.expiresAt, idleMs);
+  /** Whether {@link touch} would write, for callers that need not wait where it would not. */
+  isTouchDue(base: SessionState, { idleMs = this.idleMs(base), shorten }: TouchInput = {}): boolean {
+    return this.#isDue(Math.min(Math.floor(storeNow(base)) + idleMs, base.endsAt) - base.expiresAt, idleMs, shorten);
   }
 
   update(base: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome> {

@@ -54,6 +54,8 @@ export interface SessionWriter {
   update(state: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome>;
   save(state: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome>;
   touch(state: SessionState, options: TouchInput): Promise<WriteOutcome>;
+  /** Whether `touch` would write. */
+  isTouchDue(state: SessionState, options: TouchInput): boolean;
   destroy(id: string, options: CallOptions): Promise<boolean>;
 }
 
@@ -179,6 +181,11 @@ export class Session<Data extends object = SessionData> {
     const { status, state } = await this.#writer.touch(this.#state, options);
     this.#adopt(state);
     return status !== "ended";
+  }
+
+  /** @internal Whether {@link touch} would write, for bridges that need not wait where it would not. */
+  isTouchDue(options: TouchInput = {}): boolean {
+    return this.#writer.isTouchDue(this.#state, options);
   }
 
   /** Ends the session. @returns false when it had ended already */

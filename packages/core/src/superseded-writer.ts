@@ -32,6 +32,10 @@ export class SupersededWriter implements SessionWriter {
     return { status: "unchanged", state };
   }
 
+  isTouchDue(): boolean {
+    return false;
+  }
+
   destroy(id: string, options: CallOptions): Promise<boolean> {
     return this.#writer.destroy(id, options);
   }

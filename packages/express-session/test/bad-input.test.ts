@@ -135,7 +135,7 @@ describe("while the backend is down", () => {
     const memory = overriding(new MemoryStore(), (method, original) => (...args) => {
       return broken.now && methods.includes(method) ? Promise.reject(down) : original(...args);
     });
-    const options: ExpressSessionStoreOptions = { store: memory as SessionStore, sweep: false };
+    const options: ExpressSessionStoreOptions = { store: memory as SessionStore, sweep: false, touchAfter: 0 };
     const store = new ExpressSessionStore(options);
     const errors: string[] = [];
     store.manager.on("error", ({ operation, error }) => errors.push(`${operation} ${error.code}`));

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Browser } from "@sojourn/test-fixtures";
 import type { SessionOptions } from "express-session";
 import { describe, expect, test } from "vitest";
-import { type Action, expressVersions, minute, serve, setUp } from "./support.js";
+import { type Action, expressVersions, hour, minute, serve, setUp } from "./support.js";
 
 /** What each request does, and the calls of the backend that it costs: `|` between requests. */
 interface Flow {
@@ -133,7 +133,7 @@ const flows: Flow[] = [
 
 describe.each(expressVersions)("%s", (_version, express) => {
   test.each(flows)("$name: $calls", async ({ requests, calls, options }) => {
-    const { store, calls: made } = setUp();
+    const { store, calls: made } = setUp({ touchAfter: 0 });
     const actions = Object.fromEntries(requests.map((action, index) => [`request${index}`, action]));
     await using app = await serve(express, store, actions, { cookie: { maxAge: minute }, ...options });
     const browser = new Browser(app);
@@ -146,6 +146,27 @@ describe.each(expressVersions)("%s", (_version, express) => {
     }
     expect(log.join(" | ")).toBe(calls);
     expect(app.errors).toEqual([]);
+    await store.manager.close();
+  });
+
+  test("a request that changes nothing writes when that moves the deadline by a sixtieth of the cookie's lifetime", async () => {
+    const { store, clock, calls } = setUp();
+    await using app = await serve(
+      express,
+      store,
+      { login: set({ a: 1 }), look: (req) => req.session.a },
+      {
+        cookie: { maxAge: hour },
+      },
+    );
+    const browser = new Browser(app);
+    await browser.get("login");
+    calls.length = 0;
+    for (let minutes = 0; minutes < 3; minutes += 0.5) {
+      clock.offsetMs += minute / 2;
+      expect(await browser.get("look")).toBe(1);
+    }
+    expect(calls).toEqual(["get", "get", "touch", "get", "get", "touch", "get", "get", "touch"]);
     await store.manager.close();
   });
 

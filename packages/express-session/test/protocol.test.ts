@@ -239,6 +239,48 @@ describe("touch", () => {
     expect(expiresIn(got)).toBeGreaterThan(59 * minute);
   });
 
+  test("that has nothing to write reaches no backend, and calls back in the next tick", async () => {
+    const { store, calls } = setUp();
+    await store.set("s", generated(store, "s", { a: 1 }, hour));
+    const session = await loaded(store, "s");
+    session.touch();
+    calls.length = 0;
+    const order: string[] = [];
+    const done = store.touch("s", session, () => order.push("touched"));
+    // express-session writes the response then, and Node.js sends what was written of it until then in one packet.
+    process.nextTick(() => order.push("next tick"));
+    order.push("returned");
+    expect(await done).toBeUndefined();
+    await new Promise(setImmediate);
+    expect(order).toEqual(["returned", "touched", "next tick"]);
+    expect(calls).toEqual([]);
+  });
+
+  test("waits for a save of its session that is under way", async () => {
+    const { store } = setUp();
+    await store.set("s", generated(store, "s", { a: 1 }, hour));
+    const session = await loaded(store, "s");
+    session.a = 2;
+    const order: string[] = [];
+    const saved = store.set("s", session, () => order.push("saved"));
+    await store.touch("s", session, () => order.push("touched"));
+    await saved;
+    await new Promise(setImmediate);
+    expect(order).toEqual(["saved", "touched"]);
+  });
+
+  test("writes a cookie that changed in whatever way", async () => {
+    const { store } = setUp();
+    for (const change of [{ path: "/app" }, { domain: "example.org" }, { secure: true }, { expires: null }]) {
+      await store.set("s", generated(store, "s", { a: 1 }, hour));
+      const session = await loaded(store, "s");
+      Object.assign(session.cookie, change);
+      await store.touch("s", session);
+      expect((await store.get("s"))?.cookie).toMatchObject(change);
+      await store.destroy("s");
+    }
+  });
+
   test("never creates, and revives nothing", async () => {
     const { store, conflicts } = setUp();
     await store.touch("never", plain({ a: 1 }));

@@ -103,7 +103,7 @@ describe("the calls of the backend", () => {
   ];
 
   test.each(flows)("$name: $calls", async ({ requests, calls, options }) => {
-    const { store, calls: made } = setUp();
+    const { store, calls: made } = setUp({ touchAfter: 0 });
     const actions = Object.fromEntries(requests.map((action, index) => [`request${index}`, action]));
     await using app = await serve(store, actions, { cookie: { maxAge: minute }, ...options });
     const browser = new Browser(app);

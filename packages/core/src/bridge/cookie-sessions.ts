@@ -4,7 +4,16 @@ import type { SaveOptions, Session } from "../session.js";
 import type { SessionsById } from "../sessions-by-id.js";
 import { tokenToId } from "../tokens.js";
 import { isId } from "../validate.js";
-import { fromStored, lifetimeMs, type StoredCookie, toStored, withoutDrift } from "./session-cookie.js";
+import { jsonCopy } from "./json-copy.js";
+import {
+  fromStored,
+  isSameCookie,
+  lifetimeMs,
+  plainCookie,
+  type StoredCookie,
+  toStored,
+  withoutDrift,
+} from "./session-cookie.js";
 import type { ResolvedStoreBridgeOptions } from "./store-bridge-options.js";
 
 /** A session's data as JSON, with its cookie as stored. */
@@ -99,9 +108,11 @@ export class CookieSessions<Request, Framework extends object> {
   rebind(data: object, built: object): void {
     const loaded = this.#objects.get(data);
     if (loaded === undefined) return;
-    const visible = new Set(Object.keys(built));
-    const seen = Object.fromEntries(Object.entries(loaded.seen).filter(([key]) => visible.has(key)));
-    this.#objects.set(built, { ...loaded, seen });
+    const isVisible = (key: string): boolean => Object.prototype.propertyIsEnumerable.call(built, key);
+    const { seen } = loaded;
+    const isWhole = Object.keys(seen).every(isVisible);
+    const visible = isWhole ? seen : Object.fromEntries(Object.entries(seen).filter(([key]) => isVisible(key)));
+    this.#objects.set(built, { ...loaded, seen: visible });
   }
 
   /**
@@ -126,9 +137,29 @@ export class CookieSessions<Request, Framework extends object> {
     });
   }
 
-  /** Moves the deadline. Writes nothing of the data but a cookie that has changed. Never creates. */
-  async touch(sid: string, object: object | undefined): Promise<void> {
-    if (!isSid(sid)) return;
+  /**
+   * Moves the deadline, where the manager's `touchAfter` says that this is due. Writes nothing of the data but a cookie that
+   * has changed. Never creates.
+   *
+   * @returns `undefined` where nothing is to be written: a framework need not wait for it
+   */
+  touch(sid: string, object: object | undefined): Promise<void> | undefined {
+    return isSid(sid) && this.#isTouchDue(tokenToId(sid), object) ? this.#touch(sid, object) : undefined;
+  }
+
+  /** Where in doubt, it is. */
+  #isTouchDue(id: string, object: object | undefined): boolean {
+    const loaded = this.#find(id, object);
+    const cookie = isObject(object) ? plainCookie(object.cookie) : undefined;
+    if (loaded === undefined || cookie === undefined || this.#inOrder.has(id)) return true;
+    const { session, seen } = loaded;
+    const stored = withoutDrift(toStored(cookie), seen.cookie);
+    if (!isSameCookie(stored, seen.cookie)) return true;
+    const idleMs = renewed(this.#lifetimeMs(object), stored, loaded);
+    return idleMs <= 0 || session.isTouchDue({ idleMs, shorten: shortens(session, idleMs) });
+  }
+
+  async #touch(sid: string, object: object | undefined): Promise<void> {
     const id = tokenToId(sid);
     const { cookie } = this.#snapshot(isObject(object) ? { cookie: object.cookie } : {});
     const lifetime = this.#lifetimeMs(object);
@@ -160,9 +191,9 @@ export class CookieSessions<Request, Framework extends object> {
 
   /** A copy of a session's data that the caller may change and hand back. */
   #toFramework(id: string, session: Session): Framework {
-    const data: StoredData = JSON.parse(JSON.stringify(session.data));
-    const { cookie } = data;
-    const object = isObject(cookie) ? { ...data, cookie: fromStored(cookie, session.remainingMs) } : data;
+    // Bridges have no data of another shape.
+    const object = jsonCopy(session.data as StoredData);
+    if (isObject(object.cookie)) object.cookie = fromStored(object.cookie, session.remainingMs) as StoredCookie;
     this.#objects.set(object, { id, session, seen: session.data });
     // The application's types say what its sessions hold.
     return object as unknown as Framework;
@@ -175,8 +206,7 @@ export class CookieSessions<Request, Framework extends object> {
     const steady = cookie === undefined ? data : { ...data, cookie };
     const userId = this.#userId(steady);
     const change = userId === this.#userId(seen) ? {} : { userId: userId ?? null };
-    // A request that asks for no less than it found brings no deadline nearer that another has moved away meanwhile.
-    const shorten = idleMs + toleranceMs < session.remainingMs;
+    const shorten = shortens(session, idleMs);
     const status = await session.save(steady, { base: seen, idleMs, shorten, ...change });
     if (status === "saved" || status === "unchanged") loaded.seen = steady;
   }
@@ -252,6 +282,11 @@ function renewed(lifetime: number, cookie: StoredCookie | undefined, loaded: Loa
   const maxAge = cookie?.originalMaxAge;
   const isAsLoaded = typeof maxAge === "number" && maxAge === loaded?.seen.cookie?.originalMaxAge;
   return lifetime <= 0 && isAsLoaded ? maxAge : lifetime;
+}
+
+/** A request that asks for no less than it found brings no deadline nearer that another has moved away meanwhile. */
+function shortens(session: Session, idleMs: number): boolean {
+  return idleMs + toleranceMs < session.remainingMs;
 }
 
 /** Whether a value may be a session id. Cookie parsers make objects, and clients send anything: that is never looked up. */

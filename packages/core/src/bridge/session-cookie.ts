@@ -19,6 +19,24 @@ export function lifetimeMs(cookie: CookieData | undefined): number | undefined {
   return typeof ms === "number" && !Number.isNaN(ms) ? Math.ceil(ms) : undefined;
 }
 
+/** What JSON would be given of a cookie; `undefined` where that is no object. */
+export function plainCookie(cookie: unknown): CookieData | undefined {
+  if (typeof cookie !== "object" || cookie === null) return undefined;
+  if (!("toJSON" in cookie && typeof cookie.toJSON === "function")) return cookie;
+  try {
+    const plain: unknown = cookie.toJSON();
+    return typeof plain === "object" && plain !== null ? plain : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a cookie is the one that is stored: `undefined`, which JSON leaves out, is as good as absent. */
+export function isSameCookie(cookie: StoredCookie, stored: StoredCookie | undefined): boolean {
+  const keys = new Set([...Object.keys(cookie), ...Object.keys(stored ?? {})]) as Set<keyof StoredCookie>;
+  return stored !== undefined && [...keys].every((key) => cookie[key] === stored[key]);
+}
+
 /** Leaves the date out, so that a touch moves it without writing the payload. */
 export function toStored(cookie: CookieData): StoredCookie {
   const { expires: _, originalExpires: __, ...rest } = cookie;

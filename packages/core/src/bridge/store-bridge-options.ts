@@ -34,8 +34,6 @@ interface WithStore<Request, Framework extends object, Data extends object>
    * cookie (RFC 6265bis).
    */
   readonly absoluteTimeout?: SessionManagerOptions["absoluteTimeout"];
-  /** A touch is written only when it moves the deadline by at least this much. Default 0: each one, as the frameworks expect. */
-  readonly touchAfter?: SessionManagerOptions["touchAfter"];
 }
 
 /**
@@ -80,13 +78,8 @@ export function resolveStoreBridgeOptions<Request, Framework extends object, Dat
     return { userId, metadata, manager };
   }
   // `store` is missing from the type where a manager is given, and that has returned.
-  const {
-    idleTimeout = "1d",
-    absoluteTimeout = "400d",
-    touchAfter = 0,
-    ...others
-  } = rest as SessionManagerOptions<Data, object>;
-  const made = new SessionManager<Data, object>({ ...others, idleTimeout, absoluteTimeout, touchAfter });
+  const { idleTimeout = "1d", absoluteTimeout = "400d", ...others } = rest as SessionManagerOptions<Data, object>;
+  const made = new SessionManager<Data, object>({ ...others, idleTimeout, absoluteTimeout });
   // The framework hands over what it holds; the schema, if there is one, makes that the data.
   return { userId, metadata, manager: made as SessionManager<Data> };
 }
