@@ -8,10 +8,10 @@ export interface ReadBatchOptions {
   readonly maxInFlight?: number | undefined;
 }
 
-interface Batch<T> {
-  readonly ids: Set<string>;
-  readonly found: Promise<ReadonlyMap<string, T>>;
-  readonly send: () => void;
+interface Waiting<T> {
+  readonly id: string;
+  readonly resolve: (found: T | undefined) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
@@ -27,8 +27,8 @@ export class ReadBatch<T> {
   readonly #maxIds: number;
   readonly #maxInFlight: number;
   readonly #readAll: (ids: readonly string[]) => Promise<ReadonlyMap<string, T>>;
-  /** Not sent yet; the last one is open. */
-  readonly #waiting: Batch<T>[] = [];
+  /** Not sent yet. */
+  #waiting: Waiting<T>[] = [];
   #inFlight = 0;
   #scheduled = false;
 
@@ -40,43 +40,49 @@ export class ReadBatch<T> {
   }
 
   /** What `readAll` found of this id, or `undefined`. */
-  async read(id: string): Promise<T | undefined> {
-    const last = this.#waiting.at(-1);
-    const batch = last !== undefined && (last.ids.size < this.#maxIds || last.ids.has(id)) ? last : this.#open();
-    batch.ids.add(id);
-    this.#schedule(this.#inFlight === 0 ? process.nextTick : setImmediate);
-    return (await batch.found).get(id);
-  }
-
-  #open(): Batch<T> {
-    const ids = new Set<string>();
-    const readAll = async (): Promise<ReadonlyMap<string, T>> => this.#readAll([...ids]);
-    let send: () => void = () => {};
-    const found = new Promise<ReadonlyMap<string, T>>((resolve) => {
-      send = () => resolve(readAll());
+  read(id: string): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ id, resolve, reject });
+      this.#schedule(this.#inFlight === 0 ? process.nextTick : setImmediate);
     });
-    const batch = { ids, found, send };
-    this.#waiting.push(batch);
-    return batch;
   }
 
   #schedule(defer: (send: () => void) => void): void {
     if (this.#scheduled || this.#inFlight >= this.#maxInFlight) return;
     this.#scheduled = true;
-    defer(() => {
-      this.#scheduled = false;
-      while (this.#inFlight < this.#maxInFlight) {
-        const batch = this.#waiting.shift();
-        if (batch === undefined) return;
-        this.#inFlight += 1;
-        batch.send();
-        batch.found.then(this.#answered, this.#answered);
-      }
-    });
+    defer(this.#sendWaiting);
   }
 
-  readonly #answered = (): void => {
+  readonly #sendWaiting = (): void => {
+    this.#scheduled = false;
+    while (this.#inFlight < this.#maxInFlight && this.#waiting.length > 0) this.#send();
+  };
+
+  #send(): void {
+    const ids = new Set<string>();
+    let length = 0;
+    for (const { id } of this.#waiting) {
+      if (ids.size === this.#maxIds && !ids.has(id)) break;
+      ids.add(id);
+      length += 1;
+    }
+    const batch = this.#waiting;
+    this.#waiting = batch.splice(length);
+    this.#inFlight += 1;
+    this.#readAll([...ids]).then(
+      (found) => {
+        this.#answered();
+        for (const { id, resolve } of batch) resolve(found.get(id));
+      },
+      (error: unknown) => {
+        this.#answered();
+        for (const { reject } of batch) reject(error);
+      },
+    );
+  }
+
+  #answered(): void {
     this.#inFlight -= 1;
     if (this.#waiting.length > 0) this.#schedule(process.nextTick);
-  };
+  }
 }

@@ -1,16 +1,16 @@
-import { isSessionError, SessionError, withTimeout } from "@sojourn/core";
+import { SessionError } from "@sojourn/core";
 import { classify, isWorthRepeating, isWrongIsolation, leavesConnectionIntact } from "./errors.js";
 import type { Row } from "./record.js";
 import type { Statement } from "./statements.js";
 
 /** As much of the `Pool` of `pg` as the store uses. */
 export interface PostgresPool {
-  connect(): Promise<PostgresClient>;
+  connect(callback: (error: Error | undefined, client: PostgresClient | undefined) => void): void;
 }
 
 /** A connection that the pool has lent. */
 export interface PostgresClient {
-  query(query: PostgresQuery): Promise<{ readonly rows: unknown[] }>;
+  query(query: PostgresQuery, callback: (error: Error | null, result: { readonly rows: unknown[] }) => void): void;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
   /** Gives it back, or with `true` closes it. */
@@ -41,83 +41,153 @@ const types = { getTypeParser: () => (value: string) => value };
 
 /** Runs statements on connections of the pool: in time, repeated where that cures, with errors of ours. */
 export class Connection {
-  readonly #pool: PostgresPool;
-  readonly #preparedStatements: boolean;
-  readonly #timeoutMs: number;
+  readonly pool: PostgresPool;
+  readonly timeoutMs: number;
   /** Set once transactions turn out to have another isolation level than READ COMMITTED by default. */
-  #setsIsolation = false;
+  setsIsolation = false;
+  readonly #preparedStatements: boolean;
 
   constructor({ pool, preparedStatements, timeoutMs }: ConnectionOptions) {
-    this.#pool = pool;
+    this.pool = pool;
+    this.timeoutMs = timeoutMs;
     this.#preparedStatements = preparedStatements;
-    this.#timeoutMs = timeoutMs;
   }
 
   /** Runs a statement in a transaction of its own. */
-  async run({ operation, text, name }: Statement, values: readonly unknown[]): Promise<Row[]> {
-    const query: PostgresQuery = { text, rowMode: "array", values: [...values], types };
-    return this.#lend(operation, this.#preparedStatements ? { ...query, name } : query);
+  run({ operation, text, name }: Statement, values: readonly unknown[], timeoutMs = this.timeoutMs): Promise<Row[]> {
+    const query = this.#preparedStatements
+      ? { text, rowMode: "array" as const, values: [...values], types, name }
+      : { text, rowMode: "array" as const, values: [...values], types };
+    return new Promise((resolve, reject) => new Errand(this, operation, query, resolve, reject).start(timeoutMs));
   }
 
   /** Runs a script of several statements, which must bring its own transaction. */
   async runScript(operation: string, text: string): Promise<void> {
-    await this.#lend(operation, { text, rowMode: "array" });
+    const query: PostgresQuery = { text, rowMode: "array" };
+    await new Promise((resolve, reject) => new Errand(this, operation, query, resolve, reject).start(this.timeoutMs));
+  }
+}
+
+/**
+ * One statement from the wish for a connection to its answer, perhaps with several attempts. Told by callbacks: the promises
+ * of `pg`, and a timer for each of them, cost as much as the driver's own work.
+ */
+class Errand {
+  readonly #connection: Connection;
+  readonly #operation: string;
+  readonly #query: PostgresQuery;
+  readonly #resolve: (rows: Row[]) => void;
+  readonly #reject: (error: SessionError) => void;
+  #timer: NodeJS.Timeout | undefined;
+  /** While it is lent. */
+  #client: PostgresClient | undefined;
+  #attempt = 1;
+  #isOver = false;
+
+  constructor(
+    connection: Connection,
+    operation: string,
+    query: PostgresQuery,
+    resolve: (rows: Row[]) => void,
+    reject: (error: SessionError) => void,
+  ) {
+    this.#connection = connection;
+    this.#operation = operation;
+    this.#query = query;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
 
-  async #lend(operation: string, query: PostgresQuery): Promise<Row[]> {
-    const deadline = performance.now() + this.#timeoutMs;
-    for (let attempt = 1; ; attempt++) {
-      const client = await this.#connect(operation, deadline);
-      // A connection that breaks while it is lent would otherwise end the process.
-      client.on("error", ignore);
-      let intact = false;
-      try {
-        const rows = await this.#query(client, query, operation, deadline);
-        intact = true;
-        return rows;
-      } catch (error) {
-        // A script and a wrapped statement leave their transaction open. After a timeout the connection works for nobody.
-        intact = query.values !== undefined && leavesConnectionIntact(error) && !this.#setsIsolation;
-        if (attempt === maxAttempts || !isWorthRepeating(error)) throw classify(error, operation, true);
-        if (isWrongIsolation(error)) this.#setsIsolation = true;
-      } finally {
-        client.removeListener("error", ignore);
-        client.release(!intact);
-      }
-    }
+  start(timeoutMs: number): void {
+    this.#timer = setTimeout(() => this.#giveUp(), timeoutMs);
+    this.#connect();
   }
 
-  async #connect(operation: string, deadline: number): Promise<PostgresClient> {
+  #connect(): void {
     try {
-      const connecting = this.#pool.connect();
-      return await withTimeout(connecting, remaining(deadline), operation).catch((error: unknown) => {
+      this.#connection.pool.connect((error, client) => {
         // Nobody waits for it any more: it goes back as it came, and nothing is sent.
-        connecting.then((late) => late.release(), ignore);
-        throw error;
+        if (this.#isOver) client?.release();
+        else if (client === undefined) this.#fail(classify(error, this.#operation, false));
+        else this.#lend(client);
       });
     } catch (error) {
-      if (!isSessionError(error, "TIMEOUT")) throw classify(error, operation, false);
-      const message = `@sojourn/postgres: ${operation}: no connection within ${this.#timeoutMs} ms; nothing was sent`;
-      throw new SessionError("UNAVAILABLE", message);
+      this.#fail(classify(error, this.#operation, false));
     }
   }
 
-  async #query(client: PostgresClient, query: PostgresQuery, operation: string, deadline: number): Promise<Row[]> {
-    const send = async (sent: PostgresQuery): Promise<Row[]> => {
-      const answer = withTimeout(client.query(sent), remaining(deadline), `@sojourn/postgres: ${operation}`);
-      // Row mode "array" and the identity as parser leave arrays of text.
-      return (await answer).rows as Row[];
-    };
-    if (!this.#setsIsolation || query.values === undefined) return send(query);
-    await send({ text: "BEGIN ISOLATION LEVEL READ COMMITTED", rowMode: "array", values: [] });
-    const rows = await send(query);
-    await send({ text: "COMMIT", rowMode: "array", values: [] });
-    return rows;
+  #lend(client: PostgresClient): void {
+    this.#client = client;
+    // A connection that breaks while it is lent would otherwise end the process.
+    client.on("error", ignore);
+    const wraps = this.#connection.setsIsolation && this.#query.values !== undefined;
+    this.#send(client, wraps ? [begin, this.#query, commit] : [this.#query]);
+  }
+
+  /** One after the other; the answer is that of the query itself. */
+  #send(client: PostgresClient, [next, ...others]: readonly PostgresQuery[], answer: Row[] = []): void {
+    if (next === undefined) {
+      this.#giveBack(true);
+      this.#end();
+      this.#resolve(answer);
+      return;
+    }
+    try {
+      client.query(next, (error, result) => {
+        if (this.#isOver) return;
+        if (error) this.#failed(error);
+        // Row mode "array" and the identity as parser leave arrays of text.
+        else this.#send(client, others, next === this.#query ? (result.rows as Row[]) : answer);
+      });
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    // A script and a wrapped statement leave their transaction open.
+    const isOne = this.#query.values !== undefined && !this.#connection.setsIsolation;
+    this.#giveBack(isOne && leavesConnectionIntact(error));
+    if (this.#attempt === maxAttempts || !isWorthRepeating(error)) {
+      this.#fail(classify(error, this.#operation, true));
+      return;
+    }
+    if (isWrongIsolation(error)) this.#connection.setsIsolation = true;
+    this.#attempt += 1;
+    this.#connect();
+  }
+
+  #giveUp(): void {
+    const { timeoutMs } = this.#connection;
+    const prefix = `@sojourn/postgres: ${this.#operation}`;
+    if (this.#client === undefined) {
+      this.#fail(new SessionError("UNAVAILABLE", `${prefix}: no connection within ${timeoutMs} ms; nothing was sent`));
+      return;
+    }
+    // The connection works for nobody.
+    this.#giveBack(false);
+    const message = `${prefix} was not answered within ${timeoutMs} ms; whether a write was applied is unknown`;
+    this.#fail(new SessionError("TIMEOUT", message));
+  }
+
+  #giveBack(intact: boolean): void {
+    this.#client?.removeListener("error", ignore);
+    this.#client?.release(!intact);
+    this.#client = undefined;
+  }
+
+  #fail(error: SessionError): void {
+    this.#end();
+    this.#reject(error);
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
   }
 }
 
-function remaining(deadline: number): number {
-  return Math.max(1, Math.ceil(deadline - performance.now()));
-}
+const begin: PostgresQuery = { text: "BEGIN ISOLATION LEVEL READ COMMITTED", rowMode: "array", values: [] };
+const commit: PostgresQuery = { text: "COMMIT", rowMode: "array", values: [] };
 
 function ignore(): void {}

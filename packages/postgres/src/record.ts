@@ -4,17 +4,7 @@ import { type EndedSession, type ReadManyOptions, SessionError, type SessionReco
 /** A row as it comes from the server: every column as text. */
 export type Row = readonly (string | null)[];
 
-type RecordRow = readonly [
-  id: string,
-  userId: string | null,
-  payload: string | null,
-  version: string,
-  createdAt: string,
-  lastActiveAt: string,
-  expiresAt: string,
-  endsAt: string,
-  now: string,
-];
+type RecordRow = readonly [id: string, userId: string | null, payload: string | null, numbers: string];
 
 /** What a write came to. */
 export type WriteOutcome =
@@ -32,8 +22,8 @@ export type WriteOutcome =
  */
 export function readRecord(row: Row, written?: string): SessionRecord {
   // The statements select these columns in this order, and the table has the others NOT NULL.
-  const columns = row as unknown as RecordRow;
-  const [id, userId, payload, version, createdAt, lastActiveAt, expiresAt, endsAt, now] = columns;
+  const [id, userId, payload, numbers] = row as unknown as RecordRow;
+  const [version, createdAt, lastActiveAt, expiresAt, endsAt, now] = numbers.split(" ");
   return {
     id,
     userId: userId ?? undefined,

@@ -5,6 +5,12 @@ import type { Names } from "./names.js";
 /** The moment at which it is evaluated, in whole milliseconds as the records have them. */
 export const clock = "date_trunc('milliseconds', clock_timestamp())";
 
+/**
+ * The moment at which the statement began to run, as {@link clock} has it: read once for all rows, and enough for what waits
+ * for no row.
+ */
+export const statementClock = "date_trunc('milliseconds', statement_timestamp())";
+
 /** Writes a new session, also over an expired one of this id; no row when a live one has it. */
 export function insertSession(
   { table }: Names,

@@ -1,5 +1,5 @@
 import { fingerprint, type Names } from "./names.js";
-import { changedColumns, clock, deadline, insertSession, sweepAt } from "./sql.js";
+import { changedColumns, clock, deadline, insertSession, statementClock, sweepAt } from "./sql.js";
 
 /** One SQL text and the name under which a connection prepares it. */
 export interface Statement {
@@ -23,8 +23,10 @@ export type Statements = Readonly<
     | "create"
     | "createLimited"
     | "update"
+    | "updateMany"
     | "change"
     | "touch"
+    | "touchMany"
     | "destroy"
     | "listByUser"
     | "destroyByUser"
@@ -47,15 +49,15 @@ export function statementsOf(names: Names): Statements {
   const oneClock = `clock AS MATERIALIZED (SELECT ${clock} AS now)`;
   const now = "(SELECT now FROM clock)";
   const record = recordColumns("s", now);
-  const read = (payload?: string): string =>
-    `SELECT ${recordColumns("s", "c.now", payload)} FROM ${table} s CROSS JOIN LATERAL (SELECT ${clock} AS now) c`;
+  // Nobody is waited for: one clock, read at any time, is as good as one that is read after the last lock.
+  const skippingHeldRows = `${oneClock},
+locked AS MATERIALIZED (SELECT s.id FROM ${table} s WHERE s.id = ANY ($1::text[]) FOR NO KEY UPDATE SKIP LOCKED)`;
+  const live = "s.expires_at > statement_timestamp()";
+  const read = (payload?: string): string => `SELECT ${recordColumns("s", statementClock, payload)} FROM ${table} s`;
   return {
-    get: statement("get", `${read("convert_from(s.payload, 'UTF8')")} WHERE s.id = $1::text AND s.expires_at > c.now`),
-    getMany: statement(
-      "get",
-      `${read("convert_from(s.payload, 'UTF8')")} WHERE s.id = ANY ($1::text[]) AND s.expires_at > c.now`,
-    ),
-    getBytes: statement("get", `${read()} WHERE s.id = ANY ($1::text[]) AND s.expires_at > c.now`),
+    get: statement("get", `${read("convert_from(s.payload, 'UTF8')")} WHERE s.id = $1::text AND ${live}`),
+    getMany: statement("get", `${read("convert_from(s.payload, 'UTF8')")} WHERE s.id = ANY ($1::text[]) AND ${live}`),
+    getBytes: statement("get", `${read()} WHERE s.id = ANY ($1::text[]) AND ${live}`),
     create: statement(
       "create",
       `${insertSession(names, {
@@ -88,22 +90,41 @@ live AS MATERIALIZED (
   SELECT l.* FROM (SELECT l.*, ${clock} AS now FROM locked l) l WHERE l.expires_at > l.now
 ), written AS (
   UPDATE ${table} s SET ${changedColumns(changeParameters)}
-  FROM live l WHERE s.id = l.id AND ($2::bigint IS NULL OR l.version = $2) RETURNING s.*, l.now
+  FROM live l WHERE s.id = l.id AND ($2::bigint IS NULL OR l.version = $2)
+  RETURNING ${recordColumns("s", "l.now", "CASE WHEN $3::bytea IS NULL THEN encode(s.payload, 'hex') END")}
 )
-SELECT 'written', '[]', ${recordColumns("w", "w.now", "CASE WHEN $3 IS NULL THEN encode(w.payload, 'hex') END")}
-FROM written w
+SELECT 'written', '[]', w.* FROM written w
 UNION ALL SELECT 'conflict', '[]', ${recordColumns("l", "l.now")}
 FROM live l WHERE NOT EXISTS (SELECT FROM written)`,
+    ),
+    // All payloads are one parameter, cut to pieces here: an array would hold each of them as text, and twice as long.
+    updateMany: statement(
+      "update",
+      `WITH ${skippingHeldRows}
+UPDATE ${table} s SET ${changedColumns({ payload: "c.payload", setsUser: "false", user: "NULL::text", idle: "c.idle", now: "c.now" })}
+FROM (
+  SELECT l.id, w.version, substr($3::bytea, w.start, w.length) AS payload, w.idle, ${now} AS now
+  FROM locked l JOIN unnest($1::text[], $2::bigint[], $4::int[], $5::int[], $6::float8[])
+    AS w (id, version, start, length, idle) ON w.id = l.id
+  OFFSET 0 -- each payload is cut once
+) c WHERE s.id = c.id AND s.expires_at > c.now AND (c.version IS NULL OR s.version = c.version)
+RETURNING ${recordColumns("s", "c.now", "NULL")}`,
     ),
     touch: statement(
       "touch",
       `WITH locked AS MATERIALIZED (SELECT s.id FROM ${table} s WHERE s.id = $1::text FOR NO KEY UPDATE),
 clock AS MATERIALIZED (SELECT l.id, ${clock} AS now FROM locked l)
-UPDATE ${table} s SET
-  last_active_at = greatest(s.last_active_at, c.now),
-  expires_at = ${touchedDeadline},
-  sweep_at = ${sweepAt(touchedDeadline, "$2::float8")}
+UPDATE ${table} s SET ${touchedColumns("$2::float8", "$3::boolean")}
 FROM clock c WHERE s.id = c.id AND s.expires_at > c.now RETURNING 1`,
+    ),
+    touchMany: statement(
+      "touch",
+      `WITH ${skippingHeldRows}
+UPDATE ${table} s SET ${touchedColumns("c.idle", "c.shorten")}
+FROM (
+  SELECT l.id, w.idle, w.shorten, ${now} AS now
+  FROM locked l JOIN unnest($1::text[], $2::float8[], $3::boolean[]) AS w (id, idle, shorten) ON w.id = l.id
+) c WHERE s.id = c.id AND s.expires_at > c.now RETURNING s.id`,
     ),
     destroy: statement(
       "destroy",
@@ -158,13 +179,22 @@ const changeParameters = {
   now: "l.now",
 };
 
-const reached = deadline("c.now", "$2::float8");
-const touchedDeadline = `CASE WHEN $3::boolean THEN ${reached} ELSE greatest(s.expires_at, ${reached}) END`;
+/** What a touch sets in row `s`, at the moment `c.now`. */
+function touchedColumns(idle: string, shorten: string): string {
+  const reached = deadline("c.now", idle);
+  const expiresAt = `CASE WHEN ${shorten} THEN ${reached} ELSE greatest(s.expires_at, ${reached}) END`;
+  return `last_active_at = greatest(s.last_active_at, c.now),
+  expires_at = ${expiresAt},
+  sweep_at = ${sweepAt(expiresAt, idle)}`;
+}
 
-/** What `readRecord` reads, in its order. */
+/**
+ * What `readRecord` reads, in its order. The numbers are one column: the driver takes a column, and its description in each
+ * answer, as dearly as all that is in it.
+ */
 function recordColumns(row: string, now: string, payload = `encode(${row}.payload, 'hex')`): string {
   const times = ["created_at", "last_active_at", "expires_at", "ends_at"].map((column) => epochMs(`${row}.${column}`));
-  return [`${row}.id`, `${row}.user_id`, payload, `${row}.version::text`, ...times, epochMs(now)].join(", ");
+  return `${row}.id, ${row}.user_id, ${payload}, ${[`${row}.version::text`, ...times, epochMs(now)].join(" || ' ' || ")}`;
 }
 
 /**

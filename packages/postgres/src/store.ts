@@ -37,6 +37,7 @@ import { assertUrl, type PostgresStoreOptions, resolveOptions } from "./options.
 import { type Row, readEnded, readOutcome, readRecord, readRecords, type WriteOutcome } from "./record.js";
 import { schemaScript } from "./schema.js";
 import { type Statement, type Statements, schemaExists, statementsOf } from "./statements.js";
+import { WriteBatch } from "./write-batch.js";
 
 const capabilities: StoreCapabilities = {
   expiryPrecisionMs: 1,
@@ -54,8 +55,25 @@ const capabilities: StoreCapabilities = {
 /** Enough for the gain, few enough to keep an answer small. */
 const maxIdsPerRead = 100;
 const maxReadsInFlight = 4;
+/** A larger payload is sent by itself: its neighbours would wait for it. */
+const maxPayloadInBatch = 16 * 1_024;
 const clearBatchSize = 2_000;
 const defaultScanBatchSize = 500;
+
+interface Touch {
+  readonly id: string;
+  readonly idleMs: number;
+  readonly shorten: boolean;
+}
+
+/** An update of payload, and perhaps deadline, alone. */
+interface PayloadUpdate {
+  readonly id: string;
+  readonly payload: string;
+  readonly bytes: Buffer;
+  readonly idleMs: number | undefined;
+  readonly expectedVersion: number | undefined;
+}
 
 /**
  * Sessions in a table of PostgreSQL 13 or later, by the driver `pg`. Each operation is one round trip.
@@ -68,6 +86,8 @@ export class PostgresStore implements SessionStore {
   readonly #statements: Statements;
   readonly #connection: Connection;
   readonly #reads: ReadBatch<() => SessionRecord>;
+  readonly #touches: WriteBatch<Touch, boolean>;
+  readonly #updates: WriteBatch<PayloadUpdate, WriteOutcome>;
   readonly #timeoutMs: number;
   #endPool: () => Promise<void> = async () => {};
   #closing: Promise<void> | undefined;
@@ -82,6 +102,19 @@ export class PostgresStore implements SessionStore {
     this.#connection = new Connection(resolved);
     this.#timeoutMs = resolved.timeoutMs;
     this.#reads = new ReadBatch({ maxIds: maxIdsPerRead, maxInFlight: maxReadsInFlight }, (ids) => this.#readAll(ids));
+    const { timeoutMs } = resolved;
+    this.#touches = new WriteBatch({
+      operation: "touch",
+      timeoutMs,
+      writeAll: (touches, ms) => this.#touchAll(touches, ms),
+      writeOne: (touch, ms) => this.#touchOne(touch, ms),
+    });
+    this.#updates = new WriteBatch({
+      operation: "update",
+      timeoutMs,
+      writeAll: (updates, ms) => this.#updateAll(updates, ms),
+      writeOne: (update, ms) => this.#updateOne(update, ms),
+    });
   }
 
   /**
@@ -141,6 +174,7 @@ export class PostgresStore implements SessionStore {
     return read?.();
   }
 
+  /** Updates of one tick travel as one statement, unless they change the user. */
   async update(id: string, change: SessionChange, options: UpdateOptions = {}): Promise<UpdateResult> {
     const outcome = await this.#change(id, undefined, change, options);
     if (outcome.status === "written") return { ...outcome, status: "updated" };
@@ -148,10 +182,11 @@ export class PostgresStore implements SessionStore {
     return outcome.status === "duplicate" ? { status: "missing" } : outcome;
   }
 
+  /** Touches of one tick travel as one statement. */
   async touch(id: string, options: TouchOptions): Promise<boolean> {
     assertTouch(id, options);
-    const rows = await this.#run(this.#statements.touch, [id, options.idleMs, options.shorten ?? false]);
-    return rows.length === 1;
+    const { idleMs, shorten = false } = options;
+    return this.#touches.write({ id, idleMs, shorten });
   }
 
   async rename(
@@ -259,12 +294,63 @@ export class PostgresStore implements SessionStore {
     const { expectedVersion } = options;
     const limit = typeof userId === "string" ? options.limit : undefined;
     const bytes = payload === undefined ? undefined : Buffer.from(payload);
+    if (newId === undefined && userId === undefined && payload !== undefined && bytes !== undefined) {
+      const update = { id, payload, bytes, idleMs, expectedVersion };
+      return bytes.length > maxPayloadInBatch ? this.#updateOne(update) : this.#updates.write(update);
+    }
     const values = [expectedVersion, bytes, userId !== undefined, userId, idleMs];
     const [row] =
       newId === undefined && limit === undefined
         ? await this.#run(this.#statements.update, [id, ...values])
         : await this.#run(this.#statements.change, [id, newId, ...values, ...limitValues(limit)]);
     return readOutcome(row, payload);
+  }
+
+  async #updateOne(update: PayloadUpdate, timeoutMs?: number): Promise<WriteOutcome> {
+    const { id, payload, bytes, idleMs, expectedVersion } = update;
+    const values = [id, expectedVersion, bytes, false, undefined, idleMs];
+    const [row] = await this.#run(this.#statements.update, values, timeoutMs);
+    return readOutcome(row, payload);
+  }
+
+  async #updateAll(updates: readonly PayloadUpdate[], timeoutMs: number): Promise<ReadonlyMap<string, WriteOutcome>> {
+    const byId = new Map(updates.map((update) => [update.id, update]));
+    const lengths = updates.map(({ bytes }) => bytes.length);
+    let end = 1;
+    const starts = lengths.map((length) => {
+      end += length;
+      return end - length;
+    });
+    const values = [
+      [...byId.keys()],
+      arrayText(updates.map(({ expectedVersion }) => expectedVersion)),
+      Buffer.concat(updates.map(({ bytes }) => bytes)),
+      arrayText(starts),
+      arrayText(lengths),
+      arrayText(updates.map(({ idleMs }) => idleMs)),
+    ];
+    const rows = await this.#run(this.#statements.updateMany, values, timeoutMs);
+    return new Map(
+      rows.map((row) => {
+        const record = readRecord(row, byId.get(row[0] ?? "")?.payload);
+        return [record.id, { status: "written", record, evicted: [] }];
+      }),
+    );
+  }
+
+  async #touchOne({ id, idleMs, shorten }: Touch, timeoutMs: number): Promise<boolean> {
+    const rows = await this.#run(this.#statements.touch, [id, idleMs, shorten], timeoutMs);
+    return rows.length === 1;
+  }
+
+  async #touchAll(touches: readonly Touch[], timeoutMs: number): Promise<ReadonlyMap<string, boolean>> {
+    const values = [
+      touches.map(({ id }) => id),
+      arrayText(touches.map(({ idleMs }) => idleMs)),
+      arrayText(touches.map(({ shorten }) => shorten)),
+    ];
+    const rows = await this.#run(this.#statements.touchMany, values, timeoutMs);
+    return new Map(rows.map(([id]) => [id ?? "", true]));
   }
 
   /** The plan of a single read is kept by its connection; the plan for an array is made anew each time. */
@@ -280,9 +366,9 @@ export class PostgresStore implements SessionStore {
     }
   }
 
-  async #run(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
+  async #run(statement: Statement, values: readonly unknown[], timeoutMs?: number): Promise<Row[]> {
     if (this.#closing !== undefined) throw new SessionError("CLOSED", "@sojourn/postgres: the store has been closed");
-    return this.#connection.run(statement, values);
+    return this.#connection.run(statement, values, timeoutMs);
   }
 }
 
@@ -292,6 +378,11 @@ function readersById(
   read: (row: Row) => SessionRecord,
 ): ReadonlyMap<string, () => SessionRecord> {
   return new Map(rows.map((row) => [row[0] ?? "", () => read(row)]));
+}
+
+/** An array as PostgreSQL reads it; the driver would quote each number. */
+function arrayText(values: readonly (number | boolean | undefined)[]): string {
+  return `{${values.map((value) => value ?? "NULL").join(",")}}`;
 }
 
 function limitValues(limit: SessionLimit | undefined): [max: number | undefined, evict: boolean] {

@@ -87,12 +87,14 @@ function idsOf(sessions: readonly { readonly id: string }[]): string[] {
 /** A pool that lends this one connection, and never takes it back. */
 function lending(client: pg.PoolClient): PostgresPool {
   return {
-    connect: async () => ({
-      query: (query) => client.query(query),
-      on: () => {},
-      removeListener: () => {},
-      release: () => {},
-    }),
+    connect(callback) {
+      callback(undefined, {
+        query: (query, answer) => client.query(query, answer),
+        on: () => {},
+        removeListener: () => {},
+        release: () => {},
+      });
+    },
   };
 }
 
