@@ -14,3 +14,25 @@ test("signs as node:crypto does, for secrets shorter and longer than a block and
     { numRuns: 1000 },
   );
 });
+
+test("verifies its own signature alone, whatever was verified before in the same buffers", () => {
+  const [key, other] = [new HmacKey("one secret"), new HmacKey("another secret")];
+  for (const message of ["a message", "a longer message", "a message"]) {
+    const signature = key.sign(message);
+    // Characters that a narrower encoding would fold onto those of the signature, and one cut in two at its end.
+    const folded = String.fromCharCode(...Array.from(signature, (character) => character.charCodeAt(0) + 0x100));
+    const wrong = [
+      folded,
+      `${signature.slice(0, -1)}é`,
+      `${signature}A`,
+      signature.slice(0, -1),
+      "",
+      "\ud800".repeat(43),
+    ];
+    expect(key.verifies(signature, message)).toBe(true);
+    for (const text of wrong) expect(key.verifies(text, message)).toBe(false);
+    expect(key.verifies(other.sign(message), message)).toBe(false);
+    expect(key.verifies(signature, `${message}!`)).toBe(false);
+    expect(other.verifies(signature, message)).toBe(false);
+  }
+});
