@@ -1,4 +1,4 @@
-import { chownSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -46,7 +46,7 @@ export interface TestServer extends ServerPlace {
   kill(): Promise<void>;
   /** Starts it again on the same port, killing it first if it runs. */
   restart(): Promise<void>;
-  /** SIGSTOP: connections stay open, nothing answers. */
+  /** SIGSTOP: connections stay open, nothing answers from here on. */
   pause(): void;
   /** SIGCONT. */
   resume(): void;
@@ -106,10 +106,28 @@ function serve(options: ServerOptions, place: ServerPlace, first: SupervisedProc
       await kill();
       current = await run(options, place);
     },
-    pause: () => void signal("SIGSTOP"),
+    pause() {
+      if (signal("SIGSTOP")) untilStopped(current.pid);
+    },
     resume: () => void signal("SIGCONT"),
     log: () => readLog(place.dir),
   };
+}
+
+/** Blocks this process until each thread of another has stopped, where the system tells: a signal takes its time. */
+function untilStopped(pid: number): void {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return;
+  const isStopped = (task: string): boolean => {
+    try {
+      // "id (name) state ...": stopped, or gone and not yet mourned.
+      return /\) [TtZX] /.test(readFileSync(`${tasks}/${task}/stat`, "utf8"));
+    } catch {
+      // It has ended.
+      return true;
+    }
+  };
+  while (!readdirSync(tasks).every(isStopped)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
 }
 
 /** One start: spawns the server and resolves once it is ready. */

@@ -6,11 +6,14 @@ import { Client } from "./client.js";
 
 let demo: Demo;
 let browser: Browser;
+/** A browser takes its time on a busy machine. */
+const patienceMs = 120_000;
 
 beforeAll(async () => {
   demo = await startDemo({ port: 0, secret: "test", storeUrl: "memory:", warnings: [] });
   browser = await chromium.launch({
     executablePath: findChromium(),
+    timeout: patienceMs,
     args: [
       "--no-sandbox",
       "--disable-gpu",
@@ -27,6 +30,7 @@ afterAll(async () => {
 
 test("a person logs in, sees two sessions, ends the other one and logs out", async () => {
   const page = await browser.newPage();
+  page.setDefaultTimeout(patienceMs);
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(error.message));
   page.on("console", (message) => {

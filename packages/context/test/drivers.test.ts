@@ -17,7 +17,7 @@ import { MongoClient } from "mongodb";
 import mysql from "mysql2";
 import pg from "pg";
 import pino from "pino";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { bind, createContext, expressContext, fastifyContext, pinoMixin } from "../src/index.js";
 import { Client, logSink, serve } from "./support.js";
 
@@ -88,7 +88,7 @@ const drivers: Record<string, () => Promise<Driver>> = {
   },
   memjs: async () => {
     const server = await resolveMemcached();
-    const client = memjs.Client.create(server.url.replace("memcached://", ""));
+    const client = memjs.Client.create(server.url.replace("memcached://", ""), { timeout: 60, conntimeout: 60 });
     return {
       echo: async (text) => {
         await client.set(text, text, {});
@@ -212,7 +212,7 @@ describe.each(Object.entries(drivers))("%s", (_name, open) => {
     const callback = driver.echoBack === undefined ? [] : ["callback"];
     const expected = ["begins", "asks", "promise", ...callback, "ends", "finished"];
     // A client has its answer before the server hears that it was sent.
-    await vi.waitFor(() => expect(sink.lines()).toHaveLength(requests * expected.length));
+    await expect.poll(() => sink.lines().length).toBe(requests * expected.length);
 
     const linesOf = new Map<number, string[]>();
     for (const { n = -1, msg, ...ids } of sink.lines()) {

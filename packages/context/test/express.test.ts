@@ -41,6 +41,11 @@ function createApp(
   return { app, sink, logger, store };
 }
 
+/** A client has its answer before the server hears that it was sent. */
+async function finished(sink: ReturnType<typeof logSink>, requests: number): Promise<void> {
+  await expect.poll(() => sink.lines().filter(({ msg }) => msg === "finished").length).toBe(requests);
+}
+
 describe.each([
   ["5", express5],
   ["4", express4],
@@ -80,6 +85,7 @@ describe.each([
       expect((await client.send(method, path)).status).toBe(200);
     }
 
+    await finished(sink, 3);
     const lines = sink.lines();
     const at = (message: string): LogLine | undefined => lines.find(({ msg }) => msg.startsWith(message));
     const id = at("regenerated")?.msg.split(" ")[1];
@@ -133,6 +139,7 @@ describe.each([
       ),
       client.send("GET", "/fail"),
     ]);
+    await finished(sink, 7);
     const lines = sink.lines();
     expect(new Set(lines.map(({ requestId }) => requestId)).size).toBe(7);
     for (const message of ["parsed", "failed", "closed", "finished"]) {

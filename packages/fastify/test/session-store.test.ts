@@ -4,9 +4,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type fastifySession from "@fastify/session";
 import { SessionError, SessionManager, tokenToId } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
-import { Browser, overriding } from "@sojourn/test-fixtures";
+import { Barrier, Browser, overriding } from "@sojourn/test-fixtures";
 import type { Session } from "fastify";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { FastifySessionStore } from "../src/index.js";
 import { type Action, day, hour, minute, serve, setUp } from "./session-store-support.js";
 
@@ -371,23 +371,28 @@ describe("time", () => {
   });
 
   test("a request that outlasts its cookie keeps what another has prolonged", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    onTestFinished(() => void vi.useRealTimers());
     const { store } = setUp();
+    const barrier = new Barrier();
     await using app = await serve(
       store,
       {
         set: set({ a: 1 }),
         sid,
         prolong: (request) => void Object.assign(request.session.cookie, { maxAge: hour }),
-        slow: () => delay(400),
+        slow: () => barrier.wait(),
       },
-      { cookie: { maxAge: 300 } },
+      { cookie: { maxAge: minute } },
     );
     const browser = new Browser(app);
     await browser.get("set");
     const { cookie } = browser;
     const slow = new Browser(app, cookie).get("slow");
-    await delay(50);
+    await barrier.arrived;
     await browser.get("prolong");
+    vi.setSystemTime(Date.now() + 2 * minute);
+    barrier.release();
     await slow;
     expect(expiresIn(await store.get(String(await browser.get("sid"))))).toBeGreaterThan(minute);
   });
