@@ -7,6 +7,9 @@ import { packages, root } from "./support.js";
 
 afterAll(stopBackends);
 
+/** Patient: a busy machine is no outage. */
+const timeoutMs = 60_000;
+
 function newKey(id: string): EncryptionKey {
   return { id, secret: randomBytes(32) };
 }
@@ -29,7 +32,7 @@ describe.each(backends)("%s", (name) => {
     for (const codec of [undefined, encryptedCodec({ keys: [newKey("a")] })]) {
       const namespace = newNamespace();
       const marker = `the marker of ${namespace}`;
-      const manager = new SessionManager({ store: await backend.open(namespace), codec, sweep: false });
+      const manager = new SessionManager({ store: await backend.open(namespace), codec, timeoutMs, sweep: false });
       const visit = await manager.create({ data: { marker }, metadata: { userAgent: marker } });
       const login = await manager.regenerate(visit.token, { userId: "42", update: (data) => ({ ...data, n: 1 }) });
       await manager.get(login?.token ?? "");
@@ -49,7 +52,7 @@ describe.each(backends)("%s", (name) => {
     const [a, b] = [newKey("a"), newKey("b")];
     const store = await (await startBackend(name)).open(newNamespace());
     const open = (...keys: EncryptionKey[]): SessionManager =>
-      new SessionManager({ store, codec: encryptedCodec({ keys }), sweep: false });
+      new SessionManager({ store, codec: encryptedCodec({ keys }), timeoutMs, sweep: false });
     const keyOf = async (id: string | undefined): Promise<string | undefined> =>
       (await store.get(id ?? ""))?.payload.split(".")[1];
 
@@ -89,7 +92,7 @@ describe.each(backends)("%s", (name) => {
 async function loginTogether(store: SessionStore, round: number): Promise<void> {
   const whenReached = round % 2 === 0 ? "evictOldest" : "reject";
   const sessionLimit = { max: 5, whenReached } as const;
-  const manager = new SessionManager({ store, sessionLimit, timeoutMs: 60_000, sweep: false });
+  const manager = new SessionManager({ store, sessionLimit, timeoutMs, sweep: false });
   let events = 0;
   manager.on("destroyed", () => events++);
   const userId = `user ${round}`;

@@ -23,8 +23,9 @@ async function start(options?: MemcachedServerOptions): Promise<TestServer> {
   return server;
 }
 
+/** A store that is patient, unless told otherwise: a busy machine is no outage. */
 function open(url: string, options: Omit<MemcachedStoreOptions, "client"> = {}): MemcachedStore {
-  const store = MemcachedStore.fromUrl(url, options);
+  const store = MemcachedStore.fromUrl(url, { timeoutMs: 10_000, ...options });
   stores.push(store);
   return store;
 }

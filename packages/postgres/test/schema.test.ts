@@ -16,8 +16,8 @@ afterAll(async () => {
 const session = (id: string, userId?: string) => ({ id, userId, payload: "p", idleMs: 60_000, absoluteMs: 60_000 });
 
 test("before ensureSchema every method says what to call", async () => {
-  const store = new PostgresStore({ pool, table: "never_made" });
-  const elsewhere = new PostgresStore({ pool, schema: "never_made" });
+  const store = new PostgresStore({ pool, table: "never_made", timeoutMs: 10_000 });
+  const elsewhere = new PostgresStore({ pool, schema: "never_made", timeoutMs: 10_000 });
   const hint = { code: "BACKEND", message: expect.stringContaining("ensureSchema()") };
   for (const call of [
     () => store.get("a"),
@@ -66,7 +66,7 @@ test("ten processes run the schema's SQL at once, and all succeed", async () => 
 test("schemaSql runs by hand, also twice, and keeps what is stored", async () => {
   const sql = schemaSql({ table: "by_hand" });
   await pool.query(sql);
-  const store = new PostgresStore({ pool, table: "by_hand" });
+  const store = new PostgresStore({ pool, table: "by_hand", timeoutMs: 10_000 });
   await store.create(session("a"));
   await pool.query(sql);
   await store.ensureSchema();
@@ -86,7 +86,7 @@ test("a user without the right to create anything works on what is there, and el
     expect(await store.create(session("a", "u"), { limit })).toMatchObject({ status: "created" });
     expect(await store.destroyByUser("u")).toEqual(["a"]);
 
-    const missing = new PostgresStore({ pool: theirs, schema: "given", table: "missing" });
+    const missing = new PostgresStore({ pool: theirs, schema: "given", table: "missing", timeoutMs: 10_000 });
     await expect(missing.ensureSchema()).rejects.toMatchObject({ code: "BACKEND", message: /permission/ });
     await pool.query("GRANT CREATE ON SCHEMA given TO reader");
     // Nothing of the failure stays.
@@ -112,7 +112,7 @@ test("a database that cannot hold any text is refused", async () => {
 
 test("another application's table of this name is refused and left alone", async () => {
   await pool.query("CREATE TABLE taken (id int); INSERT INTO taken VALUES (7)");
-  const store = new PostgresStore({ pool, table: "taken" });
+  const store = new PostgresStore({ pool, table: "taken", timeoutMs: 10_000 });
   await expect(store.ensureSchema()).rejects.toMatchObject({ code: "BACKEND", message: /not one of Sojourn's/ });
   expect((await pool.query("SELECT * FROM taken")).rows).toEqual([{ id: 7 }]);
 });

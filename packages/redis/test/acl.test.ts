@@ -10,6 +10,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
+/** Patient: a busy machine is no outage. */
+const timeoutMs = 10_000;
 const session = (id: string) => ({ id, userId: "u", payload: "p", idleMs: 60_000, absoluteMs: 60_000 });
 
 it("needs no more permissions than the README says, and says BACKEND without them", async () => {
@@ -19,7 +21,7 @@ it("needs no more permissions than the README says, and says BACKEND without the
   await admin.call("ACL", "SETUSER", "reader", "on", ">secret", "~shop#*", "+@read", "+@connection", "+info", "+time");
   admin.disconnect();
 
-  const store = RedisStore.fromUrl(server.url.replace("//", "//shop:secret@"), { prefix: "shop" });
+  const store = RedisStore.fromUrl(server.url.replace("//", "//shop:secret@"), { prefix: "shop", timeoutMs });
   expect((await store.create(session("a"))).status).toBe("created");
   expect((await store.update("a", { payload: "q", userId: "v" })).status).toBe("updated");
   expect(await store.touch("a", { idleMs: 30_000 })).toBe(true);
@@ -31,10 +33,10 @@ it("needs no more permissions than the README says, and says BACKEND without the
   await store.clear();
   await store.close();
 
-  const other = RedisStore.fromUrl(server.url.replace("//", "//shop:secret@"), { prefix: "other" });
+  const other = RedisStore.fromUrl(server.url.replace("//", "//shop:secret@"), { prefix: "other", timeoutMs });
   await expect(other.get("a")).rejects.toMatchObject({ code: "BACKEND" });
   await other.close();
-  const reader = RedisStore.fromUrl(server.url.replace("//", "//reader:secret@"), { prefix: "shop" });
+  const reader = RedisStore.fromUrl(server.url.replace("//", "//reader:secret@"), { prefix: "shop", timeoutMs });
   await expect(reader.create(session("a"))).rejects.toMatchObject({ code: "BACKEND", outcomeUnknown: false });
   await reader.close();
 });
@@ -47,6 +49,7 @@ it("asks for the server's settings once where it may not", async () => {
   let asked = 0;
   const store = new RedisStore({
     prefix: "shop",
+    timeoutMs,
     client: wrapClient(client, (command, send) => {
       if (command === "INFO") asked++;
       return send();

@@ -30,7 +30,7 @@ test.each([
   ["iovalkey", () => new Valkey(server.url, { enableAutoPipelining: true })],
 ])("%s may pipeline automatically", async (name, connect) => {
   const client = connect();
-  const store = new RedisStore({ client, prefix: `automatic ${name}` });
+  const store = new RedisStore({ client, prefix: `automatic ${name}`, timeoutMs: 10_000 });
   const session = { id: "a", userId: "u", payload: "p", idleMs: 60_000, absoluteMs: 60_000 };
   expect((await store.create(session)).status).toBe("created");
   const read = await Promise.all([store.get("a"), store.get("b"), client.get("c")]);

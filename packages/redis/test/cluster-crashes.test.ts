@@ -140,6 +140,7 @@ describe("keys on a Cluster", () => {
     expect(watched.capabilities).toMatchObject({ userIndex: "eventual", limit: "settled" });
     const spy = new RedisStore({
       prefix,
+      timeoutMs: 10_000,
       client: Object.assign(
         wrapClient(client, (_command, send) => send()),
         {

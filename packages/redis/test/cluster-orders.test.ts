@@ -131,7 +131,7 @@ it.each(["text that is no record", "a list"])(
 
 it("works through a client that pipelines automatically", async () => {
   const automatic = new Cluster([...servers.startupNodes], { enableAutoPipelining: true });
-  const store = new RedisStore({ client: automatic, prefix: freshPrefix() });
+  const store = new RedisStore({ client: automatic, prefix: freshPrefix(), timeoutMs: 10_000 });
   await Promise.all(["a", "b", "c"].map((id) => store.create(session(id, "u"))));
   expect((await store.listByUser("u")).length).toBe(3);
   expect(await store.count()).toEqual({ sessions: 3, sessionsWithUser: 3, users: 1 });

@@ -20,8 +20,9 @@ afterEach(async () => {
 });
 afterAll(() => server.stop());
 
+/** A store that is patient, unless told otherwise: a busy machine is no outage. */
 function open(url = server.url, options: { prefix?: string; timeoutMs?: number } = {}): RedisStore {
-  const store = RedisStore.fromUrl(url, options);
+  const store = RedisStore.fromUrl(url, { timeoutMs: 10_000, ...options });
   closing.push(() => store.close());
   return store;
 }
@@ -104,7 +105,7 @@ describe("a client that is borrowed", () => {
     closing.push(async () => client.disconnect());
     await once(client, "ready");
     const before = client.eventNames().map((name) => [name, client.listenerCount(name)]);
-    const store = new RedisStore({ client });
+    const store = new RedisStore({ client, timeoutMs: 10_000 });
     await store.create(session("borrowed"));
     await store.close();
     expect(await client.ping()).toBe("PONG");
@@ -130,7 +131,7 @@ describe("what the server refuses", () => {
     closing.push(() => full.stop());
     const client = new Redis(full.url);
     closing.push(async () => client.disconnect());
-    const store = new RedisStore({ client });
+    const store = new RedisStore({ client, timeoutMs: 10_000 });
     await store.create(session("a", "u"));
     await store.create(session("b", "u"));
     await client.config("SET", "maxmemory", "1");
@@ -143,7 +144,7 @@ describe("what the server refuses", () => {
   it("is CORRUPT where a key holds another type, in get, lists and scans, and the key stays", async () => {
     const client = new Redis(server.url);
     closing.push(async () => client.disconnect());
-    const store = new RedisStore({ client, prefix: "types" });
+    const store = new RedisStore({ client, prefix: "types", timeoutMs: 10_000 });
     const key = `${keyspace("types").sessionPrefix}a`;
     await store.create(session("a", "u"));
     await client.del(key);
@@ -176,7 +177,7 @@ describe("the script cache", () => {
   it("may be flushed at any time: the next call sends the script again", async () => {
     const client = new Redis(server.url);
     closing.push(async () => client.disconnect());
-    const store = new RedisStore({ client, prefix: "flush" });
+    const store = new RedisStore({ client, prefix: "flush", timeoutMs: 10_000 });
     for (const id of ["a", "b", "c"]) {
       await client.script("FLUSH");
       expect((await store.create(session(id, "u"))).status).toBe("created");

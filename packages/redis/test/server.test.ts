@@ -15,7 +15,7 @@ beforeAll(async () => {
   client = new Redis(server.url);
 });
 beforeEach(() => {
-  store = new RedisStore({ client, prefix: `server ${process.pid} ${run++}` });
+  store = new RedisStore({ client, prefix: `server ${process.pid} ${run++}`, timeoutMs: 60_000 });
 });
 afterAll(async () => {
   client.disconnect();
@@ -84,9 +84,8 @@ describe("what is stored", () => {
     await store.create(session("control", "u"));
     expect(await keysOfStore()).toBe(2);
     await store.destroy("control");
-    const patient = new RedisStore({ client, prefix: `server ${process.pid} ${run - 1}`, timeoutMs: 60_000 });
     const creating = Array.from({ length: 10_000 }, (_, n) =>
-      patient.create({ ...session(`s${n}`, `u${n % 50}`), idleMs: lifetimeMs }),
+      store.create({ ...session(`s${n}`, `u${n % 50}`), idleMs: lifetimeMs }),
     );
     await Promise.all(creating);
     await new Promise((resolve) => setTimeout(resolve, lifetimeMs));
