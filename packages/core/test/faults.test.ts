@@ -154,6 +154,17 @@ describe("reads of one session", () => {
     answer.open();
     expect(await before).toBeDefined();
   });
+
+  test("nor does one that starts as soon as a promise can tell that somebody else has destroyed the session", async () => {
+    const { manager, store } = setUp();
+    const { token, session } = await manager.create({ data: {} });
+    const before = manager.get(token);
+    const other = manager.get(token);
+    await store.destroy(session.id);
+    expect(await manager.get(token)).toBeUndefined();
+    expect(await before).toBeDefined();
+    expect((await other)?.id).toBe(session.id);
+  });
 });
 
 test("a destroy does not overtake the save before it", async () => {
