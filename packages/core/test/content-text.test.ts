@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
+import type { SessionContent } from "../src/content.js";
 import { type ContentText, contentText } from "../src/content-text.js";
 import { jsonImage } from "../src/json-image.js";
 import { setUp } from "./support.js";
@@ -9,18 +10,19 @@ const step = fc.record({
   set: fc.dictionary(keys, fc.jsonValue({ maxDepth: 2 })),
   deleted: fc.array(keys, { maxLength: 2 }),
   isTextKnown: fc.boolean(),
+  idleMs: fc.option(fc.constantFrom(5, 6), { nil: undefined }),
 });
 
 test("property: the text is the JSON of the content, whatever was taken over from the one before", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 8 }), (steps) => {
-      let base = { data: {}, metadata: { ip: "::1" }, idleMs: 5 };
+      let base: SessionContent = { data: {}, metadata: { ip: "::1" } };
       let known: ContentText | undefined;
-      for (const { set, deleted, isTextKnown } of steps) {
+      for (const { set, deleted, isTextKnown, idleMs } of steps) {
         const data = Object.fromEntries(
           Object.entries({ ...base.data, ...set }).filter(([key]) => !deleted.includes(key)),
         );
-        const content = jsonImage({ ...base, data }, base) ?? base;
+        const content = jsonImage({ ...base, idleMs, data }, base) ?? base;
         known = contentText(content, base, isTextKnown ? known : undefined);
         expect(known?.payload).toBe(JSON.stringify(content));
         base = content;
