@@ -54,7 +54,11 @@ export class Connection {
   }
 
   /** Runs a statement in a transaction of its own. */
-  run({ operation, text, name }: Statement, values: readonly unknown[], timeoutMs = this.timeoutMs): Promise<Row[]> {
+  run(
+    { operation, text, name }: Statement,
+    values: readonly unknown[],
+    timeoutMs: number = this.timeoutMs,
+  ): Promise<Row[]> {
     const query = this.#preparedStatements
       ? { text, rowMode: "array" as const, values: [...values], types, name }
       : { text, rowMode: "array" as const, values: [...values], types };
