@@ -15,7 +15,13 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 const { packageManager } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
 const pnpmMajor = packageManager.match(/^pnpm@(\d+)\./)[1];
-const env = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", npm_config_update_notifier: "false" };
+const env = {
+  ...process.env,
+  TURBO_TELEMETRY_DISABLED: "1",
+  npm_config_update_notifier: "false",
+  // A registry that fails now and then; what pnpm does then says pnpm-workspace.yaml.
+  npm_config_fetch_retries: "5",
+};
 
 /** @param {string} command @param {string[]} args */
 function run(command, args) {

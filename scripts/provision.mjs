@@ -103,11 +103,14 @@ const packages = missing.flatMap(({ aptPackage }) => (aptPackage && mayUseApt ? 
 if (packages.length > 0) installPackages(packages);
 for (const { name, install, isPresent } of missing) {
   if (!install || isPresent()) continue;
-  say(`installing ${name}`);
-  try {
-    install();
-  } catch (error) {
-    say(`${name}: ${error instanceof Error ? error.message : error}`);
+  // What it fetches comes from servers that fail now and then, and what has been fetched stays.
+  for (let attempt = 1; attempt <= 3 && !isPresent(); attempt++) {
+    say(`installing ${name}`);
+    try {
+      install();
+    } catch (error) {
+      say(`${name}: ${error instanceof Error ? error.message : error}`);
+    }
   }
 }
 for (const { name, variable, isPresent, help } of missing) {
@@ -119,7 +122,8 @@ function installPackages(packages) {
   const restore = keepServicesStopped();
   try {
     say("apt-get update");
-    if (!aptGet(["update"])) return;
+    // One mirror that fails does not keep the others from having what is needed, be it from an older list.
+    aptGet(["update"]);
     say(`apt-get install ${packages.join(" ")}`);
     aptGet(["install", "-y", "--no-install-recommends", ...packages]);
   } finally {
@@ -135,14 +139,15 @@ function installPackages(packages) {
 function aptGet(args) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   for (let attempt = 1; ; attempt++) {
-    const { status, stderr } = spawnSync("apt-get", ["-o", "DPkg::Lock::Timeout=60", "-qq", ...args], {
+    const options = ["-o", "DPkg::Lock::Timeout=60", "-o", "Acquire::Retries=5", "-qq"];
+    const { status, stderr } = spawnSync("apt-get", [...options, ...args], {
       env,
       encoding: "utf8",
       stdio: ["ignore", "ignore", "pipe"],
     });
     if (status === 0) return true;
     if (attempt === 6 || !/could not get lock|unable to acquire/i.test(stderr)) {
-      say(`apt-get ${args[0]} failed: ${stderr.trim().split("\n").at(-1)}`);
+      say(`apt-get ${args[0]} failed: ${lastLines(stderr)}`);
       return false;
     }
     say("apt-get is locked by another process, waiting");
@@ -194,15 +199,20 @@ function isExecutable(file) {
   }
 }
 
+/** @param {string} output */
+function lastLines(output) {
+  return output.trim().split("\n").slice(-5).join("\n  ");
+}
+
 /**
- * Runs a command to its end; throws with the last line that it wrote when it fails.
+ * Runs a command to its end, or for ten minutes; throws with the last lines that it wrote when it fails.
  *
  * @param {string} command @param {string[]} args @param {string} cwd
  */
 function run(command, args, cwd) {
-  const { status, error, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8" });
+  const { status, error, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 600_000 });
   if (error) throw error;
-  if (status !== 0) throw new Error(`${stdout}${stderr}`.trim().split("\n").at(-1));
+  if (status !== 0) throw new Error(lastLines(`${stdout}${stderr}`));
 }
 
 /** @param {string} line */

@@ -20,9 +20,10 @@ describe("packed and installed into an empty project", () => {
     expect(packed.status, packed.output).toBe(0);
     await writeFile(`${directory}/package.json`, '{ "private": true, "type": "module" }');
     const tarballs = (await readdir(`${directory}/tarballs`)).map((file) => `./tarballs/${file}`);
-    const installed = await run("npm", ["install", "--no-audit", "--no-fund", ...tarballs], directory);
+    const options = ["--no-audit", "--no-fund", "--fetch-retries=5"];
+    const installed = await run("npm", ["install", ...options, ...tarballs], directory);
     expect(installed.status, installed.output).toBe(0);
-  }, 240_000);
+  }, 600_000);
 
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
