@@ -54,6 +54,7 @@ test.each(["SIGTERM", "SIGINT"] as const)("says where it is, serves, and ends on
     url = line.match(/http:\/\/127\.0\.0\.1:\d+/)?.[0];
     if (url !== undefined) break;
   }
+  expect(url, errors.join("")).toBeDefined();
   const client = new Client();
   await client.login(url ?? "");
   expect(await client.json("GET", `${url}/profile`)).toMatchObject({ loginCount: 1 });

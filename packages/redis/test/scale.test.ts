@@ -19,11 +19,11 @@ afterAll(async () => {
 describeConformance(
   redisHarness({ name: "Redis with 150,000 sessions", client, roundTrips: {} }),
   { describe, test },
-  { cases, scale: 1, timeoutMs: 120_000 },
+  { cases, scale: 1, timeoutMs: 600_000 },
 );
 
 describeConformance(
   redisHarness({ name: "Redis Cluster with 15,000 sessions", client: clusterClient, roundTrips: {} }),
   { describe, test },
-  { cases, scale: 0.1, timeoutMs: 120_000 },
+  { cases, scale: 0.1, timeoutMs: 600_000 },
 );

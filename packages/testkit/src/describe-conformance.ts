@@ -15,7 +15,7 @@ export interface TestRunner {
 }
 
 export interface DescribeConformanceOptions extends ConformanceOptions {
-  /** Milliseconds that one case may take. Default 60,000. */
+  /** Milliseconds that one case may take. Default 180,000: a machine may be busy. */
   readonly timeoutMs?: number | undefined;
   /** How many cases run at a time under node:test; vitest has `maxConcurrency`. Default 8, and 1 where `pass` is given. */
   readonly concurrency?: number | undefined;
@@ -33,7 +33,7 @@ export function describeConformance(
   { describe, test }: TestRunner,
   options: DescribeConformanceOptions = {},
 ): void {
-  const { timeoutMs = 60_000, concurrency = 8, cases = conformanceCases } = options;
+  const { timeoutMs = 180_000, concurrency = 8, cases = conformanceCases } = options;
   // Time that is passed on purpose passes for every case at once.
   const together = harness.pass === undefined && concurrency > 1;
   const register = (conformanceCase: ConformanceCase): void => {

@@ -90,7 +90,7 @@ function isUnavailable(error: unknown): error is SessionError {
 }
 
 /** Far more than any sensible timeout of a store: tells slow from hanging. */
-const patienceMs = 20 * second;
+const patienceMs = 60 * second;
 
 async function within<T>(call: Promise<T>, name: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
