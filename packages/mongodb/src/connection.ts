@@ -37,6 +37,8 @@ export class Connection {
   readonly #clock: ServerClock;
   readonly #writeConcern: WriteConcernSettings;
   #connecting: Promise<unknown> | undefined;
+  /** Whether the server, of a document that it changes or removes, sends only what it is asked for; FerretDB 1 refuses. */
+  #sendsParts = true;
   #indexes: Promise<void> | undefined;
   #isClosed = false;
 
@@ -71,6 +73,26 @@ export class Connection {
   ): Promise<T> {
     this.assertOpen();
     return this.#attempt(operation, true, () => request({ writeConcern: this.#writeConcern }));
+  }
+
+  /**
+   * A write that is answered with the document, of which the projection is enough: the whole of it comes only from a
+   * server that sends no part of one. Such a server is asked once more the first time.
+   */
+  async writeAndReceive<T>(
+    operation: string,
+    projection: Document,
+    request: (options: { writeConcern: WriteConcernSettings; projection?: Document }) => Promise<T>,
+  ): Promise<T> {
+    if (this.#sendsParts) {
+      try {
+        return await this.write(operation, (options) => request({ ...options, projection }));
+      } catch (error) {
+        if (!isUnknownToServer(error)) throw error;
+        this.#sendsParts = false;
+      }
+    }
+    return this.write(operation, request);
   }
 
   /** The indexes are there when this resolves. Without the unique one, two sessions could get one id. */

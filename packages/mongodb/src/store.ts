@@ -325,7 +325,9 @@ export class MongoStore implements SessionStore {
 
   async #remove(operation: string, filter: Filter<SessionDocument>): Promise<EndedSession | undefined> {
     const { sessions } = this.#connection;
-    const removed = await this.#connection.write(operation, (concern) => sessions.findOneAndDelete(filter, concern));
+    const removed = await this.#connection.writeAndReceive(operation, { sid: 1, userId: 1 }, (options) =>
+      sessions.findOneAndDelete(filter, options),
+    );
     return removed === null ? undefined : { id: removed.sid, userId: removed.userId };
   }
 }

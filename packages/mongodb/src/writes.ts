@@ -1,5 +1,5 @@
 import type { CreateResult, NewSession, RenameResult, SessionChange, SessionRecord } from "@sojourn/core";
-import type { Filter, UpdateFilter } from "mongodb";
+import type { Filter, FindOneAndUpdateOptions, UpdateFilter } from "mongodb";
 import type { Moment } from "./clock.js";
 import type { Connection } from "./connection.js";
 import { hasEnded, isExpired, isLive, readRecord, type SessionDocument } from "./document.js";
@@ -46,7 +46,7 @@ export async function changeSession(
   request: ChangeRequest,
   condition?: Filter<SessionDocument>,
 ): Promise<RenameResult | undefined> {
-  const { operation, id, newId, expectedVersion } = request;
+  const { operation, id, newId, change, expectedVersion } = request;
   for (;;) {
     const moment = await connection.now();
     const update = updateOf(request, moment);
@@ -60,11 +60,17 @@ export async function changeSession(
       ...isLive(moment),
       ...(expectedVersion === undefined ? {} : { version: expectedVersion }),
     };
+    const { payload } = change;
+    const send = (options: FindOneAndUpdateOptions) =>
+      connection.sessions.findOneAndUpdate(filter, update, { ...options, returnDocument: "after" });
     const write = async (): Promise<SessionRecord | undefined> => {
-      const document = await connection.write(operation, (concern) =>
-        connection.sessions.findOneAndUpdate(filter, update, { returnDocument: "after", ...concern }),
-      );
-      return document === null ? undefined : readRecord(document, moment);
+      if (payload === undefined) {
+        const document = await connection.write(operation, send);
+        return document === null ? undefined : readRecord(document, moment);
+      }
+      // What was sent just now need not come back.
+      const document = await connection.writeAndReceive(operation, { payload: 0 }, send);
+      return document === null ? undefined : readRecord({ ...document, payload }, moment);
     };
     const written = newId === undefined ? await write() : await insteadOfExpired(connection, newId, write);
     if (written !== undefined) {

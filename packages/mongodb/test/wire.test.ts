@@ -20,15 +20,16 @@ afterAll(async () => {
   await server.stop();
 });
 
-const session = (id: string) => ({ id, userId: "u", payload: big("p"), idleMs: hour, absoluteMs: 2 * hour });
+const session = (id: string) => ({ id, userId: id, payload: big("p"), idleMs: hour, absoluteMs: 2 * hour });
 
 test.each<[string, (id: string) => Promise<unknown>, sent: number, received: number]>([
   ["create sends the payload and gets none back", (id) => store.create(session(`new ${id}`)), size, 0],
   ["get receives it once", (id) => store.get(id), 0, size],
-  // The document is the answer of both: FerretDB 1 refuses to send a part of one that it changes or removes.
-  ["update sends it and gets it back", (id) => store.update(id, { payload: big("q"), idleMs: hour }), size, size],
+  ["update sends it and gets none back", (id) => store.update(id, { payload: big("q"), idleMs: hour }), size, 0],
+  ["an update of something else gets it back", (id) => store.update(id, { userId: "other" }), 0, size],
   ["touch moves none", (id) => store.touch(id, { idleMs: hour }), 0, 0],
-  ["destroy gets it back", (id) => store.destroy(id), 0, size],
+  ["destroy moves none", (id) => store.destroy(id), 0, 0],
+  ["destroyByUser moves none", (id) => store.destroyByUser(id), 0, 0],
 ])("%s", async (what, operation, sent, received) => {
   await store.create(session(what));
   const before = { ...relay.bytes };
