@@ -3,18 +3,25 @@ import { classify, isWorthRepeating, isWrongIsolation, leavesConnectionIntact } 
 import type { Row } from "./record.js";
 import type { Statement } from "./statements.js";
 
-/** As much of the `Pool` of `pg` as the store uses. */
+/**
+ * As much of the `Pool` of `pg` as the store uses. A wrapper that answers by promise alone, the pool or its clients, is taken
+ * as well.
+ */
 export interface PostgresPool {
-  connect(callback: (error: Error | undefined, client: PostgresClient | undefined) => void): void;
+  connect(callback: (error: Error | undefined, client: PostgresClient | undefined) => void): unknown;
 }
 
 /** A connection that the pool has lent. */
 export interface PostgresClient {
-  query(query: PostgresQuery, callback: (error: Error | null, result: { readonly rows: unknown[] }) => void): void;
+  query(query: PostgresQuery, callback: (error: Error | null, result: PostgresResult | undefined) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
   /** Gives it back, or with `true` closes it. */
   release(destroy?: boolean): void;
+}
+
+export interface PostgresResult {
+  readonly rows: unknown[];
 }
 
 /** A query as `pg` takes it. */
@@ -108,16 +115,16 @@ class Errand {
   }
 
   #connect(): void {
-    try {
-      this.#connection.pool.connect((error, client) => {
+    const { pool } = this.#connection;
+    ask<PostgresClient>(
+      (callback) => pool.connect(callback),
+      (error, client) => {
         // Nobody waits for it any more: it goes back as it came, and nothing is sent.
         if (this.#isOver) client?.release();
         else if (client === undefined) this.#fail(classify(error, this.#operation, false));
         else this.#lend(client);
-      });
-    } catch (error) {
-      this.#fail(classify(error, this.#operation, false));
-    }
+      },
+    );
   }
 
   #lend(client: PostgresClient): void {
@@ -136,16 +143,15 @@ class Errand {
       this.#resolve(answer);
       return;
     }
-    try {
-      client.query(next, (error, result) => {
+    ask<PostgresResult>(
+      (callback) => client.query(next, callback),
+      (error, result) => {
         if (this.#isOver) return;
-        if (error) this.#failed(error);
+        if (error || result === undefined) this.#failed(error);
         // Row mode "array" and the identity as parser leave arrays of text.
         else this.#send(client, others, next === this.#query ? (result.rows as Row[]) : answer);
-      });
-    } catch (error) {
-      this.#failed(error);
-    }
+      },
+    );
   }
 
   #failed(error: unknown): void {
@@ -193,5 +199,28 @@ class Errand {
 
 const begin: PostgresQuery = { text: "BEGIN ISOLATION LEVEL READ COMMITTED", rowMode: "array", values: [] };
 const commit: PostgresQuery = { text: "COMMIT", rowMode: "array", values: [] };
+
+type Answered<T> = (error: unknown, answer: T | undefined) => void;
+
+/** Asks by callback, and hears a promise as well; what answers by both, or twice, is heard once. */
+function ask<T>(question: (callback: Answered<T>) => unknown, done: Answered<T>): void {
+  let isAnswered = false;
+  const hear: Answered<T> = (error, answer) => {
+    if (isAnswered) return;
+    isAnswered = true;
+    done(error, answer);
+  };
+  try {
+    const promise = question(hear);
+    if (!(promise instanceof Object) || !("then" in promise)) return;
+    Promise.resolve(promise).then(
+      // One that hands the callback on may answer nothing by its promise, before the callback is called.
+      (answer) => answer !== undefined && hear(undefined, answer as T),
+      (error: unknown) => hear(error, undefined),
+    );
+  } catch (error) {
+    hear(error, undefined);
+  }
+}
 
 function ignore(): void {}

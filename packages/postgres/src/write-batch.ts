@@ -25,6 +25,8 @@ interface Pending<Write, Answer> {
 /** Two keep the server busy while the next ones gather; more of them are smaller, and cost more. */
 const maxInFlight = 2;
 const maxWrites = 100;
+/** How much of its time, as a share, a write may lose to an older one of its statement. */
+const maxLostTime = 1 / 8;
 
 /**
  * Sends the writes of one tick, each to a session of its own, as one statement and one commit; while others are on their way,
@@ -73,13 +75,17 @@ export class WriteBatch<Write extends { readonly id: string }, Answer> {
     while (this.#inFlight < maxInFlight && this.#waiting.length > 0) this.#sendTogether(this.#takeBatch());
   };
 
-  /** Of several writes to one session the later ones stay for a later statement. */
+  /**
+   * What has waited longest and is therefore first bounds them all: who came much later would lose time, and waits for the
+   * next statement. Of several writes to one session the later ones do, too.
+   */
   #takeBatch(): Pending<Write, Answer>[] {
     const taken = new Map<string, Pending<Write, Answer>>();
     const left: Pending<Write, Answer>[] = [];
+    const latest = (this.#waiting[0]?.deadline ?? 0) + this.#options.timeoutMs * maxLostTime;
     for (const pending of this.#waiting) {
       const { id } = pending.write;
-      if (taken.has(id) || taken.size === maxWrites) left.push(pending);
+      if (taken.has(id) || taken.size === maxWrites || pending.deadline > latest) left.push(pending);
       else taken.set(id, pending);
     }
     this.#waiting = left;
@@ -89,7 +95,6 @@ export class WriteBatch<Write extends { readonly id: string }, Answer> {
   #sendTogether(batch: readonly Pending<Write, Answer>[]): void {
     this.#inFlight += 1;
     for (const { timer } of batch) clearTimeout(timer);
-    // What has waited longest bounds them all.
     const deadline = Math.min(...batch.map((pending) => pending.deadline));
     const writes = batch.map(({ write }) => write);
     this.#options.writeAll(writes, remaining(deadline)).then(

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isSessionError } from "@sojourn/core";
-import { PostgresStore } from "@sojourn/postgres";
+import { type PostgresClient, PostgresStore } from "@sojourn/postgres";
 import { startPostgres } from "@sojourn/test-fixtures";
 import { afterAll, expect, test } from "vitest";
 import { openPool, openStore } from "./harness.js";
@@ -145,6 +145,35 @@ test("a call that gets no connection is UNAVAILABLE, and is never sent", async (
   held.release();
   expect(await patient.get("a")).toBeUndefined();
   expect(await patient.create(session("a"))).toMatchObject({ status: "created" });
+  await narrow.end();
+});
+
+test("a pool and clients that answer by promise alone are used as well, and go back to their pool", async () => {
+  const narrow = openPool(server.url, { max: 1 });
+  // What it declares fits, so nothing but a call can tell.
+  const connect = async (): Promise<PostgresClient> => {
+    const client = await narrow.connect();
+    return {
+      query: (query) => client.query({ ...query, values: [...(query.values ?? [])] }),
+      on: (event, listener) => client.on(event, listener),
+      removeListener: (event, listener) => client.removeListener(event, listener),
+      release: (destroy) => client.release(destroy),
+    };
+  };
+  const store = await openStore({ pool: { connect }, table: "promised" });
+  expect(await store.create(session("a"))).toMatchObject({ status: "created" });
+  expect(await store.get("a")).toMatchObject({ payload: "p" });
+  await pool.query("ALTER TABLE promised RENAME TO gone");
+  await expect(store.get("a")).rejects.toMatchObject({ code: "BACKEND" });
+  expect(narrow.idleCount).toBe(1);
+  const held = await narrow.connect();
+  const hasty = new PostgresStore({ pool: { connect }, table: "gone", timeoutMs: 300 });
+  await expect(hasty.touch("a", { idleMs: minute })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  held.release();
+  await expect.poll(() => narrow.idleCount).toBe(1);
+  // Such a wrapper answers nothing by its promise, and before the callback does.
+  const both = await openStore({ pool: { connect: async (callback) => narrow.connect(callback) }, table: "gone" });
+  expect(await both.get("a")).toMatchObject({ payload: "p" });
   await narrow.end();
 });
 

@@ -66,6 +66,33 @@ describe("a session that expires while an operation waits for its row stays dead
   });
 });
 
+// Reads take the time at which their statement began: that is after the wait, since a plan locks its table.
+test.each([true, false])(
+  "one that expires while reads wait for the table is not read, prepared: %s",
+  async (prepared) => {
+    const reading = await openStore({ pool, table: "locks", preparedStatements: prepared, timeoutMs: 60_000 });
+    // A machine may be too slow to have the reads wait in time: then a longer life is tried.
+    for (const life of [1_000, 10_000, 40_000]) {
+      const ids = ["one", "two"].map((each) => `${each} ${prepared} ${life}`);
+      await Promise.all(ids.map((id) => store.create(session(id, undefined, life))));
+      const until = Date.now() + life;
+      const holder = await pool.connect();
+      await holder.query("BEGIN; LOCK TABLE locks");
+      const alone = reading.get(ids[0] ?? "");
+      await untilWaiting(1);
+      const together = Promise.all(ids.map((id) => reading.get(id)));
+      await untilWaiting(2);
+      const waited = Date.now() < until;
+      if (waited) await sleep(life + 100);
+      await holder.query("COMMIT");
+      holder.release();
+      expect([await alone, ...(await together)]).toEqual([undefined, undefined, undefined]);
+      if (waited) return;
+    }
+    expect.fail("no read came to wait before its session had expired");
+  },
+);
+
 /** A transaction of its own that holds the row until it is released. */
 async function lockRow(id: string, statement = "SELECT FROM locks WHERE id = $1 FOR UPDATE") {
   const client = await pool.connect();

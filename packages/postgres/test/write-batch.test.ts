@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { startPostgres } from "@sojourn/test-fixtures";
 import { afterAll, describe, expect, test } from "vitest";
 import { countWaits, openPool, openStore } from "./harness.js";
@@ -215,5 +216,32 @@ test("writes whose statement is not answered are TIMEOUT with an unknown outcome
     expect(outcome).toMatchObject({ status: "rejected", reason: { code: "TIMEOUT", outcomeUnknown: true } });
   }
   expect(await Promise.all(ids.map((id) => store.touch(id, idle)))).toEqual(ids.map(() => true));
+  await slow.end();
+});
+
+test("a write does not lose its time to one that has waited much longer", async () => {
+  const slow = openPool(server.url);
+  const hasty = await openStore({ pool: slow, table: "written", timeoutMs: 3_000 });
+  const ids = await create("patient", 8);
+  const touch = (from: number) => Promise.allSettled(ids.slice(from, from + 2).map((id) => hasty.touch(id, idle)));
+  const holder = await holders.connect();
+  await holder.query("BEGIN; LOCK TABLE written");
+  const first = touch(0);
+  await delay(50);
+  const second = touch(2);
+  await delay(50);
+  // Both statements are on their way, so these wait: the one for nearly all of its time, the other for half of it.
+  const old = touch(4);
+  await delay(1_500);
+  const young = touch(6);
+  for (const outcome of (await Promise.all([first, second, old])).flat()) {
+    expect(outcome).toMatchObject({
+      status: "rejected",
+      reason: { code: expect.stringMatching(/TIMEOUT|UNAVAILABLE/) },
+    });
+  }
+  await holder.query("ROLLBACK");
+  holder.release();
+  expect(await young).toEqual([0, 1].map(() => ({ status: "fulfilled", value: true })));
   await slow.end();
 });
