@@ -1,11 +1,11 @@
 import { defaultTimeoutMs, invalidOption, isId, refuseUnknownOptions } from "@sojourn/core";
-import { type IoredisClient, isClusterClient, isIoredisClient, type RedisClient } from "./client.js";
+import { isClusterClient, type RedisClient } from "./client.js";
 import { isNodeRedisClient } from "./node-redis.js";
 
 export interface RedisStoreOptions {
   /**
-   * A `Redis` or `Cluster` client of ioredis 5 or 6, or of iovalkey, without a `keyPrefix` and not reading from replicas; or a
-   * client of node-redis 5 or 6 by `createClient`, which you have told to `connect`. It stays yours: `close` leaves it open.
+   * A `Redis` or `Cluster` client of ioredis 5 or 6, or of iovalkey, not reading from replicas; or a client of node-redis 5 or
+   * 6 by `createClient`, which you have told to `connect`. Without a `keyPrefix` in either case. It stays yours: `close` leaves it open.
    */
   readonly client: RedisClient;
   /**
@@ -39,9 +39,9 @@ export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
     const expectation = "a Redis or Cluster client of ioredis, or one that node-redis 5 or 6 made by createClient";
     throw invalidOption(packageName, "client", expectation, client);
   }
-  const settings = isIoredisClient(client) ? clientSettings(client) : {};
+  const settings = clientSettings(client);
   if (settings.keyPrefix) {
-    // Scripts derive keys from what they read, and the client cannot prefix those.
+    // ioredis would prefix the keys of a script, but not those that it derives from what it reads; node-redis prefixes none.
     throw invalidOption(packageName, "client", 'without a keyPrefix (use the option "prefix")', settings.keyPrefix);
   }
   if (isClusterClient(client) && settings.scaleReads !== undefined && settings.scaleReads !== "master") {
@@ -70,7 +70,7 @@ interface ClientSettings {
   readonly scaleReads?: unknown;
 }
 
-function clientSettings({ options }: IoredisClient): ClientSettings {
+function clientSettings({ options }: RedisClient): ClientSettings {
   const settings: ClientSettings & { redisOptions?: ClientSettings } = options ?? {};
   return { keyPrefix: settings.keyPrefix || settings.redisOptions?.keyPrefix, scaleReads: settings.scaleReads };
 }

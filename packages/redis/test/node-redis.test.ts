@@ -96,6 +96,43 @@ describe.each([
     expect(await patient.get("late")).toBeUndefined();
   });
 
+  it("loses no command of others by those that failed for want of a connection", async () => {
+    const own = await startRedis();
+    closing.push(() => own.stop());
+    const client = await connected({ url: own.url });
+    const listeners = () => client.eventNames().map((name) => [name, client.listenerCount(name)]);
+    const before = listeners();
+    const store = new RedisStore({ client, prefix: "offline", timeoutMs: 100 });
+    await own.kill();
+    await expect.poll(() => client.isReady).toBe(false);
+    for (let n = 0; n < 3; n += 1) {
+      const failed = await Promise.allSettled([store.create(session("a")), store.create(session("b"))]);
+      const refused = { status: "rejected", reason: { code: "UNAVAILABLE", outcomeUnknown: false } };
+      expect(failed).toMatchObject([refused, refused]);
+    }
+    const foreign = client.set("mine", "text");
+    await own.restart();
+    expect(await foreign).toBe("OK");
+    await expect.poll(listeners).toEqual(before);
+  });
+
+  it("waits for a connection that is on its way, and not for one that will not come", async () => {
+    const client = create({ url: server.url });
+    client.on("error", () => {});
+    closing.push(() => client.isOpen && client.destroy());
+    const store = new RedisStore({ client, prefix: `waits ${version}`, timeoutMs: 10_000 });
+    const connecting = client.connect();
+    expect(await store.get("a")).toBeUndefined();
+    await connecting;
+    const never = create({ url: "redis://127.0.0.1:1", socket: { reconnectStrategy: 50 } });
+    never.on("error", () => {});
+    const refused = new RedisStore({ client: never, prefix: `waits ${version}`, timeoutMs: 60_000 });
+    never.connect().catch(() => {});
+    const read = refused.get("a");
+    setImmediate(() => never.destroy());
+    await expect(read).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  });
+
   it("is TIMEOUT with an unknown outcome while the server hangs, and the write may still arrive", async () => {
     const client = await connected();
     const patient = new RedisStore({ client, prefix: `hang ${version}`, timeoutMs: 10_000 });

@@ -24,6 +24,7 @@ describe("options", () => {
     ["client", { client: createCluster5({ rootNodes: [] }) }],
     ["client", { client: createSentinel({ name: "mymaster", sentinelRootNodes: [] }) }],
     ["client", { client: createClientPool() }],
+    ["client", { client: createClient({ keyPrefix: "x:" }) }],
     ["client", { client: { sendCommand: () => {}, isReady: true, isPubSubActive: false } }],
     ["prefix", { client, prefix: "" }],
     ["prefix", { client, prefix: "x".repeat(513) }],

@@ -18,9 +18,14 @@ function wrapNodeRedis(
 ): NodeRedisClient {
   return {
     sendCommand: (args, options) => around(String(args[0]), () => client.sendCommand(args, options)),
+    get isOpen() {
+      return client.isOpen;
+    },
     get isReady() {
       return client.isReady;
     },
+    on: (event, listener) => client.on(event, listener),
+    off: (event, listener) => client.off(event, listener),
     isPubSubActive: false,
     withTypeMapping: (mapping) => client.withTypeMapping(mapping),
   };
