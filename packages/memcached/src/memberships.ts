@@ -13,9 +13,6 @@ interface Turns {
   ended: number;
 }
 
-/** The longest wait for a turn while none ends. */
-const turnMs = 100;
-
 /** From this many members on, and at each power of two, members that ended by themselves are looked for. */
 const firstCensus = 16;
 
@@ -55,12 +52,16 @@ export class Memberships {
   readonly #items: Items;
   readonly #clock: ServerClock;
   readonly #maxSessionsPerUser: number;
+  /** The longest wait for a turn while none ends: a turn is several requests, on a busy machine slow ones. */
+  readonly #turnMs: number;
   readonly #turns = new Map<string, Turns>();
 
-  constructor(items: Items, clock: ServerClock, maxSessionsPerUser: number) {
+  /** @param timeoutMs - of a request */
+  constructor(items: Items, clock: ServerClock, maxSessionsPerUser: number, timeoutMs: number) {
     this.#items = items;
     this.#clock = clock;
     this.#maxSessionsPerUser = maxSessionsPerUser;
+    this.#turnMs = timeoutMs / 2;
   }
 
   /** Lets a member in, under the limit. The members evicted are out of the item, but their records are not yet buried. */
@@ -236,7 +237,7 @@ export class Memberships {
       if (previous === undefined) return this.#swap(userId, first, decide);
       for (let isMine = false, ended = -1; !isMine && ended !== turns.ended; ) {
         ended = turns.ended;
-        isMine = await Promise.race([previous, delay(turnMs, false, { ref: false })]);
+        isMine = await Promise.race([previous, delay(this.#turnMs, false, { ref: false })]);
       }
       return this.#swap(userId, undefined, decide);
     };

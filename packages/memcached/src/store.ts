@@ -70,7 +70,7 @@ export class MemcachedStore implements SessionStore {
     this.#wire = new Wire(client, timeoutMs, maxItemBytes);
     this.#clock = sharedClock(client.servers.map(({ host, port }) => `${host}:${port}`).join());
     this.#items = new Items(this.#wire, this.#clock, namespace, maxItemBytes);
-    this.#memberships = new Memberships(this.#items, this.#clock, maxSessionsPerUser);
+    this.#memberships = new Memberships(this.#items, this.#clock, maxSessionsPerUser, timeoutMs);
     this.#finder = new Finder(this.#items, this.#memberships, this.#clock, () => readSeconds(this.#wire));
   }
 

@@ -80,6 +80,18 @@ describe("the user's item is the authority", () => {
     expect(await store.listByUser("u")).toHaveLength(300);
   });
 
+  test("60 logins of a user by two processes at the same time, each request of which takes long, all succeed", async () => {
+    const namespace = freshNamespace();
+    const slow = (client: MemjsClient) => void onEachRequest(client, () => sleep(40));
+    const stores = [await open(namespace, slow), await open(namespace, slow)];
+    const limit = { max: 5, whenReached: "evictOldest" } as const;
+    const ids = Array.from({ length: 60 }, (_, n) => `a${n}`);
+    const logins = ids.map((id, n) => stores[n % 2]?.create({ id, userId: "u", ...lifetime }, { limit }));
+    const statuses = await Promise.all(logins.map((login) => login?.then(({ status }) => status, String)));
+    expect(statuses.filter((status) => status !== "created")).toEqual([]);
+    expect(await stores[0]?.listByUser("u")).toHaveLength(5);
+  });
+
   test("its loss logs the user out, and leaves nothing alive", async () => {
     const namespace = freshNamespace();
     const store = await open(namespace);
