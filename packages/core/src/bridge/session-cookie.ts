@@ -1,6 +1,6 @@
 /** What frameworks keep of a session's cookie, as their `Cookie` object, as JSON, or as an application wrote it. */
 export interface CookieData {
-  readonly expires?: Date | string | number | null | undefined;
+  readonly expires?: Date | string | number | false | null | undefined;
   readonly maxAge?: unknown;
   readonly originalMaxAge?: unknown;
   /** The expiry that @fastify/session found in the store. */
@@ -15,7 +15,9 @@ export interface StoredCookie extends Omit<CookieData, "expires" | "originalExpi
 /** Milliseconds until a cookie expires, by the clock that dated it; `undefined` when it ends with the browser session. */
 export function lifetimeMs(cookie: CookieData | undefined): number | undefined {
   const { expires, maxAge } = cookie ?? {};
-  const ms = expires === null || expires === undefined ? maxAge : new Date(expires).getTime() - Date.now();
+  // By `false`, applications of express-session say that there is no date.
+  const isDated = expires !== null && expires !== undefined && expires !== false;
+  const ms = isDated ? new Date(expires).getTime() - Date.now() : maxAge;
   return typeof ms === "number" && !Number.isNaN(ms) ? Math.ceil(ms) : undefined;
 }
 
