@@ -141,6 +141,7 @@ export class SessionWrites implements SessionWriter {
           this.emitDestroyed(result.evicted, result.record.userId, "limit");
           return { status: "saved", state: writtenState(result.record, content) };
         case "missing": {
+          this.#format.forget(id);
           const status = (await this.#isRegenerated(id, { signal })) ? "superseded" : "ended";
           this.#conflict(current, status);
           return { status, state: base };
@@ -200,9 +201,9 @@ export class SessionWrites implements SessionWriter {
         (store) => store.rename(id, newId, change, { limit, expectedVersion: current.version }),
         { signal },
       );
+      this.#format.forget(result.status === "renamed" ? id : newId);
       switch (result.status) {
         case "renamed":
-          this.#format.forget(id);
           this.#events.emit("regenerated", { id: newId, previousId: id, userId: result.record.userId });
           this.emitDestroyed(result.evicted, result.record.userId, "limit");
           return writtenState(result.record, content);

@@ -63,6 +63,26 @@ test.each([
   forget.mockRestore();
 });
 
+test.each(["update", "rename"])("a late %s, after the end, lets nothing linger either", async (write) => {
+  const lingering = new Set<string>();
+  const keep = vi.spyOn(DecodedContents.prototype, "keep").mockImplementation((id) => void lingering.add(id));
+  const forget = vi.spyOn(DecodedContents.prototype, "forget").mockImplementation((id) => void lingering.delete(id));
+  const { manager } = setUp();
+  const { token, session } = await manager.create({ userId: "42", data: { a: 1 } });
+  const change = async () => {
+    await manager.destroyByUser("42");
+    expect(lingering.size).toBe(0);
+    return { a: 2 };
+  };
+  const outcome =
+    write === "update" ? await session.update(change) : await manager.regenerate(token, { update: change });
+  expect(outcome).toBeFalsy();
+  expect(keep.mock.calls.length).toBeGreaterThan(1);
+  expect(lingering).toEqual(new Set());
+  keep.mockRestore();
+  forget.mockRestore();
+});
+
 test("an entry is found by its id and the very payload, until it is forgotten", () => {
   const decoded = new DecodedContents();
   const content = contentOf(1);
