@@ -18,11 +18,13 @@ export function jsonImage<T extends object>(value: T, known?: unknown, depth: nu
 
 function imageOfObject(value: object, known: unknown, depth: number): object | undefined {
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return undefined;
+  // What JSON.rawJSON makes has none, and is a text to JSON.
+  if (prototype !== Object.prototype && (prototype !== null || "rawJSON" in value)) return undefined;
   const image: Record<string, unknown> = {};
   for (const key of Object.keys(value)) {
-    // What jsonCodec leaves out of either, it shall leave out itself.
-    if (key === "__proto__" || key === "constructor") return undefined;
+    // What jsonCodec leaves out of `__proto__` and `constructor`, it shall leave out itself. Whatever else has a prototype's
+    // name, such as `toString` where Object.prototype is frozen, cannot be assigned for certain.
+    if (key === "__proto__" || key in Object.prototype) return undefined;
     const entry = imageOfEntry(value[key as keyof typeof value], known, key, depth);
     if (entry === unclear) return undefined;
     if (entry !== undefined) image[key] = entry;
@@ -33,7 +35,9 @@ function imageOfObject(value: object, known: unknown, depth: number): object | u
 function imageOfArray(value: readonly unknown[], known: unknown, depth: number): unknown[] | undefined {
   if (Object.getPrototypeOf(value) !== Array.prototype) return undefined;
   const image: unknown[] = [];
-  for (let at = 0; at < value.length; at += 1) {
+  // Once, as JSON does: a getter may shorten the array.
+  const { length } = value;
+  for (let at = 0; at < length; at += 1) {
     const entry = imageOfEntry(value[at], known, at, depth);
     if (entry === unclear) return undefined;
     image.push(entry ?? null);

@@ -41,9 +41,19 @@ describe("the image of a value", () => {
     ["a Map", { a: new Map() }],
     ["__proto__", JSON.parse('{"a":{"__proto__":{"admin":true}}}') as object],
     ["constructor", { a: [{ constructor: { prototype: {} } }] }],
+    ["a key that every object inherits", { a: { toString: 1 } }],
+    ["JSON.rawJSON", { a: Object.assign(Object.create(null), { rawJSON: "1" }) }],
     ["itself", cyclic],
   ])("with %s is left to JSON", (_name, value) => {
     expect(jsonImage(value)).toBeUndefined();
+  });
+
+  test("has an array of the length that it had, whatever its getters do to it", () => {
+    const shrinking = (): object => {
+      const list: unknown[] = [0, 1, 2];
+      return { list: Object.defineProperty(list, 0, { enumerable: true, get: () => list.splice(1).length }) };
+    };
+    expect(jsonImage(shrinking())).toEqual(throughJson(shrinking()));
   });
 
   test("shares what stands where it stood in the image that it was made from, and nothing that merely looks alike", () => {
