@@ -62,8 +62,6 @@ const selectAutocommit = "SELECT @@autocommit AS autocommit";
 export class Connection {
   readonly #pool: MySQLPool;
   readonly #timeoutMs: number;
-  /** Connections that have turned out to commit each statement by itself. */
-  readonly #autocommitting = new WeakSet<MySQLConnection>();
 
   constructor(pool: MySQLPool, timeoutMs: number) {
     this.#pool = pool;
@@ -76,16 +74,14 @@ export class Connection {
 
   /**
    * The rows of a SELECT that has a column `autocommit`, or `undefined` where the connection has none: there it may see
-   * what a transaction saw that was begun long ago. A connection that has answered no row yet is asked.
+   * what a transaction saw that was begun long ago. One that answers no row is asked, each time: whoever used it in between
+   * may have changed it.
    */
   async selectCommitted(statement: Statement): Promise<Row[] | undefined> {
     return this.#run(statement, async (connection) => {
       const rows = await select(connection, statement.sql, statement.values);
-      if (rows.length === 0 && this.#autocommitting.has(connection)) return rows;
       const [row] = rows.length === 0 ? await select(connection, selectAutocommit, []) : rows;
-      if (Number(row?.autocommit) !== 1) return undefined;
-      this.#autocommitting.add(connection);
-      return rows;
+      return Number(row?.autocommit) === 1 ? rows : undefined;
     });
   }
 

@@ -64,7 +64,8 @@ const removalBatchSize = 1_000;
 const defaultScanBatchSize = 500;
 
 /**
- * Sessions in a table of MySQL 8 or MariaDB 10.6 and later, by the driver `mysql2`. Each operation is one round trip.
+ * Sessions in a table of MySQL 8 or MariaDB 10.6 and later, by the driver `mysql2`. Each operation is one round trip, but
+ * a read that finds nothing.
  *
  * The table must exist: call {@link MySQLStore.ensureSchema} at start, or run what `schemaSql` answers.
  */
@@ -158,7 +159,7 @@ export class MySQLStore implements SessionStore {
     return { status: "created", record, evicted: idsOf(ended) };
   }
 
-  /** Reads asked for in one tick travel as one statement. */
+  /** Reads asked for in one tick travel as one statement; a second one when it finds nothing. */
   async get(id: string): Promise<SessionRecord | undefined> {
     assertId(id);
     this.#assertOpen();
