@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { PostgresStore } from "@sojourn/postgres";
 import { startPostgres } from "@sojourn/test-fixtures";
 import { afterAll, describe, expect, test } from "vitest";
 import { countWaits, openPool, openStore } from "./harness.js";
@@ -190,7 +191,8 @@ test("two processes that write the same sessions in opposite orders meet no dead
 
 test("a write that got no turn in time is never sent", async () => {
   const narrow = openPool(server.url, { max: 1 });
-  const hasty = await openStore({ pool: narrow, table: "written", timeoutMs: 300 });
+  const patient = await openStore({ pool: narrow, table: "written" });
+  const hasty = new PostgresStore({ pool: narrow, table: "written", timeoutMs: 300 });
   const ids = await create("late", 4);
   const client = await narrow.connect();
   const outcomes = await Promise.allSettled(ids.map((id) => hasty.update(id, { payload: "late" })));
@@ -199,13 +201,15 @@ test("a write that got no turn in time is never sent", async () => {
     expect(outcome).toMatchObject({ status: "rejected", reason: { code: "UNAVAILABLE", outcomeUnknown: false } });
   }
   // The only connection: what had been sent would have come before it.
-  expect((await hasty.get(ids[0] ?? ""))?.payload).toBe("before");
+  expect((await patient.get(ids[0] ?? ""))?.payload).toBe("before");
   await narrow.end();
 });
 
 test("writes whose statement is not answered are TIMEOUT with an unknown outcome, each of them", async () => {
   const slow = openPool(server.url);
-  const hasty = await openStore({ pool: slow, table: "written", timeoutMs: 300 });
+  // With its connection open.
+  await openStore({ pool: slow, table: "written" });
+  const hasty = new PostgresStore({ pool: slow, table: "written", timeoutMs: 300 });
   const ids = await create("unanswered", 4);
   const holder = await holders.connect();
   await holder.query("BEGIN; LOCK TABLE written");
@@ -221,18 +225,20 @@ test("writes whose statement is not answered are TIMEOUT with an unknown outcome
 
 test("a write does not lose its time to one that has waited much longer", async () => {
   const slow = openPool(server.url);
-  const hasty = await openStore({ pool: slow, table: "written", timeoutMs: 3_000 });
+  const hasty = await openStore({ pool: slow, table: "written", timeoutMs: 6_000 });
   const ids = await create("patient", 8);
   const touch = (from: number) => Promise.allSettled(ids.slice(from, from + 2).map((id) => hasty.touch(id, idle)));
   const holder = await holders.connect();
   await holder.query("BEGIN; LOCK TABLE written");
+  const waiting = async () =>
+    (await pool.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).rowCount;
   const first = touch(0);
-  await delay(50);
+  await expect.poll(waiting).toBe(1);
   const second = touch(2);
-  await delay(50);
+  await expect.poll(waiting).toBe(2);
   // Both statements are on their way, so these wait: the one for nearly all of its time, the other for half of it.
   const old = touch(4);
-  await delay(1_500);
+  await delay(3_000);
   const young = touch(6);
   for (const outcome of (await Promise.all([first, second, old])).flat()) {
     expect(outcome).toMatchObject({
