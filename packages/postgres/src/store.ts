@@ -174,7 +174,10 @@ export class PostgresStore implements SessionStore {
     return read?.();
   }
 
-  /** Updates of one tick travel as one statement, unless they change the user. */
+  /**
+   * Updates of one tick travel as one statement, unless they change the user or are large. Those of one session that do not
+   * wait for each other are made in any order.
+   */
   async update(id: string, change: SessionChange, options: UpdateOptions = {}): Promise<UpdateResult> {
     const outcome = await this.#change(id, undefined, change, options);
     if (outcome.status === "written") return { ...outcome, status: "updated" };
