@@ -169,7 +169,7 @@ describe("deadlines", () => {
     expect(fresh?.session.expiresAt).toBe(session.expiresAt + minute);
     await fresh?.session.touch({ idleMs: hour });
     const kept = await manager.regenerate(fresh?.token ?? "");
-    expect(kept?.session.expiresAt).toBeGreaterThan(clock.now + hour - 1000);
+    expect(kept?.session.expiresAt).toBeGreaterThan(clock.now + hour - minute);
     expect(kept?.session.expiresAt).toBeLessThanOrEqual(clock.now + hour + 1);
   });
 });
@@ -197,7 +197,9 @@ describe("touch", () => {
     expect(await session?.touch()).toBe(true);
     expect(await session?.touch()).toBe(true);
     expect(calls).toEqual(["touch"]);
-    expect(session?.expiresAt).toBe(clock.now + hour);
+    // A handle reckons with the real time since it was read.
+    expect(session?.expiresAt).toBeGreaterThanOrEqual(clock.now + hour);
+    expect(session?.expiresAt).toBeLessThan(clock.now + hour + minute);
   });
 });
 
