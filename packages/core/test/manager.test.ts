@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { isSessionError, type SessionEvents, type SessionManager } from "../src/index.js";
 import { gate, hour, minute, setUp } from "./support.js";
 
@@ -75,6 +75,10 @@ describe("a session's life", () => {
 });
 
 describe("deadlines", () => {
+  // A handle reckons with the real time since it was read: here none passes but that of the store's clock.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
+  afterEach(() => void vi.useRealTimers());
+
   const timeouts = { idleTimeout: "30m", absoluteTimeout: "2h" } as const;
 
   test("a session ends when it is idle, and in any case at its absolute deadline", async () => {

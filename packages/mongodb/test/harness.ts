@@ -4,7 +4,7 @@ import { MongoClient as MongoClient6 } from "mongodb6";
 import { MongoStore, type MongoStoreOptions } from "../src/index.js";
 
 const clientOptions: MongoClientOptions = {
-  serverSelectionTimeoutMS: 1_000,
+  serverSelectionTimeoutMS: 5_000,
   monitorCommands: true,
   // Commands sent together must find connections open, or they would be counted one after the other.
   minPoolSize: 10,
@@ -23,7 +23,7 @@ export function openClient6(url: string): MongoClient {
 
 /** A store with its indexes made, patient enough for a busy machine. */
 export async function openStore(options: MongoStoreOptions): Promise<MongoStore> {
-  const store = new MongoStore({ timeoutMs: 10_000, ...options });
+  const store = new MongoStore({ timeoutMs: 30_000, ...options });
   await store.ensureSchema();
   return store;
 }
