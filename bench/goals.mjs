@@ -65,12 +65,14 @@ export const goals = [
     to: { suite: "scale-postgres", subject: "Sojourn", operation: "get, idle", sessions: 1_000_000 },
     atMost: 2,
   },
-  ...["redis", "redis, touchAfter 1m", "postgres", "postgres, touchAfter 1m"].map((store) =>
+  ...["redis", "redis, node-redis 5", "redis, node-redis 6", "postgres"].map((store) =>
     served("express", `Sojourn, ${store}`, "a store that does nothing", 0.95),
   ),
   served("express", "Sojourn, postgres", "connect-pg-simple", 2.5),
-  served("express", "Sojourn, postgres, touchAfter 1m", "connect-pg-simple", 2.5),
-  ...connectRedis.map((peer) => served("fastify", "Sojourn, redis", `@fastify/session, ${peer}`, 3)),
+  ...connectRedis.flatMap((peer) => [
+    served("fastify", "Sojourn, redis", `@fastify/session, ${peer}`, 3),
+    served("fastify", peer.replace("connect-redis", "Sojourn, redis"), `@fastify/session, ${peer}`, 3),
+  ]),
   served("fastify", "Sojourn, postgres", "@fastify/session, connect-pg-simple", 5),
   served("fastify", "Sojourn, route without session", "no session", 0.95),
   served("fastify", "Sojourn, memory", "no session", 0.6),

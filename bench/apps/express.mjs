@@ -30,19 +30,20 @@ function peersOf(name, { peers }) {
   ]);
 }
 
-/** With the bridge's defaults, and with a throttle on touches, which its README names. */
-function oursOf(name, { open }) {
-  const subject = (options) => ({
+/** With the bridge's defaults, through each driver, and with a write at each request, as every peer has it. */
+function oursOf(name, { open, openThrough = {} }) {
+  const subject = (openStore, options) => ({
     level: "ours",
     backend: name,
     open: async (place) => {
-      const { store } = await open(place);
+      const { store } = await openStore(place);
       return serveApp(new ExpressSessionStore({ store, userId: (data) => data.userId, ...options }), place);
     },
   });
   return [
-    [`Sojourn, ${name}`, subject({})],
-    [`Sojourn, ${name}, touchAfter 1m`, subject({ touchAfter: "1m" })],
+    [`Sojourn, ${name}`, subject(open)],
+    ...Object.entries(openThrough).map(([driver, openStore]) => [`Sojourn, ${name}, ${driver}`, subject(openStore)]),
+    [`Sojourn, ${name}, each writing`, subject(open, { touchAfter: 0 })],
   ];
 }
 

@@ -22,18 +22,19 @@ export const subjects = {
     level: "ours",
     backend: "memory",
     path: "/public",
-    open: (place) => serveOurs(backends.memory, place),
+    open: (place) => serveOurs(backends.memory.open, place),
   },
   ...Object.fromEntries(
-    Object.entries(backends).map(([name, backend]) => [
-      `Sojourn, ${name}`,
-      { level: "ours", backend: name, open: (place) => serveOurs(backend, place) },
-    ]),
-  ),
-  ...Object.fromEntries(
-    Object.entries(backends).map(([name, backend]) => [
-      `@fastify/session, Sojourn's store, ${name}`,
-      { level: "ours", backend: name, open: (place) => serveOurStore(backend, place) },
+    Object.entries(backends).flatMap(([name, { open, openThrough = {} }]) => [
+      [`Sojourn, ${name}`, { level: "ours", backend: name, open: (place) => serveOurs(open, place) }],
+      ...Object.entries(openThrough).map(([driver, openStore]) => [
+        `Sojourn, ${name}, ${driver}`,
+        { level: "ours", backend: name, open: (place) => serveOurs(openStore, place) },
+      ]),
+      [
+        `@fastify/session, Sojourn's store, ${name}`,
+        { level: "ours", backend: name, open: (place) => serveOurStore(open, place) },
+      ],
     ]),
   ),
   "@fastify/session, a store that does nothing": {
@@ -51,7 +52,7 @@ export const subjects = {
   ),
 };
 
-async function serveOurs({ open }, place) {
+async function serveOurs(open, place) {
   const { store } = await open(place);
   return serveApp(async (app) => {
     await app.register(sojournSession, { store, secret });
@@ -63,7 +64,7 @@ async function serveOurs({ open }, place) {
   });
 }
 
-async function serveOurStore({ open }, place) {
+async function serveOurStore(open, place) {
   const { store } = await open(place);
   return servePeer(new FastifySessionStore({ store, userId: ({ userId }) => userId }), place);
 }

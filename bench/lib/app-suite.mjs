@@ -11,6 +11,8 @@ const workerScript = fileURLToPath(new URL("app-worker.mjs", import.meta.url));
 const connections = 64;
 const payloadBytes = 1_024;
 const secondsOf = { short: 1, full: 5, smoke: 0.2 };
+/** Until V8 has compiled what a request runs through: a few thousand requests, which the slower applications serve in so long. */
+const warmUpSecondsOf = { short: 4, full: 5, smoke: 0.2 };
 
 /**
  * @param {object} suite - a module of apps/
@@ -32,7 +34,7 @@ export async function runAppSuite(suite, { length, runs, log }) {
       // There and back, as in the suites of stores.
       const slices = new Map(order.map(({ name }) => [name, []]));
       for (const app of run < 0 ? order : [...order, ...order.toReversed()]) {
-        slices.get(app.name).push(await measure(app, secondsOf[length]));
+        slices.get(app.name).push(await measure(app, (run < 0 ? warmUpSecondsOf : secondsOf)[length]));
       }
       if (run < 0) continue;
       for (const [subject, measured] of slices) table.addRun({ subject, ...cell }, summary(measured));

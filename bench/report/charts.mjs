@@ -78,24 +78,25 @@ export function appChart(result) {
 
 /**
  * Sojourn on each backend, in one picture: by itself, in Express and in Fastify, always with its defaults, against the peer that
- * does the same job there. Of two peers it is the faster one.
+ * does the same job there; where both take the same drivers, through each of these.
  */
 export function headlineChart(results) {
-  const backends = {
-    redis: ["Redis", "connect-redis, node-redis 5"],
-    postgres: ["PostgreSQL", "connect-pg-simple"],
-    mysql: ["MySQL", "express-mysql-session"],
-    memcached: ["Memcached", "connect-memjs"],
-    memory: ["Memory", "memorystore"],
-  };
+  const backends = [
+    ["redis", "Redis", "connect-redis, node-redis 5", ", node-redis 5"],
+    ["redis", "Redis", "connect-redis, node-redis 6", ", node-redis 6"],
+    ["postgres", "PostgreSQL", "connect-pg-simple", ""],
+    ["mysql", "MySQL", "express-mysql-session", ""],
+    ["memcached", "Memcached", "connect-memjs", ""],
+    ["memory", "Memory", "memorystore", ""],
+  ];
   const row = { operation: "request", payloadBytes, concurrency };
   const bars = [];
-  for (const [name, [title, peer]] of Object.entries(backends)) {
+  for (const [name, title, peer, driver] of backends) {
     const inFastify = `@fastify/session, ${peer}`;
     const pairs = [
-      [`read and keep alive ÷ ${peer}`, name, "Sojourn manager", peer],
-      [`Express ÷ ${peer}`, "express", `Sojourn, ${name}`, peer],
-      [`Fastify ÷ ${inFastify}`, "fastify", `Sojourn, ${name}`, inFastify],
+      [`read and keep alive ÷ ${peer}`, name, `Sojourn manager${driver}`, peer],
+      [`Express ÷ ${peer}`, "express", `Sojourn, ${name}${driver}`, peer],
+      [`Fastify ÷ ${inFastify}`, "fastify", `Sojourn, ${name}${driver}`, inFastify],
     ];
     for (const [what, suite, subject, reference] of pairs) {
       const ratio = ratioIn(results, { ...row, suite, subject }, { ...row, suite, subject: reference });
