@@ -5,9 +5,9 @@ import { expect, test } from "vitest";
 
 const main = fileURLToPath(new URL("../main.mjs", import.meta.url));
 
-test.each(["memory", "mongodb"])("the suite %s runs from the command line", async (suite) => {
-  const { stdout } = await promisify(execFile)(process.execPath, [main, suite, "--smoke"]);
-  expect(stdout).toMatch(new RegExp(`^${suite}: done in \\d+ s$`, "m"));
+test("a suite runs from the command line", async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [main, "memory", "--smoke"]);
+  expect(stdout).toMatch(/^memory: done in \d+ s$/m);
 });
 
 test("a suite that does not exist is refused with the names of those that do", async () => {
