@@ -12,7 +12,6 @@ import { percentile } from "./statistics.mjs";
  */
 export async function load({ operation, concurrency, durationMs, leastOperations = 0 }) {
   const latencies = [];
-  globalThis.gc?.();
   const cpuBefore = process.cpuUsage();
   const begin = performance.now();
   const deadline = begin + durationMs;

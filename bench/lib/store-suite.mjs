@@ -73,6 +73,7 @@ async function measureCell(subjects, cell, server, durationMs, table) {
   const order = shuffled(subjects);
   const slices = new Map(order.map(({ name }) => [name, []]));
   for (const { name, remote } of [...order, ...order.toReversed()]) {
+    await remote.call("prepare", cell);
     const before = server && cpuOf(server.pid);
     const slice = await remote.call("slice", { ...cell, durationMs });
     const serverCpuUs = before === undefined ? undefined : cpuOf(server.pid) - before;

@@ -9,6 +9,7 @@ import { subjectsOf } from "./subjects.mjs";
 
 /** Sessions beside the population that a `destroy` slice finds at least, and a `create` slice leaves at most. */
 const spare = 256;
+const leadInMs = 100;
 
 const [backendName, name] = process.argv.slice(2);
 const { backend } = await import(`../backends/${backendName}.mjs`);
@@ -26,6 +27,18 @@ serve({
       await Promise.all(ids.slice(n, n + 64).map((id, offset) => operations.create(id, n + offset)));
     }
     return Object.keys(operations).filter((operation) => operation !== "close");
+  },
+
+  /**
+   * Collects the heap, which throws compiled code away as well, and works until the operation is compiled again: neither is
+   * anything that a subject does by itself.
+   */
+  async prepare({ operation, concurrency }) {
+    globalThis.gc();
+    // The others use up sessions.
+    if (steps[operation] === undefined) {
+      await load({ operation: onOwnSession(operation, concurrency), concurrency, durationMs: leadInMs });
+    }
   },
 
   async slice({ operation, concurrency, ...limits }) {
