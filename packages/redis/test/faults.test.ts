@@ -6,7 +6,7 @@ import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { RedisStore } from "../src/index.js";
 import { keyspace } from "../src/keys.js";
-import { describeFigures, startLoad } from "./load.js";
+import { surviveKillUnderLoad } from "./load.js";
 
 const session = (id: string, userId?: string) => ({ id, userId, payload: "p", idleMs: 600_000, absoluteMs: 600_000 });
 
@@ -30,17 +30,7 @@ function open(url = server.url, options: { prefix?: string; timeoutMs?: number }
 describe("a server that is killed under load and started again", () => {
   it("answers every call in time, retryably, and serves again by itself", async () => {
     const store = open(server.url, { prefix: "kill", timeoutMs: 1_000 });
-    const load = startLoad(store);
-    await expect.poll(load.answered).toBeGreaterThan(100);
-    await server.kill();
-    await expect.poll(load.failed).toBeGreaterThan(16);
-    await server.restart();
-    const restartedAt = performance.now();
-    await expect.poll(() => store.create(session("after")).catch(() => undefined)).toBeDefined();
-    const figures = await load.stop();
-    const recovered = Math.round(figures.recoveredAfterMs(restartedAt) ?? Number.NaN);
-    console.log(`kill -9: ${describeFigures(figures)}; first answer ${recovered} ms after the restart`);
-    for (const code of figures.failed.keys()) expect(["UNAVAILABLE", "TIMEOUT"]).toContain(code);
+    await surviveKillUnderLoad(server, store);
   });
 
   it("is TIMEOUT with an unknown outcome while the server hangs, and the write may still arrive", async () => {

@@ -1,4 +1,6 @@
 import { isSessionError, type SessionErrorCode, type SessionStore } from "@sojourn/core";
+import type { TestServer } from "@sojourn/test-fixtures";
+import { expect } from "vitest";
 
 export interface LoadFigures {
   readonly answered: number;
@@ -58,6 +60,22 @@ export function startLoad(store: SessionStore): { answered(): number; failed(): 
       };
     },
   };
+}
+
+/** Kills a store's server under load and starts it again: every call is answered in time and retryably, and the store serves again by itself. */
+export async function surviveKillUnderLoad(server: TestServer, store: SessionStore): Promise<void> {
+  const load = startLoad(store);
+  await expect.poll(load.answered).toBeGreaterThan(100);
+  await server.kill();
+  await expect.poll(load.failed).toBeGreaterThan(16);
+  await server.restart();
+  const restartedAt = performance.now();
+  const after = { id: "after", userId: undefined, payload: "p", idleMs: 600_000, absoluteMs: 600_000 };
+  await expect.poll(() => store.create(after).catch(() => undefined)).toBeDefined();
+  const figures = await load.stop();
+  const recovered = Math.round(figures.recoveredAfterMs(restartedAt) ?? Number.NaN);
+  console.log(`kill -9: ${describeFigures(figures)}; first answer ${recovered} ms after the restart`);
+  for (const code of figures.failed.keys()) expect(["UNAVAILABLE", "TIMEOUT"]).toContain(code);
 }
 
 export function describeFigures({ answered, failed, slowestMs }: LoadFigures): string {

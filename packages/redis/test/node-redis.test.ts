@@ -4,7 +4,7 @@ import { createClient as createClient5 } from "redis5";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { RedisStore } from "../src/index.js";
 import { keyspace } from "../src/keys.js";
-import { describeFigures, startLoad } from "./load.js";
+import { surviveKillUnderLoad } from "./load.js";
 
 const session = (id: string, userId?: string) => ({ id, userId, payload: "p", idleMs: 600_000, absoluteMs: 600_000 });
 
@@ -67,17 +67,7 @@ describe.each([
     const own = await startRedis();
     closing.push(() => own.stop());
     const store = new RedisStore({ client: await connected({ url: own.url }), prefix: "kill", timeoutMs: 1_000 });
-    const load = startLoad(store);
-    await expect.poll(load.answered).toBeGreaterThan(100);
-    await own.kill();
-    await expect.poll(load.failed).toBeGreaterThan(16);
-    await own.restart();
-    const restartedAt = performance.now();
-    await expect.poll(() => store.create(session("after")).catch(() => undefined)).toBeDefined();
-    const figures = await load.stop();
-    const recovered = Math.round(figures.recoveredAfterMs(restartedAt) ?? Number.NaN);
-    console.log(`kill -9: ${describeFigures(figures)}; first answer ${recovered} ms after the restart`);
-    for (const code of figures.failed.keys()) expect(["UNAVAILABLE", "TIMEOUT"]).toContain(code);
+    await surviveKillUnderLoad(own, store);
   });
 
   it("never sends what its caller was told had failed before there was a connection", async () => {
