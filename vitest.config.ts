@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -8,7 +9,15 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: "@sojourn/test-fixtures", replacement: source("./test-fixtures/src/index.ts") },
-      { find: /^@sojourn\/(.+)$/, replacement: `${source("./packages")}/$1/src/index.ts` },
+      { find: /^@sojourn\/core\/(.+)$/, replacement: `${source("./packages/core/src")}/$1/index.ts` },
+      ...["", "stores/", "bridges/"].flatMap((group) =>
+        readdirSync(source(`./packages/${group}`))
+          .filter((folder) => existsSync(source(`./packages/${group}${folder}/package.json`)))
+          .map((folder) => ({
+            find: new RegExp(`^@sojourn/${folder}$`),
+            replacement: source(`./packages/${group}${folder}/src/index.ts`),
+          })),
+      ),
     ],
   },
   test: {
@@ -21,16 +30,13 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["packages/{core,memory,testkit,express-session,fastify}/test/**/*.test.ts"] },
+        test: { name: "unit", include: ["packages/{core,testkit,stores/memory,bridges/*}/test/**/*.test.ts"] },
       },
       {
         extends: true,
         test: {
           name: "servers",
-          include: [
-            "packages/{redis,memcached,mongodb,postgres,mysql,context}/test/**/*.test.ts",
-            "test-fixtures/test/**/*.test.ts",
-          ],
+          include: ["packages/{context,stores/!(memory)}/test/**/*.test.ts", "test-fixtures/test/**/*.test.ts"],
         },
       },
       {

@@ -21,7 +21,7 @@ import memjs from "memjs";
 import { createPool, type RowDataPacket } from "mysql2/promise";
 import pg from "pg";
 // Driver 6 also speaks to mongo-java-server, whose updates are atomic where FerretDB's are not.
-import { openClient6 } from "../packages/mongodb/test/harness.js";
+import { openClient6 } from "../packages/stores/mongodb/test/harness.js";
 
 /** A backend on a real server, as an application has it, and all that it keeps, as whoever steals it would read it. */
 export interface Backend {

@@ -12,7 +12,7 @@ describe("packed and installed into an empty project", () => {
     const packed = await run("pnpm", [
       "-r",
       "--filter",
-      "./packages/*",
+      "./packages/**",
       "pack",
       "--pack-destination",
       `${directory}/tarballs`,

@@ -1,17 +1,24 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 export const root: string = fileURLToPath(new URL("..", import.meta.url));
 
 export interface Manifest {
   readonly name: string;
+  /** Below `packages`, such as `stores/redis`. */
   readonly folder: string;
   readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
+const folders: readonly string[] = ["", "stores/", "bridges/"].flatMap((group) =>
+  readdirSync(`${root}/packages/${group}`)
+    .map((name) => `${group}${name}`)
+    .filter((folder) => existsSync(`${root}/packages/${folder}/package.json`)),
+);
+
 /** The published packages. */
-export const packages: readonly Manifest[] = readdirSync(`${root}/packages`).map((folder) => {
+export const packages: readonly Manifest[] = folders.map((folder) => {
   const manifest = JSON.parse(readFileSync(`${root}/packages/${folder}/package.json`, "utf8")) as Omit<
     Manifest,
     "folder"

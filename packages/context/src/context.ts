@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { invalidOption, refuseUnknownOptions } from "@sojourn/core";
+import { invalidOption, refuseUnknownOptions } from "@sojourn/core/bridge";
 
 /** What a request is known by. */
 export interface RequestValues {

@@ -1,4 +1,4 @@
-import { tokenToId } from "@sojourn/core";
+import { tokenToId } from "@sojourn/core/bridge";
 
 interface Hashed {
   readonly token: string;

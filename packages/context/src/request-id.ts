@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { invalidOption } from "@sojourn/core";
+import { invalidOption } from "@sojourn/core/bridge";
 
 /** What tracing systems and proxies use, and nothing that could end a log line or a field in it. */
 const requestIdPattern = /^[\w.:+/=@-]{1,128}$/;

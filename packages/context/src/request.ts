@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import { invalidOption, refuseUnknownOptions } from "@sojourn/core";
+import { invalidOption, refuseUnknownOptions } from "@sojourn/core/bridge";
 import { emitIn } from "./bind.js";
 import type { Context, SomeValues } from "./context.js";
 import { requestIds } from "./request-id.js";

@@ -1,81 +1,18 @@
-export type { CallOptions } from "./abort.js";
-export type { AddressPrefixes, BindingOptions, BoundClient } from "./binding.js";
-export { answer, type Callback } from "./bridge/callback.js";
+export { type CodecContext, jsonCodec, type SessionCodec } from "./content/codec.js";
+export type { SessionMetadata } from "./content/content.js";
+export { type EncryptedCodecOptions, type EncryptionWarning, encryptedCodec } from "./content/encrypted-codec.js";
+export type { DeepReadonly } from "./content/freeze.js";
+export type { EncryptionKey, EncryptionKeyProvider } from "./content/keyring.js";
+export type { CallOptions } from "./contract/abort.js";
+export { type Clock, systemClock } from "./contract/clock.js";
+export { type Duration, durationMs } from "./contract/duration.js";
 export {
-  CookieSessions,
-  type CookieSessionsOptions,
-  type FrameworkObjects,
-  type LoadedSession,
-  type StoredData,
-} from "./bridge/cookie-sessions.js";
-export type { CookieData, StoredCookie } from "./bridge/session-cookie.js";
-export {
-  type ResolvedStoreBridgeOptions,
-  resolveStoreBridgeOptions,
-  type StoreBridgeOptions,
-} from "./bridge/store-bridge-options.js";
-export type { Client, ClientOptions } from "./client.js";
-export { type Clock, systemClock } from "./clock.js";
-export { type CodecContext, jsonCodec, type SessionCodec } from "./codec.js";
-export type { SessionMetadata } from "./content.js";
-export type { DetectionOptions } from "./detection.js";
-export { type Duration, durationMs } from "./duration.js";
-export { type EncryptedCodecOptions, type EncryptionWarning, encryptedCodec } from "./encrypted-codec.js";
-export {
-  describe,
-  invalidOption,
   isSessionError,
-  refuseUnknownOptions,
   type SessionDataIssue,
   SessionError,
   type SessionErrorCode,
   type SessionErrorDetails,
-} from "./errors.js";
-export type {
-  ConflictReason,
-  DestroyReason,
-  SecurityEvent,
-  SecurityKind,
-  SessionEvents,
-  SessionListener,
-} from "./events.js";
-export type { DeepReadonly } from "./freeze.js";
-export { type GatheringSocket, gatherWrites } from "./gather-writes.js";
-export type { EncryptionKey, EncryptionKeyProvider } from "./keyring.js";
-export { type DestroyOthersInput, SessionManager, type TokenSession } from "./manager.js";
-export type {
-  ConflictPolicy,
-  SessionManagerOptions,
-  SweepSchedule,
-  UnreadablePolicy,
-  UpgradeFunction,
-} from "./options.js";
-export { ReadBatch, type ReadBatchOptions } from "./read-batch.js";
-export {
-  type SaveOptions,
-  type SaveStatus,
-  Session,
-  type SessionData,
-  type SessionInfo,
-  type TouchInput,
-  type UpdateFunction,
-  type WriteOptions,
-} from "./session.js";
-export {
-  type CookieAttributes,
-  type CookieToSend,
-  SessionCookie,
-  type SessionCookieOptions,
-  type SessionToSend,
-} from "./session-cookie.js";
-export {
-  type CreateInput,
-  type DestroyByUserInput,
-  type GetOptions,
-  type RenameInput,
-  SessionsById,
-} from "./sessions-by-id.js";
-export type { OperationStatistics, SessionStatistics } from "./statistics.js";
+} from "./contract/errors.js";
 export type {
   CreateOptions,
   CreateResult,
@@ -96,19 +33,44 @@ export type {
   TouchOptions,
   UpdateOptions,
   UpdateResult,
-} from "./store.js";
-export { Sweeper, type SweeperOptions } from "./sweeper.js";
-export { defaultTimeoutMs, withTimeout } from "./timeout.js";
-export { isToken, tokenToId } from "./tokens.js";
-export type { ExportedSession, UnreadableSession, UserExport } from "./user-export.js";
+} from "./contract/store.js";
+export type { AddressPrefixes, BindingOptions, BoundClient } from "./sessions/binding.js";
+export type { Client, ClientOptions } from "./sessions/client.js";
+export type { DetectionOptions } from "./sessions/detection.js";
+export type {
+  ConflictReason,
+  DestroyReason,
+  SecurityEvent,
+  SecurityKind,
+  SessionEvents,
+  SessionListener,
+} from "./sessions/events.js";
+export { type DestroyOthersInput, SessionManager, type TokenSession } from "./sessions/manager.js";
+export type {
+  ConflictPolicy,
+  SessionManagerOptions,
+  SweepSchedule,
+  UnreadablePolicy,
+  UpgradeFunction,
+} from "./sessions/options.js";
 export {
-  assertChange,
-  assertId,
-  assertNewSession,
-  assertScan,
-  assertSweep,
-  assertTouch,
-  isId,
-  maxDurationMs,
-  maxIdBytes,
-} from "./validate.js";
+  type SaveOptions,
+  type SaveStatus,
+  Session,
+  type SessionData,
+  type SessionInfo,
+  type TouchInput,
+  type UpdateFunction,
+  type WriteOptions,
+} from "./sessions/session.js";
+export {
+  type CreateInput,
+  type DestroyByUserInput,
+  type GetOptions,
+  type RenameInput,
+  SessionsById,
+} from "./sessions/sessions-by-id.js";
+export type { OperationStatistics, SessionStatistics } from "./sessions/statistics.js";
+export { Sweeper, type SweeperOptions } from "./sessions/sweeper.js";
+export { isToken, tokenToId } from "./sessions/tokens.js";
+export type { ExportedSession, UnreadableSession, UserExport } from "./sessions/user-export.js";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
-import type { SessionContent } from "../src/content.js";
-import { type ContentText, contentText } from "../src/content-text.js";
-import { jsonImage } from "../src/json-image.js";
+import type { SessionContent } from "../src/content/content.js";
+import { type ContentText, contentText } from "../src/content/content-text.js";
+import { jsonImage } from "../src/content/json-image.js";
 import { setUp } from "./support.js";
 
 const keys = fc.constantFrom<string[]>("a", "b", "c", '"quoted":{', "7", "é");

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { DecodedContents } from "../src/decoded-contents.js";
+import { DecodedContents } from "../src/content/decoded-contents.js";
 import { encryptedCodec, type SessionManager } from "../src/index.js";
 import { setUp } from "./support.js";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { isSessionError, type SecurityEvent, type SessionManagerOptions } from "../src/index.js";
-import { generateToken } from "../src/tokens.js";
+import { generateToken } from "../src/sessions/tokens.js";
 import { minute, setUp } from "./support.js";
 
 function watched(options: Partial<SessionManagerOptions> = {}) {

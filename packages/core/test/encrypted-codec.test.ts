@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { deflateRawSync } from "node:zlib";
 import { MemoryStore } from "@sojourn/memory";
 import { describe, expect, test, vi } from "vitest";
-import { seal } from "../src/envelope.js";
+import { seal } from "../src/content/envelope.js";
 import {
   type CodecContext,
   type EncryptedCodecOptions,

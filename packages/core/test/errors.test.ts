@@ -3,7 +3,7 @@ import { isSessionError, SessionError } from "../src/index.js";
 
 test("an error of another copy of the package is recognised, one without the brand is not", async () => {
   vi.resetModules();
-  const copy = await import("../src/errors.js");
+  const copy = await import("../src/contract/errors.js");
   const foreign = new copy.SessionError("TIMEOUT", "late");
   expect(foreign).not.toBeInstanceOf(SessionError);
   expect(isSessionError(foreign)).toBe(true);

@@ -2,15 +2,9 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { MemoryStore } from "@sojourn/memory";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { seal } from "../src/envelope.js";
-import {
-  encryptedCodec,
-  isSessionError,
-  jsonCodec,
-  SessionCookie,
-  SessionManager,
-  type SessionManagerOptions,
-} from "../src/index.js";
+import { SessionCookie } from "../src/bridge/index.js";
+import { seal } from "../src/content/envelope.js";
+import { encryptedCodec, isSessionError, jsonCodec, SessionManager, type SessionManagerOptions } from "../src/index.js";
 import { recording } from "./support.js";
 
 /*

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { HmacKey } from "../src/hmac-key.js";
+import { HmacKey } from "../src/bridge/hmac-key.js";
 
 test("signs as node:crypto does, for secrets shorter and longer than a block and at its edges", () => {
   const secrets = [0, 1, 32, 63, 64, 65, 200].map((length) => "s".repeat(length));

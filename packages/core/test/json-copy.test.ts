@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { jsonCopy } from "../src/bridge/json-copy.js";
-import { deepFreeze } from "../src/freeze.js";
+import { deepFreeze } from "../src/content/freeze.js";
 
 class Money {
   constructor(readonly cents: number) {}

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { jsonImage } from "../src/content/json-image.js";
 import { jsonCodec } from "../src/index.js";
-import { jsonImage } from "../src/json-image.js";
 import { setUp } from "./support.js";
 
 /** What the image must be, where there is one. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { KeyedQueue } from "../src/keyed-queue.js";
+import { KeyedQueue } from "../src/adapter/keyed-queue.js";
 import { gate } from "./support.js";
 
 test("tasks of one key run in order, also after one that fails; another key does not wait", async () => {

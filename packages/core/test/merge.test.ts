@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { applyKeys, diffKeys, isUnchanged } from "../src/merge.js";
+import { applyKeys, diffKeys, isUnchanged } from "../src/content/merge.js";
 
 describe("three-way merge", () => {
   const merge = (base: object, mine: object, stored: object): object => applyKeys(stored, diffKeys(base, mine));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ReadBatch } from "../src/read-batch.js";
+import { ReadBatch } from "../src/adapter/read-batch.js";
 
 /** A backend that answers each batch when it is told to. */
 function backend() {

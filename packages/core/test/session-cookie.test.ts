@@ -6,8 +6,9 @@ import { MemoryStore } from "@sojourn/memory";
 import { parseSetCookie } from "cookie";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isSessionError, SessionCookie, type SessionCookieOptions, SessionManager } from "../src/index.js";
-import { generateToken } from "../src/tokens.js";
+import { SessionCookie, type SessionCookieOptions } from "../src/bridge/index.js";
+import { isSessionError, SessionManager } from "../src/index.js";
+import { generateToken } from "../src/sessions/tokens.js";
 
 const secret = "a secret of more than thirty-two bytes";
 const older = "an older secret of more than 32 bytes!";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { generateToken, isToken, tokenToId } from "../src/tokens.js";
+import { generateToken, isToken, tokenToId } from "../src/sessions/tokens.js";
 
 test("a million tokens are 43 characters of base64url each, and do not repeat", () => {
   const tokens = new Set(Array.from({ length: 1_000_000 }, generateToken));

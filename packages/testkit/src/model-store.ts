@@ -1,10 +1,4 @@
 import {
-  assertChange,
-  assertId,
-  assertNewSession,
-  assertScan,
-  assertSweep,
-  assertTouch,
   type CreateOptions,
   type CreateResult,
   type DestroyByUserOptions,
@@ -26,6 +20,7 @@ import {
   type UpdateOptions,
   type UpdateResult,
 } from "@sojourn/core";
+import { assertChange, assertId, assertNewSession, assertScan, assertSweep, assertTouch } from "@sojourn/core/adapter";
 
 /** A session as the model keeps it: the record without the moment of reading. */
 export interface ModelSession {

@@ -22,7 +22,8 @@ beforeAll(async () => {
     removeNodeProtocol: false,
     noExternal: [/^@sojourn\//],
     esbuildOptions: (options) => {
-      options.alias = { "@sojourn/core": fileURLToPath(new URL("../../core/src/index.ts", import.meta.url)) };
+      const core = (door: string): string => fileURLToPath(new URL(`../../core/src/${door}index.ts`, import.meta.url));
+      options.alias = { "@sojourn/core/adapter": core("adapter/"), "@sojourn/core": core("") };
     },
   });
 });

@@ -1,10 +1,11 @@
-import { SessionError } from "../errors.js";
-import { KeyedQueue } from "../keyed-queue.js";
-import type { SaveOptions, Session } from "../session.js";
-import type { SessionsById } from "../sessions-by-id.js";
-import { tokenToId } from "../tokens.js";
-import { isId } from "../validate.js";
+import { KeyedQueue } from "../adapter/keyed-queue.js";
+import { SessionError } from "../contract/errors.js";
+import { isId } from "../contract/validate.js";
+import type { SaveOptions, Session } from "../sessions/session.js";
+import type { SessionsById } from "../sessions/sessions-by-id.js";
+import { tokenToId } from "../sessions/tokens.js";
 import { jsonCopy } from "./json-copy.js";
+import type { ResolvedStoreBridgeOptions } from "./store-bridge-options.js";
 import {
   fromStored,
   isSameCookie,
@@ -13,8 +14,7 @@ import {
   type StoredCookie,
   toStored,
   withoutDrift,
-} from "./session-cookie.js";
-import type { ResolvedStoreBridgeOptions } from "./store-bridge-options.js";
+} from "./stored-cookie.js";
 
 /** A session's data as JSON, with its cookie as stored. */
 export interface StoredData {

@@ -1,8 +1,8 @@
-import type { SessionMetadata } from "../content.js";
-import { invalidOption, refuseUnknownOptions } from "../errors.js";
-import { SessionManager } from "../manager.js";
-import type { SessionManagerOptions } from "../options.js";
-import type { SessionData } from "../session.js";
+import type { SessionMetadata } from "../content/content.js";
+import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
+import { SessionManager } from "../sessions/manager.js";
+import type { SessionManagerOptions } from "../sessions/options.js";
+import type { SessionData } from "../sessions/session.js";
 
 interface FrameworkOptions<Request, Framework extends object> {
   /**

@@ -1,12 +1,5 @@
-import {
-  type CreateOptions,
-  type CreateResult,
-  type EndedSession,
-  isId,
-  type NewSession,
-  type SessionRecord,
-  type UpdateResult,
-} from "@sojourn/core";
+import type { CreateOptions, CreateResult, EndedSession, NewSession, SessionRecord, UpdateResult } from "@sojourn/core";
+import { isId } from "@sojourn/core/adapter";
 import type { ModelSession } from "../../src/index.js";
 import { SimulatedStore } from "../simulated.js";
 import type { Mutants } from "./mutant.js";

@@ -1,0 +1,3 @@
+export type { Callback } from "@sojourn/core/bridge";
+export type { Request } from "./express-objects.js";
+export { type DestroyByUserInput, ExpressSessionStore, type ExpressSessionStoreOptions } from "./store.js";

@@ -1,0 +1,40 @@
+export type { SessionMetadata } from "../content/content.js";
+export type { DeepReadonly } from "../content/freeze.js";
+export type { CallOptions } from "../contract/abort.js";
+export { type Duration, durationMs } from "../contract/duration.js";
+export {
+  describe,
+  invalidOption,
+  isSessionError,
+  refuseUnknownOptions,
+  SessionError,
+  type SessionErrorCode,
+  type SessionErrorDetails,
+} from "../contract/errors.js";
+export type { Client } from "../sessions/client.js";
+export { SessionManager, type TokenSession } from "../sessions/manager.js";
+export type { SessionManagerOptions } from "../sessions/options.js";
+export { Session, type SessionData, type SessionInfo, type UpdateFunction } from "../sessions/session.js";
+export type { CreateInput, RenameInput } from "../sessions/sessions-by-id.js";
+export { isToken, tokenToId } from "../sessions/tokens.js";
+export { answer, type Callback } from "./callback.js";
+export {
+  CookieSessions,
+  type CookieSessionsOptions,
+  type FrameworkObjects,
+  type LoadedSession,
+  type StoredData,
+} from "./cookie-sessions.js";
+export {
+  type CookieAttributes,
+  type CookieToSend,
+  SessionCookie,
+  type SessionCookieOptions,
+  type SessionToSend,
+} from "./session-cookie.js";
+export {
+  type ResolvedStoreBridgeOptions,
+  resolveStoreBridgeOptions,
+  type StoreBridgeOptions,
+} from "./store-bridge-options.js";
+export type { CookieData, StoredCookie } from "./stored-cookie.js";

@@ -1,0 +1,177 @@
+import { isSessionError, SessionError, type SessionErrorDetails } from "../contract/errors.js";
+import type { SessionRecord } from "../contract/store.js";
+import type { ResolvedManagerOptions, UnreadablePolicy } from "../sessions/options.js";
+import type { SessionData } from "../sessions/session.js";
+import { type CodecContext, decodeContent, encodeContent, encodeError, jsonCodec } from "./codec.js";
+import {
+  assertContent,
+  type EncodedContent,
+  isContent,
+  isObject,
+  type SessionContent,
+  type SessionState,
+  stateOf,
+} from "./content.js";
+import { contentText } from "./content-text.js";
+import { DecodedContents } from "./decoded-contents.js";
+import { type DeepReadonly, deepFreeze } from "./freeze.js";
+import { jsonImage } from "./json-image.js";
+import { validateData } from "./schema.js";
+
+type FormatOptions = Pick<
+  ResolvedManagerOptions,
+  "codec" | "schema" | "schemaVersion" | "upgrade" | "validateOnRead" | "maxPayloadBytes"
+>;
+
+/** How the content of sessions becomes payloads and back: by codec, schema, and the version that the data is of. */
+export class ContentFormat {
+  readonly #options: FormatOptions;
+  /** For JSON alone: what another codec makes of a payload may depend on more, and what it has decrypted is not to lie about. */
+  readonly #decoded: DecodedContents | undefined;
+  /** Whether what is read is what JSON has parsed: nothing else has a hand in it. */
+  readonly #isPlainJson: boolean;
+
+  constructor(options: FormatOptions) {
+    const { codec, validateOnRead, upgrade } = options;
+    this.#options = options;
+    this.#decoded = codec === jsonCodec ? new DecodedContents() : undefined;
+    this.#isPlainJson = codec === jsonCodec && !validateOnRead && upgrade === undefined;
+  }
+
+  /**
+   * Everything that can be wrong with a payload shows here, before anything is sent: also that nobody could read it.
+   *
+   * @param base - what the content was made from, as it was read or written: what it still has of that is taken over
+   * @throws SessionError `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
+   */
+  async encode(content: SessionContent, context: CodecContext, base?: SessionContent): Promise<EncodedContent> {
+    assertContent(content);
+    const own = ownContent(content, context);
+    const { codec, schema, schemaVersion } = this.#options;
+    const stored = schema === undefined && schemaVersion === 1 ? own : await this.#toStored(own);
+    const written = this.#isPlainJson ? this.#encodeJson(stored, context, base) : undefined;
+    if (written !== undefined) return written;
+    const payload = await encodeContent(codec, stored, context);
+    this.#assertFits(payload);
+    try {
+      return { payload, content: await this.#fromPayload(payload, context) };
+    } catch (cause) {
+      if (isSessionError(cause) && cause.code !== "DECODE") throw cause;
+      const message = "@sojourn/core: session data cannot be encoded: its payload would not be readable";
+      throw new SessionError("ENCODE", message, { cause });
+    }
+  }
+
+  /** What {@link decode} would make of a record, where that is known from before. */
+  known(record: SessionRecord): SessionState | undefined {
+    const content = this.#decoded?.find(record.id, record.payload);
+    return content && stateOf(record, content, performance.now());
+  }
+
+  /** @throws SessionError `DECODE`; what a codec, a schema or `upgrade` throws that is a `SessionError` stays what it is */
+  async decode(record: SessionRecord, isOneOfMany = false): Promise<SessionState> {
+    const readAt = performance.now();
+    return this.known(record) ?? stateOf(record, await this.#fromPayload(record.payload, record, isOneOfMany), readAt);
+  }
+
+  /** Keeps nothing of a session that has ended. */
+  forget(id: string): void {
+    this.#decoded?.forget(id);
+  }
+
+  /**
+   * What JSON makes of a content, and what it will make of that again, without asking it: most of what a write would cost
+   * otherwise. `undefined` where only JSON knows.
+   */
+  #encodeJson(written: SessionContent, { id }: CodecContext, base?: SessionContent): EncodedContent | undefined {
+    try {
+      const content = jsonImage(written, base);
+      if (content === undefined) return undefined;
+      const text = base && contentText(content, base, this.#decoded?.textOf(id, base));
+      const payload = text?.payload ?? JSON.stringify(content);
+      this.#assertFits(payload);
+      this.#decoded?.keep(id, payload, content, text?.ends);
+      return { payload, content };
+    } catch (cause) {
+      throw isSessionError(cause) ? cause : encodeError(cause);
+    }
+  }
+
+  #assertFits(payload: string): void {
+    const { maxPayloadBytes } = this.#options;
+    // A UTF-16 unit becomes at most three bytes: short payloads need no count.
+    if (payload.length * 3 <= maxPayloadBytes) return;
+    const bytes = Buffer.byteLength(payload);
+    if (bytes <= maxPayloadBytes) return;
+    const message = `@sojourn/core: a session of ${bytes} bytes exceeds "maxPayloadBytes" of ${maxPayloadBytes}`;
+    throw new SessionError("PAYLOAD_TOO_LARGE", message);
+  }
+
+  async #toStored(content: SessionContent): Promise<SessionContent> {
+    const { schema, schemaVersion } = this.#options;
+    const data = schema === undefined ? content.data : await validateData(schema, content.data);
+    // Version 1 goes without saying: so are the payloads of an application that has named no version yet.
+    return { ...content, data, ...(schemaVersion !== 1 && { schemaVersion }) };
+  }
+
+  async #fromPayload(payload: string, context: CodecContext, isOneOfMany = false): Promise<SessionContent> {
+    const content = await decodeContent(this.#options.codec, payload, context);
+    if (!isContent(content)) throw unreadable(context, "it is not a session's content");
+    const { schemaVersion, validateOnRead } = this.#options;
+    const { schemaVersion: from = 1 } = content;
+    if (from === schemaVersion && !validateOnRead) {
+      // A walk over all sessions must not drive out those that requests are about.
+      if (!isOneOfMany) this.#decoded?.keep(context.id, payload, content);
+      return content;
+    }
+    try {
+      return await this.#renew(content, from, context);
+    } catch (cause) {
+      if (isSessionError(cause) && cause.code !== "INVALID_DATA") throw cause;
+      // What an application's function says may quote a value: it stays in the cause.
+      throw unreadable(context, `its data, of schema version ${from}, was refused by "upgrade" or the schema`, {
+        cause,
+      });
+    }
+  }
+
+  /** What is stored, as this version of the application has it: upgraded, and as the schema puts it. */
+  async #renew(content: SessionContent, from: number, context: CodecContext): Promise<SessionContent> {
+    const { schema, schemaVersion, upgrade } = this.#options;
+    if (from > schemaVersion) {
+      throw unreadable(context, `it has schema version ${from}, and this manager reads up to ${schemaVersion}`);
+    }
+    let data: unknown = content.data;
+    if (from < schemaVersion) {
+      if (upgrade === undefined) {
+        throw unreadable(context, `it has schema version ${from} of ${schemaVersion}, and no "upgrade" is set`);
+      }
+      // Whatever an earlier release has stored, it is an object of what JSON holds.
+      data = await upgrade(content.data as DeepReadonly<SessionData>, from);
+    }
+    if (schema !== undefined) data = await validateData(schema, data);
+    if (data === content.data) return content;
+    if (!isObject(data)) throw unreadable(context, '"upgrade" must return an object');
+    // A copy: defaults that the application holds elsewhere must not be frozen with it.
+    return deepFreeze({ ...content, data: structuredClone(data) });
+  }
+}
+
+/** Content as its user's: who has proven to be another user is forgotten. */
+function ownContent(content: SessionContent, { userId }: CodecContext): SessionContent {
+  const { authenticated, ...rest } = content;
+  return authenticated === undefined || authenticated.userId === userId ? content : rest;
+}
+
+/** What a read answers for a session that cannot be read: under the policy `missing`, that there is none. */
+export function answerUnreadable<T>(policy: UnreadablePolicy, reading: Promise<T>): Promise<T | undefined> {
+  if (policy === "fail") return reading;
+  return reading.catch((error: unknown) => {
+    if (isSessionError(error, "DECODE")) return undefined;
+    throw error;
+  });
+}
+
+function unreadable({ id }: CodecContext, reason: string, details?: SessionErrorDetails): SessionError {
+  return new SessionError("DECODE", `@sojourn/core: the payload of session ${id} cannot be read: ${reason}`, details);
+}

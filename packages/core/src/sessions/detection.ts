@@ -1,0 +1,105 @@
+import type { Clock } from "../contract/clock.js";
+import { type Duration, durationMs } from "../contract/duration.js";
+import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
+import type { EventHub, SecurityEvent, SecurityKind } from "./events.js";
+
+/** When `security` events are emitted. */
+export interface DetectionOptions {
+  /**
+   * How many tokens that find nothing one source may present within the interval before that is an event: a positive
+   * integer. Sources are told apart where calls say their `client`; all others are one. Default 20.
+   */
+  readonly unknownTokens?: number | undefined;
+  /** Of one kind and source at most one event is emitted in this time. Default `"1m"`. */
+  readonly interval?: Duration | undefined;
+}
+
+export interface ResolvedDetection {
+  readonly unknownTokens: number;
+  readonly intervalMs: number;
+}
+
+/** What has happened, and to whom. */
+type Occurrence = Pick<SecurityEvent, "id" | "userId" | "source">;
+
+interface Tally {
+  readonly kind: SecurityKind;
+  readonly occurrence: Occurrence;
+  /** Those that no event has reported. */
+  count: number;
+  /** Whether an event was emitted in this interval. */
+  isReported: boolean;
+}
+
+/** Whoever attacks chooses sources: beyond so many in an interval, those of one kind are counted together. */
+const maxTallies = 1_000;
+
+/** Turns what happens often into few `security` events. Has no timer: what follows an event is told with the next one. */
+export class Detection {
+  readonly #options: ResolvedDetection;
+  readonly #clock: Clock;
+  readonly #events: EventHub;
+  #tallies = new Map<string, Tally>();
+  #intervalStart = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ResolvedDetection, clock: Clock, events: EventHub) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  /** @param source - what events of this kind are told apart by */
+  report(kind: SecurityKind, source: string | undefined, occurrence: Occurrence): void {
+    this.#startInterval();
+    const tally = this.#tally(kind, source, occurrence);
+    tally.count++;
+    const threshold = kind === "unknownTokens" ? this.#options.unknownTokens : 1;
+    if (!tally.isReported && tally.count >= threshold) this.#emit(tally);
+  }
+
+  #tally(kind: SecurityKind, source: string | undefined, occurrence: Occurrence): Tally {
+    const key = JSON.stringify([kind, source]);
+    const known = this.#tallies.get(key);
+    if (known !== undefined) return known;
+    const isFull = this.#tallies.size >= maxTallies;
+    const shared = isFull ? this.#tallies.get(kind) : undefined;
+    if (shared !== undefined) return shared;
+    const tally = { kind, occurrence: isFull ? {} : occurrence, count: 0, isReported: false };
+    this.#tallies.set(isFull ? kind : key, tally);
+    return tally;
+  }
+
+  #startInterval(): void {
+    const now = this.#clock.now();
+    // A clock may be set back.
+    if (now >= this.#intervalStart && now < this.#intervalStart + this.#options.intervalMs) return;
+    this.#intervalStart = now;
+    const tallies = this.#tallies;
+    this.#tallies = new Map();
+    for (const [key, tally] of tallies) {
+      if (!tally.isReported || tally.count === 0) continue;
+      this.#tallies.set(key, tally);
+      this.#emit(tally);
+    }
+  }
+
+  #emit(tally: Tally): void {
+    const { kind, count, occurrence } = tally;
+    tally.count = 0;
+    tally.isReported = true;
+    this.#events.emit("security", { kind, count, ...occurrence });
+  }
+}
+
+/** @throws SessionError `INVALID_OPTION` */
+export function resolveDetection(options: DetectionOptions = {}): ResolvedDetection {
+  if (typeof options !== "object" || options === null) {
+    throw invalidOption("@sojourn/core", "detection", "an object", options);
+  }
+  refuseUnknownOptions("@sojourn/core", options, ["unknownTokens", "interval"]);
+  const { unknownTokens = 20, interval = "1m" } = options;
+  if (!Number.isSafeInteger(unknownTokens) || unknownTokens < 1) {
+    throw invalidOption("@sojourn/core", "detection.unknownTokens", "a positive integer", unknownTokens);
+  }
+  return { unknownTokens, intervalMs: durationMs(interval, "detection.interval") };
+}

@@ -1,0 +1,205 @@
+import type { CallOptions } from "../contract/abort.js";
+import { asSessionError, SessionError } from "../contract/errors.js";
+import type { Client, ClientOptions } from "./client.js";
+import { Detection } from "./detection.js";
+import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
+import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
+import { isAliasId } from "./regeneration-grace.js";
+import type { Session, SessionData, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
+import { type CreateInput, type GetOptions, type RenameInput, SessionsById } from "./sessions-by-id.js";
+import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
+import { StoreCalls } from "./store-calls.js";
+import { Sweeper } from "./sweeper.js";
+import { generateToken, isToken, tokenToId } from "./tokens.js";
+import type { UserExport } from "./user-export.js";
+
+/** A session together with the secret that its client presents. The token is shown once and never stored. */
+export interface TokenSession<Data extends object> {
+  readonly token: string;
+  readonly session: Session<Data>;
+}
+
+export interface DestroyOthersInput extends CallOptions {
+  /** The token of one session to keep, usually the caller's own. Omit to end all. */
+  readonly except?: string | undefined;
+}
+
+/**
+ * Sessions by the token that the client holds: the programmatic interface of Sojourn.
+ *
+ * A missing, expired or malformed token is no error: the answer is `undefined` or `false`, and a malformed one never
+ * reaches the store. Every method rejects what the store rejects (`UNAVAILABLE`, `TIMEOUT`, `BACKEND`, `CORRUPT`), and
+ * `ABORTED` or `CLOSED`.
+ *
+ * @typeParam Data - what the sessions hold: an object of JSON values; inferred from `schema`
+ * @typeParam Input - what `create` takes: with a schema, keys that have a default may be missing
+ */
+export class SessionManager<Data extends object = SessionData, Input extends object = Data> {
+  /** The same sessions under their storage ids: for admin pages and for bridges to frameworks that make their own tokens. */
+  readonly byId: SessionsById<Data, Input>;
+
+  readonly #options: ResolvedManagerOptions;
+  readonly #events: EventHub;
+  readonly #statistics = new StatisticsCollector();
+  readonly #calls: StoreCalls;
+  readonly #detection: Detection;
+  readonly #sweeper: Sweeper | undefined;
+  readonly #unsubscribe: (() => void) | undefined;
+
+  /** @throws SessionError `INVALID_OPTION` */
+  constructor(options: SessionManagerOptions<Data, Input>) {
+    this.#options = resolveManagerOptions(options);
+    const { store, timeoutMs, sweep, detection, clock } = this.#options;
+    this.#events = new EventHub(clock);
+    this.#calls = new StoreCalls(store, timeoutMs, this.#events, this.#statistics);
+    this.#detection = new Detection(detection, clock, this.#events);
+    this.byId = new SessionsById(this.#options, this.#calls, this.#events, this.#detection, this.#statistics);
+    this.#unsubscribe = store.onEvicted?.((session) =>
+      this.#emitUnlessAlias("destroyed", { ...session, reason: "capacity" }),
+    );
+    if (sweep !== false && store.capabilities.expiry === "sweep") {
+      this.#sweeper = new Sweeper({
+        ...sweep,
+        store,
+        onSwept: (sessions) => {
+          for (const session of sessions) this.#emitUnlessAlias("expired", session);
+        },
+        onError: (cause) => this.#reportSweep(cause),
+      }).start();
+    }
+  }
+
+  /**
+   * Creates a session and the token for its client.
+   *
+   * @throws SessionError `LIMIT_REACHED` under the policy `reject`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_ARGUMENT`,
+   * `INVALID_OPTION` for a timeout; nothing is stored then
+   */
+  async create(input: CreateInput<Input>): Promise<TokenSession<Data>> {
+    const token = generateToken();
+    const session = await this.byId.create(tokenToId(token), input);
+    if (session !== undefined) return { token, session };
+    // Not by chance: 256 random bits have repeated.
+    throw new SessionError("BACKEND", "@sojourn/core: the store holds a session under a new token's id");
+  }
+
+  /** Reads a session, which counts as activity unless `touch` is false. @throws SessionError `DECODE`, or as `onUnreadable` says */
+  get(token: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
+    if (this.#isToken(token, options.client)) return this.byId.get(tokenToId(token), options);
+    this.#statistics.misses++;
+    return Promise.resolve(undefined);
+  }
+
+  /**
+   * Reads a session and changes its data, over again as long as other writers are faster: no update is lost.
+   *
+   * @returns the session as written, or `undefined` when there is none
+   * @throws SessionError as {@link Session.update}
+   */
+  async update(
+    token: string,
+    change: UpdateFunction<Data>,
+    options: WriteOptions & ClientOptions = {},
+  ): Promise<Session<Data> | undefined> {
+    const session = await this.get(token, { touch: false, client: options.client, signal: options.signal });
+    return (await session?.update(change, options)) ? session : undefined;
+  }
+
+  /** Counts as activity, as a read does. @returns false when there is no such session */
+  async touch(token: string, options: TouchInput & ClientOptions = {}): Promise<boolean> {
+    const session = await this.get(token, { touch: false, client: options.client, signal: options.signal });
+    return session?.touch(options) ?? false;
+  }
+
+  /**
+   * Gives a session a new token, after a login or a change of privilege, optionally with user and data in the same step.
+   * The absolute deadline stays; the old token is dead, or only reads for the `regenerationGrace`.
+   *
+   * @returns `undefined` when there is no such session, or another call has just regenerated it
+   * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then keeps its token
+   */
+  async regenerate(token: string, input: RenameInput<Data> = {}): Promise<TokenSession<Data> | undefined> {
+    if (!this.#isToken(token, input.client)) return undefined;
+    const fresh = generateToken();
+    const session = await this.byId.rename(tokenToId(token), tokenToId(fresh), input);
+    return session && { token: fresh, session };
+  }
+
+  /** Ends a session ("log out"). @returns false when there was no live one */
+  async destroy(token: string, options: CallOptions = {}): Promise<boolean> {
+    return this.#isToken(token) && this.byId.destroy(tokenToId(token), options);
+  }
+
+  /** Ends a session by its id, as an "active sessions" page does. Check first that it is the user's own. */
+  destroyById(id: string, options: CallOptions = {}): Promise<boolean> {
+    return this.byId.destroy(id, options);
+  }
+
+  /** The live sessions of a user, oldest first. One that cannot be read is left out and becomes an `error` event. */
+  listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
+    return this.byId.listByUser(userId, options);
+  }
+
+  /**
+   * Everything that is kept about the live sessions of a user, for access requests (GDPR article 15): ids, times, metadata and
+   * data, as JSON. Sessions that cannot be read are told of beside the others.
+   *
+   * @throws SessionError when one cannot be read for the moment, as without its key service: the answer would not be complete
+   */
+  exportUser(userId: string, options: CallOptions = {}): Promise<UserExport<Data>> {
+    return this.byId.exportUser(userId, options);
+  }
+
+  /**
+   * Ends the sessions of a user ("log out everywhere", or everywhere else).
+   *
+   * @returns the ids of the live sessions ended
+   * @throws SessionError `INVALID_ARGUMENT` when `except` is not a token: ending all by a slip would not be undone
+   */
+  async destroyByUser(userId: string, { except, signal }: DestroyOthersInput = {}): Promise<string[]> {
+    if (except !== undefined && !isToken(except)) {
+      throw new SessionError("INVALID_ARGUMENT", '@sojourn/core: argument "except" must be a session token');
+    }
+    return this.byId.destroyByUser(userId, { except: except && tokenToId(except), signal });
+  }
+
+  /**
+   * Subscribes to an event. Listeners run synchronously, in order; one that throws or rejects becomes an `error` event.
+   *
+   * @returns a function that ends the subscription
+   */
+  on<Name extends keyof SessionEvents>(name: Name, listener: SessionListener<Name>): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** What this manager has seen, and what its store holds. Counting may cost the store time: not for each request. */
+  async stats(options: CallOptions = {}): Promise<SessionStatistics> {
+    const { count } = this.#options.store.capabilities;
+    const stored = count ? await this.byId.count(options) : undefined;
+    return this.#statistics.snapshot(stored, this.#events.counts);
+  }
+
+  /** Ends the sweeping and closes the store. Idempotent; every other method then rejects `CLOSED`. */
+  async close(): Promise<void> {
+    this.#calls.close();
+    this.#unsubscribe?.();
+    await this.#sweeper?.stop();
+    await this.#options.store.close();
+  }
+
+  #isToken(token: string, client?: Client): boolean {
+    if (isToken(token)) return true;
+    // A visitor without a cookie is nothing to report.
+    if (token) this.#detection.report("malformedToken", client?.ip, { source: client?.ip });
+    return false;
+  }
+
+  #emitUnlessAlias<Name extends "destroyed" | "expired">(name: Name, event: Omit<SessionEvents[Name], "at">): void {
+    if (!isAliasId(event.id)) this.#events.emit(name, event);
+  }
+
+  #reportSweep(cause: unknown): void {
+    const error = asSessionError(cause, "@sojourn/core: sweep failed in the store");
+    this.#events.emit("error", { error, operation: "sweep" });
+  }
+}

@@ -1,0 +1,136 @@
+import { type CodecContext, decodeContent, encodeContent, type SessionCodec } from "../content/codec.js";
+import type { CallOptions } from "../contract/abort.js";
+import { SessionError } from "../contract/errors.js";
+import type { SessionRecord } from "../contract/store.js";
+import type { StoreCalls } from "./store-calls.js";
+import { tokenToId } from "./tokens.js";
+
+/** Base64url has no colon: no token leads to such an id. */
+const aliasPrefix = "alias:";
+/** More regenerations than this that race for one session: the next ones do without grace. */
+const maxCandidates = 8;
+/** A session that is regenerated twice within the grace is still found by its first id, and so on up to here. */
+const maxHops = 3;
+
+/** What an alias holds. */
+interface Alias {
+  /** The hash of the user whose session it was: nobody else's is found by it. */
+  readonly owner: string;
+  /** The ids that regenerations under way meant to give the session, latest first: one that exists has won. */
+  readonly candidates: readonly string[];
+}
+
+/**
+ * Keeps an old id leading to its session for a while after a regeneration, so that requests that are under way with the old
+ * token are not logged out.
+ *
+ * An alias is an anonymous record of its own, made before the session is renamed. It names ids that exist only if their
+ * rename has won, so a crash in between leaves nothing behind that means anything; and it only points, so a session that
+ * has ended stays ended. It lives as long as the grace by the store's clock, and is never prolonged. See
+ * `docs/adr/0012-regeneration-with-grace.md`.
+ */
+export class RegenerationGrace {
+  readonly #graceMs: number;
+  readonly #codec: SessionCodec;
+  readonly #calls: StoreCalls;
+
+  constructor(graceMs: number, codec: SessionCodec, calls: StoreCalls) {
+    this.#graceMs = graceMs;
+    this.#codec = codec;
+    this.#calls = calls;
+  }
+
+  /** Lets `oldId` lead to `newId`, if the rename that follows wins and the session is still this user's. */
+  async announce(oldId: string, newId: string, userId: string, options: CallOptions): Promise<void> {
+    const id = aliasId(oldId);
+    const owner = ownerOf(userId);
+    for (let attempt = 1; attempt <= maxCandidates; attempt++) {
+      const payload = await this.#encode({ owner, candidates: [newId] }, id);
+      const lifetime = { idleMs: this.#graceMs, absoluteMs: this.#graceMs };
+      const created = await this.#calls.run(
+        "create",
+        { id },
+        (store) => store.create({ id, payload, ...lifetime }),
+        options,
+      );
+      if (created.status === "created") return;
+      // Another regeneration of this session is under way, or has failed within the grace.
+      if (await this.#addCandidate(id, owner, newId, options)) return;
+    }
+  }
+
+  /** The session that an id led to before its regeneration, while the grace lasts. */
+  async find(oldId: string, options: CallOptions, hops: number = maxHops): Promise<SessionRecord | undefined> {
+    const alias = await this.#get(aliasId(oldId), options);
+    // A store may be late by its precision, and another process may allow more.
+    if (alias === undefined || alias.now - alias.createdAt >= this.#graceMs) return undefined;
+    const { owner, candidates } = await this.#decode(alias);
+    for (const id of candidates) {
+      const session = (await this.#get(id, options)) ?? (hops > 1 ? await this.find(id, options, hops - 1) : undefined);
+      if (session?.userId !== undefined && ownerOf(session.userId) === owner) return session;
+    }
+    return undefined;
+  }
+
+  /** The session that has this id, or had it before its regeneration. */
+  async current(id: string, options: CallOptions): Promise<SessionRecord | undefined> {
+    return (await this.#get(id, options)) ?? (await this.find(id, options));
+  }
+
+  /** @returns false when the alias has changed or expired meanwhile */
+  async #addCandidate(id: string, owner: string, newId: string, options: CallOptions): Promise<boolean> {
+    const current = await this.#get(id, options);
+    if (current === undefined) return false;
+    const alias = await this.#decode(current);
+    // Then this regeneration has no grace, which is safe.
+    if (alias.owner !== owner || alias.candidates.length >= maxCandidates) return true;
+    const payload = await this.#encode({ owner, candidates: [newId, ...alias.candidates] }, id);
+    const write = { expectedVersion: current.version };
+    const { status } = await this.#calls.run(
+      "update",
+      { id },
+      (store) => store.update(id, { payload }, write),
+      options,
+    );
+    return status === "updated";
+  }
+
+  #get(id: string, options: CallOptions): Promise<SessionRecord | undefined> {
+    return this.#calls.run("get", { id }, (store) => store.get(id), options);
+  }
+
+  #encode(alias: Alias, id: string): Promise<string> {
+    return encodeContent(this.#codec, alias, aliasContext(id));
+  }
+
+  async #decode({ id, payload }: SessionRecord): Promise<Alias> {
+    const content = await decodeContent(this.#codec, payload, aliasContext(id));
+    if (isAlias(content)) return content;
+    throw new SessionError("DECODE", `@sojourn/core: the payload of ${id} is not an alias`);
+  }
+}
+
+/** Whether a stored record is an alias, which is no session. */
+export function isAliasId(id: string): boolean {
+  return id.startsWith(aliasPrefix);
+}
+
+function aliasId(oldId: string): string {
+  // Hashed, because an id may be as long as the store allows.
+  return aliasPrefix + tokenToId(oldId);
+}
+
+/** A codec may encrypt: an alias that was made by somebody else, or for another id, does not open. */
+function aliasContext(id: string): CodecContext {
+  return { id, userId: undefined };
+}
+
+function ownerOf(userId: string): string {
+  return tokenToId(userId);
+}
+
+function isAlias(content: unknown): content is Alias {
+  if (typeof content !== "object" || content === null) return false;
+  const { owner, candidates }: { readonly [Key in keyof Alias]?: unknown } = content;
+  return typeof owner === "string" && Array.isArray(candidates) && candidates.every((id) => typeof id === "string");
+}

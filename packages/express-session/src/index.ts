@@ -1,3 +1,0 @@
-export type { Callback } from "@sojourn/core";
-export type { Request } from "./express-objects.js";
-export { type DestroyByUserInput, ExpressSessionStore, type ExpressSessionStoreOptions } from "./store.js";

@@ -1,1 +1,0 @@
-export { library as default } from "../../tsup.base.js";

@@ -1,0 +1,101 @@
+import { defaultTimeoutMs, describe, invalidOption, refuseUnknownOptions } from "@sojourn/core/adapter";
+import type { Collection, MongoClient, WriteConcernSettings } from "mongodb";
+
+const packageName = "@sojourn/mongodb";
+const defaultCollectionName = "sojourn_sessions";
+
+/** Where the sessions are: a `collection`, or a `client` with names. Two collections never see each other's sessions. */
+export interface MongoStoreOptions {
+  /** A client of `mongodb` 6 or 7. It stays the caller's: `close()` leaves it open. */
+  readonly client?: MongoClient | undefined;
+  /** The database. Default: the one that the client's URL names, else `"test"`, as everywhere in the driver. */
+  readonly dbName?: string | undefined;
+  /**
+   * The collection: 1 to 184 bytes, without `$` and NUL, not beginning with `system.`. Default `"sojourn_sessions"`. The
+   * one of the same name with `_guards` at its end belongs to the store, too.
+   */
+  readonly collectionName?: string | undefined;
+  /** The collection itself, in place of `client`, `dbName` and `collectionName`. */
+  readonly collection?: Collection | undefined;
+  /** When a write counts as done; `touch` always waits for one server only. Default `{ w: "majority" }`. */
+  readonly writeConcern?: WriteConcernSettings | undefined;
+  /** How long one round trip may take, in milliseconds, the wait for a connection included. Default 2000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface ResolvedOptions {
+  readonly client: MongoClient;
+  readonly dbName: string | undefined;
+  readonly collectionName: string;
+  readonly writeConcern: WriteConcernSettings;
+  readonly timeoutMs: number;
+}
+
+const known = ["client", "dbName", "collectionName", "collection", "writeConcern", "timeoutMs"];
+
+export function resolveOptions(options: MongoStoreOptions): ResolvedOptions {
+  if (typeof options !== "object" || options === null) {
+    throw invalidOption(packageName, "options", "an object with a client or a collection", options);
+  }
+  refuseUnknownOptions(packageName, options, known);
+  const { writeConcern = { w: "majority" }, timeoutMs = defaultTimeoutMs } = options;
+  if (typeof writeConcern !== "object" || writeConcern === null || isUnacknowledged(writeConcern)) {
+    throw invalidOption(packageName, "writeConcern", 'an object such as { w: "majority" }, w not 0', writeConcern);
+  }
+  assertTimeout(timeoutMs);
+  return { ...resolvePlace(options), writeConcern, timeoutMs };
+}
+
+function resolvePlace(options: MongoStoreOptions): Pick<ResolvedOptions, "client" | "dbName" | "collectionName"> {
+  const { client, dbName, collectionName = defaultCollectionName, collection } = options;
+  if (collection !== undefined) {
+    for (const option of ["client", "dbName", "collectionName"] as const) {
+      if (options[option] === undefined) continue;
+      throw invalidOption(packageName, option, 'absent beside "collection"', options[option]);
+    }
+    // Every version from 6.10 has `client`; `db`, which is in the types, is younger.
+    const owner: unknown = Reflect.get(Object(collection), "client");
+    if (!isClient(owner)) throw invalidOption(packageName, "collection", "a Collection of mongodb", collection);
+    return resolvePlace({ client: owner, dbName: collection.dbName, collectionName: collection.collectionName });
+  }
+  if (!isClient(client)) throw invalidOption(packageName, "client", "a MongoClient of mongodb", client);
+  if (dbName !== undefined && !isDatabaseName(dbName)) {
+    throw invalidOption(packageName, "dbName", 'the name of a database, without /\\. "$ and NUL', dbName);
+  }
+  if (!isCollectionName(collectionName)) {
+    const expectation = 'a name of 1 to 184 bytes without "$" and NUL that does not begin with "." or "system."';
+    throw invalidOption(packageName, "collectionName", expectation, collectionName);
+  }
+  return { client, dbName, collectionName };
+}
+
+export function assertTimeout(timeoutMs: unknown): asserts timeoutMs is number {
+  // Timers take no more than 31 bits: a longer one would fire at once.
+  if (Number.isInteger(timeoutMs) && Number(timeoutMs) >= 1 && Number(timeoutMs) <= 2_147_483_647) return;
+  throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
+}
+
+/** Refuses what cannot be the address of a server, without showing it: it holds a password. */
+export function assertUrl(url: unknown): asserts url is string {
+  if (typeof url === "string" && /^mongodb(\+srv)?:\/\/./.test(url)) return;
+  const received = typeof url === "string" ? "something else" : describe(url);
+  throw invalidOption(packageName, "url", 'a string that starts with "mongodb://" or "mongodb+srv://"', received);
+}
+
+function isUnacknowledged({ w }: WriteConcernSettings): boolean {
+  return w === 0;
+}
+
+function isClient(value: unknown): value is MongoClient {
+  return typeof value === "object" && value !== null && "db" in value && typeof value.db === "function";
+}
+
+function isDatabaseName(name: unknown): boolean {
+  return typeof name === "string" && name.length > 0 && Buffer.byteLength(name) < 64 && !/[/\\. "$\0]/.test(name);
+}
+
+function isCollectionName(name: unknown): boolean {
+  if (typeof name !== "string" || name.length === 0 || !name.isWellFormed()) return false;
+  // With the database's 63 bytes, a dot and "_guards" it stays within the 255 bytes of a namespace.
+  return Buffer.byteLength(name) <= 184 && !/[$\0]/.test(name) && !/^(\.|system\.)/.test(name) && !name.endsWith(".");
+}

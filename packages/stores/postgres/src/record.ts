@@ -1,0 +1,74 @@
+import { isUtf8 } from "node:buffer";
+import { type EndedSession, type ReadManyOptions, SessionError, type SessionRecord } from "@sojourn/core/adapter";
+
+/** A row as it comes from the server: every column as text. */
+export type Row = readonly (string | null)[];
+
+type RecordRow = readonly [id: string, userId: string | null, payload: string | null, numbers: string];
+
+/** What a write came to. */
+export type WriteOutcome =
+  | { readonly status: "written"; readonly record: SessionRecord; readonly evicted: readonly string[] }
+  | { readonly status: "conflict"; readonly current: SessionRecord }
+  | { readonly status: "missing" }
+  | { readonly status: "duplicate" }
+  | { readonly status: "limitReached" };
+
+/**
+ * Reads a record.
+ *
+ * @param written - the payload that the statement has just stored, and therefore does not send back
+ * @throws SessionError `CORRUPT` when the payload is not UTF-8: all else the table itself refuses
+ */
+export function readRecord(row: Row, written?: string): SessionRecord {
+  // The statements select these columns in this order, and the table has the others NOT NULL.
+  const [id, userId, payload, numbers] = row as unknown as RecordRow;
+  const [version, createdAt, lastActiveAt, expiresAt, endsAt, now] = numbers.split(" ");
+  return {
+    id,
+    userId: userId ?? undefined,
+    payload: written ?? readPayload(id, payload),
+    version: Number(version),
+    createdAt: Number(createdAt),
+    lastActiveAt: Number(lastActiveAt),
+    expiresAt: Number(expiresAt),
+    endsAt: Number(endsAt),
+    now: Number(now),
+  };
+}
+
+/** Reads what a write has decided: a status, the ids it evicted, and the columns of a record. No row: there was none. */
+export function readOutcome(row: Row | undefined, written?: string): WriteOutcome {
+  if (row === undefined) return { status: "missing" };
+  const [status, evicted, ...record] = row;
+  if (status === "written") {
+    // The server makes JSON of an array of text.
+    return { status, record: readRecord(record, written), evicted: JSON.parse(evicted ?? "[]") as string[] };
+  }
+  if (status === "conflict") return { status, current: readRecord(record) };
+  // The functions answer no other.
+  return { status: status as "missing" | "duplicate" | "limitReached" };
+}
+
+/** Reads those that can be read, and reports the others. */
+export function readRecords(rows: readonly Row[], { onCorrupt }: ReadManyOptions): SessionRecord[] {
+  return rows.flatMap((row) => {
+    try {
+      return [readRecord(row)];
+    } catch (error) {
+      // readRecord throws nothing else.
+      onCorrupt?.(error as SessionError);
+      return [];
+    }
+  });
+}
+
+export function readEnded([id, userId]: Row): EndedSession {
+  return { id: id ?? "", userId: userId ?? undefined };
+}
+
+function readPayload(id: string, hex: string | null): string {
+  const bytes = Buffer.from(hex ?? "", "hex");
+  if (hex !== null && isUtf8(bytes)) return bytes.toString("utf8");
+  throw new SessionError("CORRUPT", `@sojourn/postgres: the payload of session ${JSON.stringify(id)} is not UTF-8`);
+}
