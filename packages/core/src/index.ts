@@ -3,7 +3,7 @@ export type { SessionMetadata } from "./content/content.js";
 export { type EncryptedCodecOptions, type EncryptionWarning, encryptedCodec } from "./content/encrypted-codec.js";
 export type { DeepReadonly } from "./content/freeze.js";
 export type { EncryptionKey, EncryptionKeyProvider } from "./content/keyring.js";
-export type { CallOptions } from "./contract/abort.js";
+export type { CallOptions, StoreCallOptions } from "./contract/call.js";
 export { type Clock, systemClock } from "./contract/clock.js";
 export { type Duration, durationMs } from "./contract/duration.js";
 export {
@@ -20,6 +20,7 @@ export type {
   EndedSession,
   NewSession,
   ReadManyOptions,
+  ReadOptions,
   RenameOptions,
   RenameResult,
   ScanOptions,
@@ -27,6 +28,7 @@ export type {
   SessionCounts,
   SessionLimit,
   SessionRecord,
+  SessionRename,
   SessionStore,
   StoreCapabilities,
   SweepOptions,

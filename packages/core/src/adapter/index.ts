@@ -1,4 +1,4 @@
-export type { CallOptions } from "../contract/abort.js";
+export type { CallOptions, StoreCallOptions } from "../contract/call.js";
 export { type Clock, systemClock } from "../contract/clock.js";
 export {
   describe,
@@ -17,6 +17,7 @@ export type {
   EndedSession,
   NewSession,
   ReadManyOptions,
+  ReadOptions,
   RenameOptions,
   RenameResult,
   ScanOptions,
@@ -24,6 +25,7 @@ export type {
   SessionCounts,
   SessionLimit,
   SessionRecord,
+  SessionRename,
   SessionStore,
   StoreCapabilities,
   SweepOptions,
@@ -43,5 +45,21 @@ export {
   maxDurationMs,
   maxIdBytes,
 } from "../contract/validate.js";
+export { decorate } from "./decorate.js";
+export type {
+  Answer,
+  Batch,
+  BatchLimits,
+  Call,
+  ErrorContext,
+  Page,
+  Read,
+  StoreDriver,
+  Touch,
+  Write,
+  WriteOutcome,
+} from "./driver.js";
+export { DriverStore, defineStore } from "./driver-store.js";
 export { type GatheringSocket, gatherWrites } from "./gather-writes.js";
+export { guardStore, isGuarded } from "./guard-store.js";
 export { ReadBatch, type ReadBatchOptions } from "./read-batch.js";

@@ -1,6 +1,6 @@
 export type { SessionMetadata } from "../content/content.js";
 export type { DeepReadonly } from "../content/freeze.js";
-export type { CallOptions } from "../contract/abort.js";
+export type { CallOptions } from "../contract/call.js";
 export { type Duration, durationMs } from "../contract/duration.js";
 export {
   describe,

@@ -1,11 +1,5 @@
 import { SessionError } from "./errors.js";
 
-/** What every call of a manager accepts beside its own options. */
-export interface CallOptions {
-  /** Ends the waiting: the call rejects `ABORTED`. A write already sent may still be applied. */
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** Refuses to begin what has been aborted already. */
 export function throwIfAborted(signal: AbortSignal | undefined, operation: string): void {
   if (signal?.aborted) throw aborted(signal, operation, false);

@@ -7,6 +7,7 @@
  * and proven for each store by the cases of `@sojourn/testkit`.
  */
 
+import type { StoreCallOptions } from "./call.js";
 import type { SessionError } from "./errors.js";
 
 /** A live session as stored. Every time is epoch milliseconds by the store's clock: compare them with each other only. */
@@ -24,7 +25,7 @@ export interface SessionRecord {
   readonly lastActiveAt: number;
   /** When the session ends if nothing happens: never later than `endsAt`. */
   readonly expiresAt: number;
-  /** When the session ends in any case: the absolute deadline, set at creation and never moved. */
+  /** When the session ends in any case: the absolute deadline. Set at creation; only a `rename` with `absoluteMs` moves it. */
   readonly endsAt: number;
   /** The store's clock when it answered. */
   readonly now: number;
@@ -42,6 +43,19 @@ export interface NewSession {
   readonly idleMs: number;
   /** Milliseconds from now until the session ends in any case: a positive integer. */
   readonly absoluteMs: number;
+  /**
+   * How old the session already is, in milliseconds: `createdAt` becomes the store's clock less this. For a session taken
+   * over from elsewhere, which keeps its place in lists and in `evictOldest`. It shortens neither `idleMs` nor `absoluteMs`.
+   * An integer from 0 to a hundred years. Default 0.
+   */
+  readonly ageMs?: number | undefined;
+  /**
+   * How long the session has been unused, in milliseconds: `lastActiveAt` becomes the store's clock less this. It does not
+   * shorten `idleMs`. An integer from 0 to `ageMs`. Default 0.
+   */
+  readonly inactiveMs?: number | undefined;
+  /** The version to begin with: an integer from 1 to 1,000,000,000. Default 1. */
+  readonly version?: number | undefined;
 }
 
 /** A write to a stored session. An empty one changes nothing, and is answered as if it did. */
@@ -57,12 +71,26 @@ export interface SessionChange {
   readonly idleMs?: number;
 }
 
+/** A write to a stored session that also gives it a new id. */
+export interface SessionRename extends SessionChange {
+  /**
+   * A new absolute deadline, this many milliseconds from now: a positive integer. `expiresAt` is capped by it again, also
+   * when `idleMs` is omitted. Omitted, the absolute deadline stays.
+   */
+  readonly absoluteMs?: number;
+}
+
 /** How many sessions one user may have, decided inside the atomic step by which the user gains one. */
 export interface SessionLimit {
   /** A positive integer. */
   readonly max: number;
   /** `reject` refuses the new session; `evictOldest` ends the oldest others by `createdAt`, never the one being gained. */
   readonly whenReached: "reject" | "evictOldest";
+}
+
+export interface ReadOptions {
+  /** Asks the backend, past every copy in this process. Default false: a decorator may answer from a copy. */
+  readonly fresh?: boolean | undefined;
 }
 
 export interface CreateOptions {
@@ -106,7 +134,7 @@ export interface SweepOptions {
   readonly limit: number;
 }
 
-/** A session that has ended, with what an audit log wants to know of it. */
+/** A session that has ended, as an audit log needs it. */
 export interface EndedSession {
   readonly id: string;
   readonly userId: string | undefined;
@@ -144,11 +172,11 @@ export interface SessionCounts {
   readonly users: number;
 }
 
-/** What a backend can and cannot do, as data: the conformance kit derives from it which cases are mandatory. */
+/** The abilities of a backend, as data. The conformance kit derives the mandatory cases from them. */
 export interface StoreCapabilities {
-  /** A session ends not before its deadline and at most twice this many milliseconds after it. */
+  /** A session ends not before its deadline, and at most twice this many milliseconds after it. */
   readonly expiryPrecisionMs: number;
-  /** `native`: the backend removes what has expired. `sweep`: somebody has to call {@link SessionStore.sweep}. */
+  /** `native`: the backend removes expired sessions. `sweep`: the application or its manager calls {@link SessionStore.sweep}. */
   readonly expiry: "native" | "sweep";
   /** Whose clock judges deadlines: the backend's, or that of this process. */
   readonly clock: "server" | "process";
@@ -167,11 +195,16 @@ export interface StoreCapabilities {
 }
 
 /**
- * What a backend must do, and only that.
+ * The contract of a session store.
  *
- * Errors, for every method that talks to a backend: `UNAVAILABLE` and `TIMEOUT`, both within the store's own timeout for
- * each round trip, also when the backend is down; `BACKEND`; `CLOSED`; and `INVALID_ARGUMENT` before anything is sent. An expired session is missing
- * in every method, before any sweep has removed it.
+ * Every method takes {@link StoreCallOptions} as its last argument: one deadline for the whole operation, by default the
+ * store's own timeout. Errors of every method that talks to a backend:
+ *
+ * - `UNAVAILABLE` when the backend cannot be reached, or nothing was sent before the deadline;
+ * - `TIMEOUT` when a command was sent and not answered before the deadline. Of a write, `outcomeUnknown` is then true;
+ * - `BACKEND`, `ABORTED`, `CLOSED`, and `INVALID_ARGUMENT` before anything is sent.
+ *
+ * An expired session is missing in every method, before any sweep has removed it.
  */
 export interface SessionStore {
   readonly capabilities: StoreCapabilities;
@@ -184,7 +217,7 @@ export interface SessionStore {
    *
    * @throws SessionError `PAYLOAD_TOO_LARGE`
    */
-  create(session: NewSession, options?: CreateOptions): Promise<CreateResult>;
+  create(session: NewSession, options?: CreateOptions, call?: StoreCallOptions): Promise<CreateResult>;
 
   /**
    * Reads a live session.
@@ -192,7 +225,14 @@ export interface SessionStore {
    * @returns the record, or `undefined` when it is missing or expired
    * @throws SessionError `CORRUPT` when there is a record that cannot be read; it is left as it is
    */
-  get(id: string): Promise<SessionRecord | undefined>;
+  get(id: string, options?: ReadOptions, call?: StoreCallOptions): Promise<SessionRecord | undefined>;
+
+  /**
+   * Returns a live session that this process holds, at once and without a request. Absent where a store holds none.
+   *
+   * @returns `undefined` for "not known here": it never proves that there is no such session
+   */
+  peek?(id: string): SessionRecord | undefined;
 
   /**
    * Writes to a live session.
@@ -203,35 +243,41 @@ export interface SessionStore {
    *
    * @throws SessionError `PAYLOAD_TOO_LARGE`
    */
-  update(id: string, change: SessionChange, options?: UpdateOptions): Promise<UpdateResult>;
+  update(id: string, change: SessionChange, options?: UpdateOptions, call?: StoreCallOptions): Promise<UpdateResult>;
 
   /**
    * Moves the idle deadline of a live session, wherever the backend keeps it, and nothing else.
    *
    * @returns false when the session is missing or expired
    */
-  touch(id: string, options: TouchOptions): Promise<boolean>;
+  touch(id: string, options: TouchOptions, call?: StoreCallOptions): Promise<boolean>;
 
   /**
-   * Gives a live session a new id, optionally with a change of payload, user and deadline in the same step.
+   * Gives a live session a new id, optionally with a change of payload, user and deadlines in the same step.
    *
    * The new id is readable before the old one is gone; afterwards the old id is dead. While it runs, `get` still reads the
    * old id, `update` and `touch` of it may already answer missing. Of two renames of one session one wins, the other
-   * answers `missing`. `createdAt` and `endsAt` stay.
+   * answers `missing`. `createdAt` stays, and so does `endsAt` without `absoluteMs`.
    *
    * @throws SessionError `PAYLOAD_TOO_LARGE`
    */
-  rename(id: string, newId: string, change?: SessionChange, options?: RenameOptions): Promise<RenameResult>;
+  rename(
+    id: string,
+    newId: string,
+    change?: SessionRename,
+    options?: RenameOptions,
+    call?: StoreCallOptions,
+  ): Promise<RenameResult>;
 
   /**
    * Ends a session.
    *
    * @returns the session that this call ended, or `undefined` when there was no live one
    */
-  destroy(id: string): Promise<EndedSession | undefined>;
+  destroy(id: string, call?: StoreCallOptions): Promise<EndedSession | undefined>;
 
-  /** The live sessions of a user, oldest first by `createdAt`, then by id. */
-  listByUser(userId: string, options?: ReadManyOptions): Promise<SessionRecord[]>;
+  /** Reads the live sessions of a user, oldest first by `createdAt`, then by id. */
+  listByUser(userId: string, options?: ReadManyOptions, call?: StoreCallOptions): Promise<SessionRecord[]>;
 
   /**
    * Ends the sessions of a user ("log out everywhere").
@@ -241,7 +287,7 @@ export interface SessionStore {
    *
    * @returns the ids of the live sessions ended
    */
-  destroyByUser(userId: string, options?: DestroyByUserOptions): Promise<string[]>;
+  destroyByUser(userId: string, options?: DestroyByUserOptions, call?: StoreCallOptions): Promise<string[]>;
 
   /**
    * Removes expired sessions that the backend does not remove by itself.
@@ -249,7 +295,7 @@ export interface SessionStore {
    * @returns the sessions removed, at most `limit`; as many as `limit` means that there may be more. Always empty where
    * the backend expires by itself
    */
-  sweep(options: SweepOptions): Promise<EndedSession[]>;
+  sweep(options: SweepOptions, call?: StoreCallOptions): Promise<EndedSession[]>;
 
   /**
    * Walks all live sessions of this namespace, in no particular order, in bounded memory.
@@ -259,17 +305,17 @@ export interface SessionStore {
    *
    * @throws SessionError `NOT_SUPPORTED`
    */
-  scan(options?: ScanOptions): AsyncIterable<SessionRecord>;
+  scan(options?: ScanOptions, call?: StoreCallOptions): AsyncIterable<SessionRecord>;
 
   /**
    * Counts live sessions and users of this namespace. May cost time in proportion to their number: not for each request.
    *
    * @throws SessionError `NOT_SUPPORTED`
    */
-  count(): Promise<SessionCounts>;
+  count(call?: StoreCallOptions): Promise<SessionCounts>;
 
   /** Ends all sessions of this namespace and of no other, in bounded batches. Not atomic: one created meanwhile may stay. */
-  clear(): Promise<void>;
+  clear(call?: StoreCallOptions): Promise<void>;
 
   /**
    * Calls `listener` for each live session that the store itself ended for lack of room. Absent where a store never does

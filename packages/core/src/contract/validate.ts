@@ -1,10 +1,11 @@
+import type { StoreCallOptions } from "./call.js";
 import { describe, SessionError } from "./errors.js";
 import type {
   CreateOptions,
   NewSession,
   ScanOptions,
-  SessionChange,
   SessionLimit,
+  SessionRename,
   StoreCapabilities,
   SweepOptions,
   TouchOptions,
@@ -15,10 +16,12 @@ import type {
 export const maxIdBytes = 512;
 /** A hundred years: later deadlines leave the range that every backend can hold. */
 export const maxDurationMs = 3_155_760_000_000;
+/** A session taken over begins with this version at most: a store holds ten digits. */
+export const maxVersion = 1_000_000_000;
 
 /*
- * The checks that every adapter makes before it sends anything, so that the same input is refused everywhere in the same
- * words. One per verb of the contract.
+ * The checks of arguments, one per verb of the contract. Every store makes them before it sends anything, so that the same
+ * input is refused everywhere by the same message.
  */
 
 export function assertNewSession(
@@ -31,17 +34,22 @@ export function assertNewSession(
   assertPayload(session.payload, maxPayloadBytes);
   assertDuration(session.idleMs, "idleMs");
   assertDuration(session.absoluteMs, "absoluteMs");
+  const { ageMs = 0, inactiveMs = 0, version } = session;
+  assertInteger(ageMs, "ageMs", 0, maxDurationMs);
+  assertInteger(inactiveMs, "inactiveMs", 0, ageMs);
+  if (version !== undefined) assertInteger(version, "version", 1, maxVersion);
   assertLimit(options.limit);
 }
 
 export function assertChange(
-  change: SessionChange,
+  change: SessionRename,
   options: UpdateOptions,
   { maxPayloadBytes }: StoreCapabilities,
 ): void {
   if (change.payload !== undefined) assertPayload(change.payload, maxPayloadBytes);
   if (change.userId !== undefined && change.userId !== null) assertId(change.userId, "userId");
   if (change.idleMs !== undefined) assertDuration(change.idleMs, "idleMs");
+  if (change.absoluteMs !== undefined) assertDuration(change.absoluteMs, "absoluteMs");
   if (options.expectedVersion !== undefined) assertPositiveInteger(options.expectedVersion, "expectedVersion");
   assertLimit(options.limit);
 }
@@ -57,6 +65,16 @@ export function assertSweep({ limit }: SweepOptions): void {
 
 export function assertScan({ batchSize }: ScanOptions): void {
   if (batchSize !== undefined) assertPositiveInteger(batchSize, "batchSize");
+}
+
+export function assertCall({ signal, timeoutMs, deadline }: StoreCallOptions): void {
+  if (timeoutMs !== undefined) assertPositiveInteger(timeoutMs, "timeoutMs");
+  if (deadline !== undefined && (typeof deadline !== "number" || Number.isNaN(deadline))) {
+    throw invalidArgument("deadline", "a moment of performance.now()", describe(deadline));
+  }
+  if (signal !== undefined && typeof signal?.addEventListener !== "function") {
+    throw invalidArgument("signal", "an AbortSignal", describe(signal));
+  }
 }
 
 /** Refuses what no backend must ever see as an id: another type, nothing, more than 512 bytes, NUL, lone surrogates. */
@@ -88,8 +106,12 @@ function assertPayload(payload: unknown, maxPayloadBytes: number): asserts paylo
 }
 
 function assertDuration(ms: unknown, name: string): void {
-  if (!Number.isSafeInteger(ms) || (ms as number) < 1 || (ms as number) > maxDurationMs) {
-    throw invalidArgument(name, `an integer from 1 to ${maxDurationMs} milliseconds`, describe(ms));
+  assertInteger(ms, name, 1, maxDurationMs, " milliseconds");
+}
+
+function assertInteger(value: unknown, name: string, least: number, most: number, unit = ""): void {
+  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+    throw invalidArgument(name, `an integer from ${least} to ${most}${unit}`, describe(value));
   }
 }
 

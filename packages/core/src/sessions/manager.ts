@@ -1,4 +1,4 @@
-import type { CallOptions } from "../contract/abort.js";
+import type { CallOptions } from "../contract/call.js";
 import { asSessionError, SessionError } from "../contract/errors.js";
 import type { Client, ClientOptions } from "./client.js";
 import { Detection } from "./detection.js";

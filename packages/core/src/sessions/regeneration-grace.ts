@@ -1,5 +1,5 @@
 import { type CodecContext, decodeContent, encodeContent, type SessionCodec } from "../content/codec.js";
-import type { CallOptions } from "../contract/abort.js";
+import type { CallOptions } from "../contract/call.js";
 import { SessionError } from "../contract/errors.js";
 import type { SessionRecord } from "../contract/store.js";
 import type { StoreCalls } from "./store-calls.js";

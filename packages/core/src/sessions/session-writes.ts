@@ -11,7 +11,7 @@ import {
 } from "../content/content.js";
 import { answerUnreadable, ContentFormat } from "../content/content-format.js";
 import { applyKeys, diffKeys, isUnchanged } from "../content/merge.js";
-import type { CallOptions } from "../contract/abort.js";
+import type { CallOptions } from "../contract/call.js";
 import { isSessionError, SessionError } from "../contract/errors.js";
 import type { EndedSession, SessionChange, SessionLimit, SessionRecord } from "../contract/store.js";
 import { assertTouch } from "../contract/validate.js";

@@ -1,7 +1,7 @@
 import { authenticatedAt } from "../content/authentication.js";
 import { type SessionMetadata, type SessionState, storeNow } from "../content/content.js";
 import type { DeepReadonly } from "../content/freeze.js";
-import type { CallOptions } from "../contract/abort.js";
+import type { CallOptions } from "../contract/call.js";
 import { type Duration, durationMs } from "../contract/duration.js";
 import type { ConflictPolicy } from "./options.js";
 

@@ -1,7 +1,8 @@
 import { authentication } from "../content/authentication.js";
 import { type SessionMetadata, type SessionState, writtenState } from "../content/content.js";
 import { answerUnreadable } from "../content/content-format.js";
-import { type CallOptions, throwIfAborted, withAbort } from "../contract/abort.js";
+import { throwIfAborted, withAbort } from "../contract/abort.js";
+import type { CallOptions } from "../contract/call.js";
 import type { Duration } from "../contract/duration.js";
 import type { SessionError } from "../contract/errors.js";
 import type { SessionCounts, SessionRecord } from "../contract/store.js";

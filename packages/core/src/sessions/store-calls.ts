@@ -1,5 +1,6 @@
 import { KeyedQueue } from "../adapter/keyed-queue.js";
-import { type CallOptions, throwIfAborted, withAbort } from "../contract/abort.js";
+import { throwIfAborted, withAbort } from "../contract/abort.js";
+import type { CallOptions } from "../contract/call.js";
 import { asSessionError, SessionError, type SessionErrorCode } from "../contract/errors.js";
 import type { SessionStore } from "../contract/store.js";
 import { withTimeout } from "../contract/timeout.js";

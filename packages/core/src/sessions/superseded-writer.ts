@@ -1,6 +1,6 @@
 import type { SessionState } from "../content/content.js";
 import { diffKeys, isUnchanged } from "../content/merge.js";
-import type { CallOptions } from "../contract/abort.js";
+import type { CallOptions } from "../contract/call.js";
 import type { EventHub } from "./events.js";
 import type { SaveOptions, SessionWriter, WriteOutcome } from "./session.js";
 
