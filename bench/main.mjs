@@ -1,7 +1,7 @@
 /**
  *     pnpm bench [suite...] [--full] [--runs n]
  *     pnpm bench report
- *     pnpm bench context | encryption [argument...]
+ *     pnpm bench context | encryption | compare [argument...]
  *
  * Runs the suites that are named, or all of them, and writes what each measured to results/. A suite that fails is
  * reported at the end and costs the others nothing. `report` makes docs/benchmarks.md and its charts of the results. What
@@ -31,8 +31,11 @@ const suites = {
   "scale-postgres": scaleSuite("postgres", scaleOfPostgres),
 };
 
+const alone = ["context", "encryption", "compare"].find((name) => name === process.argv[2]);
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
+  // A module that is run alone parses its own arguments.
+  ...(alone !== undefined && { args: [] }),
   options: {
     full: { type: "boolean", default: false },
     /** So short that its figures mean nothing, and are not written: whether everything works. */
@@ -41,7 +44,6 @@ const { values: flags, positionals } = parseArgs({
   },
 });
 
-const alone = ["context", "encryption"].find((name) => name === positionals[0]);
 if (alone !== undefined) {
   process.argv.splice(2, 1);
   await import(`./${alone}.mjs`);

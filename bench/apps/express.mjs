@@ -13,7 +13,7 @@ export const setting =
 export const reference = "a store that does nothing";
 export const path = import.meta.url;
 
-/** By name: at which level it works, and the application. */
+/** By name: its level, its backend, the driver if it is not the backend's default one, and the application. */
 export const subjects = {
   "no session": { level: "driver", open: () => serveApp(undefined) },
   "a store that does nothing": { level: "driver", open: (place) => serveApp(new NothingStore(), place) },
@@ -42,7 +42,10 @@ function oursOf(name, { open, openThrough = {} }) {
   });
   return [
     [`Sojourn, ${name}`, subject(open)],
-    ...Object.entries(openThrough).map(([driver, openStore]) => [`Sojourn, ${name}, ${driver}`, subject(openStore)]),
+    ...Object.entries(openThrough).map(([driver, openStore]) => [
+      `Sojourn, ${name}, ${driver}`,
+      { ...subject(openStore), driver },
+    ]),
     [`Sojourn, ${name}, each writing`, subject(open, { touchAfter: 0 })],
   ];
 }

@@ -15,7 +15,7 @@ export const setting = "64 connections, each a session of 1 KB; defaults of both
 export const reference = "no session";
 export const path = import.meta.url;
 
-/** By name: at which level it works, and the application. `path` is what is asked for. */
+/** By name: its level, its backend, the driver if it is not the backend's default one, the path to request, and the application. */
 export const subjects = {
   "no session": { level: "driver", open: () => serveApp(async () => {}) },
   "Sojourn, route without session": {
@@ -29,7 +29,7 @@ export const subjects = {
       [`Sojourn, ${name}`, { level: "ours", backend: name, open: (place) => serveOurs(open, place) }],
       ...Object.entries(openThrough).map(([driver, openStore]) => [
         `Sojourn, ${name}, ${driver}`,
-        { level: "ours", backend: name, open: (place) => serveOurs(openStore, place) },
+        { level: "ours", backend: name, driver, open: (place) => serveOurs(openStore, place) },
       ]),
       [
         `@fastify/session, Sojourn's store, ${name}`,

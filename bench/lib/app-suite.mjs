@@ -8,7 +8,7 @@ import { cpuOf } from "./server-cpu.mjs";
 import { shuffled } from "./statistics.mjs";
 
 const workerScript = fileURLToPath(new URL("app-worker.mjs", import.meta.url));
-const connections = 64;
+export const connections = 64;
 const payloadBytes = 1_024;
 const secondsOf = { short: 1, full: 5, smoke: 0.2 };
 /** Until V8 has compiled what a request runs through: a few thousand requests, which the slower applications serve in so long. */
@@ -27,37 +27,54 @@ export async function runAppSuite(suite, { length, runs, log }) {
   try {
     for (const [name, backend] of Object.entries(backends)) servers[name] = await backend.start?.();
     for (const [name, subject] of Object.entries(suite.subjects))
-      apps.push(await openApp(suite, name, subject, servers));
+      apps.push(await openSuiteApp(suite, name, subject, servers));
     for (let run = -1; run < runs; run += 1) {
       log(run < 0 ? "warming up" : `run ${run + 1}`);
       const order = shuffled(apps);
       // There and back, as in the suites of stores.
       const slices = new Map(order.map(({ name }) => [name, []]));
       for (const app of run < 0 ? order : [...order, ...order.toReversed()]) {
-        slices.get(app.name).push(await measure(app, (run < 0 ? warmUpSecondsOf : secondsOf)[length]));
+        slices.get(app.name).push(await measureWithServer(app, (run < 0 ? warmUpSecondsOf : secondsOf)[length]));
       }
       if (run < 0) continue;
       for (const [subject, measured] of slices) table.addRun({ subject, ...cell }, summary(measured));
     }
     return table.rows;
   } finally {
-    for (const { remote } of apps) {
-      await remote.call("close").catch(() => {});
-      await remote.stop();
-    }
+    for (const app of apps) await closeApp(app);
     for (const server of Object.values(servers)) await server?.stop();
   }
 }
 
-async function openApp(suite, name, { backend, path = "/" }, servers) {
-  const remote = await Remote.start(workerScript, [suite.path, name]);
-  const server = servers[backend];
+async function openSuiteApp(suite, name, { backend, path }, servers) {
   const namespace = name.replace(/\W+/g, "_").toLowerCase();
-  const port = await remote.call("open", { url: server?.url, namespace, payloadBytes });
-  const origin = `http://127.0.0.1:${port}`;
-  const cookies = [];
-  for (let n = 0; n < connections; n += 1) cookies.push(await logIn(origin, n));
-  return { name, remote, server, url: origin + path, cookies };
+  return openApp({ module: suite.path, name, path }, servers[backend], namespace);
+}
+
+/**
+ * Starts the process of one application and logs a visitor in for each connection.
+ *
+ * @param {{ module: string, name: string, path?: string }} subject - `module` is the address of the suite's module in the tree under test
+ * @param server - of its backend, if it has one
+ * @param {string} namespace - unused on that server
+ */
+export async function openApp({ module, name, path = "/" }, server, namespace) {
+  const remote = await Remote.start(workerScript, [module, name]);
+  try {
+    const port = await remote.call("open", { url: server?.url, namespace, payloadBytes });
+    const origin = `http://127.0.0.1:${port}`;
+    const cookies = [];
+    for (let n = 0; n < connections; n += 1) cookies.push(await logIn(origin, n));
+    return { name, remote, server, url: origin + path, cookies };
+  } catch (error) {
+    await remote.stop();
+    throw error;
+  }
+}
+
+export async function closeApp({ remote }) {
+  await remote.call("close").catch(() => {});
+  await remote.stop();
 }
 
 /** @returns the cookie, or none from an application that has no sessions */
@@ -70,16 +87,25 @@ async function logIn(origin, n) {
     .join("; ");
 }
 
-/** Every connection is a visitor of its own. */
-async function measure({ name, remote, server, url, cookies }, duration) {
+async function measureWithServer(app, seconds) {
+  const { remote, server } = app;
+  await remote.call("collectGarbage");
+  const before = server && cpuOf(server.pid);
+  const measured = await measure(app, seconds);
+  return { ...measured, serverCpuUs: before === undefined ? 0 : cpuOf(server.pid) - before };
+}
+
+/**
+ * Puts an application under load for some seconds. Every connection is a visitor of its own.
+ *
+ * @returns operations, seconds, `cpuUs` of the application in all, and latencies in microseconds
+ */
+export async function measure({ name, remote, url, cookies }, duration) {
   let next = 0;
   const setupClient = (client) => client.setHeaders({ cookie: cookies[next++ % connections] });
-  await remote.call("collectGarbage");
   const cpuBefore = await remote.call("cpu");
-  const serverBefore = server && cpuOf(server.pid);
   // Its clock ticks once a second unless told otherwise, and it ends at a tick.
   const result = await autocannon({ url, connections, duration, setupClient, sampleInt: 20 });
-  const serverCpuUs = serverBefore === undefined ? 0 : cpuOf(server.pid) - serverBefore;
   const cpuUs = (await remote.call("cpu")) - cpuBefore;
   if (result.errors + result.non2xx + result.timeouts > 0) {
     throw new Error(
@@ -87,7 +113,7 @@ async function measure({ name, remote, server, url, cookies }, duration) {
     );
   }
   const { "2xx": operations, duration: seconds, latency } = result;
-  return { operations, seconds, cpuUs, serverCpuUs, p50Us: latency.p50 * 1_000, p99Us: latency.p99 * 1_000 };
+  return { operations, seconds, cpuUs, p50Us: latency.p50 * 1_000, p99Us: latency.p99 * 1_000 };
 }
 
 function summary(slices) {

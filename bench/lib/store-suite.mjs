@@ -7,9 +7,10 @@ import { cpuOf } from "./server-cpu.mjs";
 import { shuffled } from "./statistics.mjs";
 
 const workerScript = fileURLToPath(new URL("store-worker.mjs", import.meta.url));
+const ownBench = fileURLToPath(new URL("..", import.meta.url));
 const operationsInOrder = ["create", "get", "update", "touch", "request", "requestWriting", "destroy"];
 /** Until V8 has compiled what the operation runs on. */
-const warmUp = { durationMs: 100, leastOperations: 3_000 };
+export const warmUp = { durationMs: 100, leastOperations: 3_000 };
 const countedCalls = 60;
 
 /**
@@ -128,16 +129,11 @@ async function countSubject(suite, name, proxy, payloadBytes, table) {
   }
 }
 
-/** @param place - the server's `url`, the `payloadBytes`, and a `namespace` that nobody has used */
+/** @param place - the server's `url`, the `payloadBytes`, and an unused `namespace` */
 async function openSubjects(suite, place, names = suite.subjects) {
   const opened = [];
   try {
-    for (const name of names) {
-      const remote = await Remote.start(workerScript, [suite.name, name]);
-      const subject = { name, remote, operations: [] };
-      opened.push(subject);
-      subject.operations = await remote.call("open", place);
-    }
+    for (const name of names) opened.push(await openSubject({ bench: ownBench, backend: suite.name, name }, place));
     return opened;
   } catch (error) {
     await closeSubjects(opened);
@@ -145,7 +141,23 @@ async function openSubjects(suite, place, names = suite.subjects) {
   }
 }
 
-async function closeSubjects(subjects) {
+/**
+ * Starts the process of one subject and fills its store.
+ *
+ * @param {{ bench: string, backend: string, name: string }} subject - `bench` is the folder of the tree under test
+ * @param place - the server's `url`, the `payloadBytes`, and an unused `namespace`
+ */
+export async function openSubject({ bench, backend, name }, place) {
+  const remote = await Remote.start(workerScript, [bench, backend, name]);
+  try {
+    return { name, remote, operations: await remote.call("open", place) };
+  } catch (error) {
+    await remote.stop();
+    throw error;
+  }
+}
+
+export async function closeSubjects(subjects) {
   for (const { remote } of subjects) {
     await remote.call("close").catch(() => {});
     await remote.stop();

@@ -2,17 +2,20 @@
  * The process of one subject of a store suite: fills a store, then drives it slice by slice as the parent asks. A process
  * for each, so that no subject runs on code that another has warmed or spoilt, or in a heap that another has filled.
  */
+import { pathToFileURL } from "node:url";
 import { load } from "./load.mjs";
 import { serve } from "./remote.mjs";
-import { idOf, population } from "./session-data.mjs";
-import { subjectsOf } from "./subjects.mjs";
 
 /** Sessions beside the population that a `destroy` slice finds at least, and a `create` slice leaves at most. */
 const spare = 256;
 const leadInMs = 100;
 
-const [backendName, name] = process.argv.slice(2);
-const { backend } = await import(`../backends/${backendName}.mjs`);
+// The folder `bench` of the tree under test: its modules import that tree's packages.
+const [bench, backendName, name] = process.argv.slice(2);
+const importFrom = (path) => import(pathToFileURL(`${bench}/${path}`).href);
+const { backend } = await importFrom(`backends/${backendName}.mjs`);
+const { subjectsOf } = await importFrom("lib/subjects.mjs");
+const { idOf, population } = await importFrom("lib/session-data.mjs");
 const subject = subjectsOf(backend)[name];
 const ids = Array.from({ length: population }, (_, n) => idOf(n));
 const created = [];
@@ -42,7 +45,9 @@ serve({
   },
 
   async slice({ operation, concurrency, ...limits }) {
-    if (operation === "destroy") while (created.length < spare) await create();
+    if (operation === "destroy") {
+      while (created.length < spare) await Promise.all(Array.from({ length: 64 }, create));
+    }
     const step = steps[operation] ?? onOwnSession(operation, concurrency);
     const measured = await load({ operation: step, concurrency, ...limits });
     // Who creates faster must not hold more in what comes next.

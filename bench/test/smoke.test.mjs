@@ -15,3 +15,9 @@ test("a suite that does not exist is refused with the names of those that do", a
     /no suite "radis"; there are redis/,
   );
 });
+
+test("a comparison without a commit, or with a suite that does not exist, is refused", async () => {
+  const compare = (...args) => promisify(execFile)(process.execPath, [main, "compare", ...args]);
+  await expect(compare()).rejects.toThrow(/name a commit/);
+  await expect(compare("HEAD", "radis")).rejects.toThrow(/no suite "radis"; there are redis/);
+});
