@@ -1,7 +1,19 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import sizeLimits from "./size-limits.json" with { type: "json" };
 import { packages, root, run } from "./support.js";
+
+/** Every path by which an application imports a package: `@sojourn/core`, `@sojourn/core/adapter`. */
+const doors = packages.flatMap(({ name, exports }) =>
+  Object.keys(exports)
+    .filter((path) => path !== "./package.json")
+    .map((path) => name + path.slice(1)),
+);
+const coreDoors = doors.filter((door) => /^@sojourn\/core\b/.test(door));
+/** Gzipped kB (1,000 bytes) of the ES modules of all doors together. */
+const limits: Readonly<Record<string, number>> = sizeLimits;
 
 describe("packed and installed into an empty project", () => {
   let directory = "";
@@ -27,31 +39,76 @@ describe("packed and installed into an empty project", () => {
 
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  test.each(packages.map(({ name }) => name))("%s: import and require give the same exports", async (name) => {
-    const script = `
+  test.each(doors)("%s: import and require give the same exports, and classes under their own names", async (door) => {
+    const { esm, cjs } = await runScript<Record<"esm" | "cjs", Exported[]>>(`
       import { createRequire } from "node:module";
-      const esm = Object.keys(await import("${name}")).sort();
-      const cjs = Object.keys(createRequire(import.meta.url)("${name}")).sort();
-      console.log(JSON.stringify({ esm, cjs }));`;
-    const { status, output } = await run("node", ["--input-type=module", "-e", script], directory);
-    expect(status, output).toBe(0);
-    const { esm, cjs } = JSON.parse(output) as { esm: string[]; cjs: string[] };
-    expect(esm).toEqual(cjs);
+      const isClass = (value) => typeof value === "function" && /^class\\b/.test(String(value));
+      const exportsOf = (module) =>
+        Object.keys(module).sort().map((name) => ({ name, ...(isClass(module[name]) && { className: module[name].name }) }));
+      console.log(JSON.stringify({
+        esm: exportsOf(await import("${door}")),
+        cjs: exportsOf(createRequire(import.meta.url)("${door}")),
+      }));`);
     expect(esm.length).toBeGreaterThan(0);
+    expect(esm).toEqual(cjs);
+    for (const { name, className = name } of esm) expect(className).toBe(name);
+  });
+
+  test("the doors of core share one SessionError, in ES modules and in CommonJS", async () => {
+    const answer = await runScript(`
+      import { createRequire } from "node:module";
+      const require = createRequire(import.meta.url);
+      const doors = ${JSON.stringify(coreDoors)};
+      const esm = await Promise.all(doors.map((door) => import(door)));
+      const cjs = doors.map((door) => require(door));
+      const classes = (modules) => new Set(modules.map(({ SessionError }) => SessionError));
+      console.log(JSON.stringify({ doors, esm: classes(esm).size, cjs: classes(cjs).size, names: esm.map((m) => m.SessionError?.name) }));`);
+    expect(answer).toEqual({
+      doors: ["@sojourn/core", "@sojourn/core/adapter", "@sojourn/core/bridge"],
+      esm: 1,
+      cjs: 1,
+      names: ["SessionError", "SessionError", "SessionError"],
+    });
   });
 
   test("an error made by the CommonJS copy of core is recognised by the ES module", async () => {
-    const script = `
+    const recognised = await runScript(`
       import { createRequire } from "node:module";
       import { isSessionError } from "@sojourn/core";
       const { SessionError } = createRequire(import.meta.url)("@sojourn/core");
-      console.log(isSessionError(new SessionError("TIMEOUT", "late"), "TIMEOUT"));`;
-    const { output } = await run("node", ["--input-type=module", "-e", script], directory);
-    expect(output.trim()).toBe("true");
+      console.log(isSessionError(new SessionError("TIMEOUT", "late"), "TIMEOUT"));`);
+    expect(recognised).toBe(true);
   });
+
+  test.each(packages.map(({ name }) => name))("%s: its code stays within its size limit", async (name) => {
+    const dist = `${directory}/node_modules/${name}/dist`;
+    const files = (await readdir(dist)).filter((file) => file.endsWith(".js"));
+    const code = await Promise.all(files.map((file) => readFile(`${dist}/${file}`)));
+    const kilobytes = gzipSync(Buffer.concat(code)).length / 1_000;
+    expect(kilobytes, "raise the limit in tests/size-limits.json only for code that is worth it").toBeLessThan(
+      limits[name] ?? sizeLimits.default,
+    );
+  });
+
+  /** Runs an ES module inside the project, and parses the JSON that it prints. */
+  async function runScript<T>(script: string): Promise<T> {
+    const { status, output } = await run("node", ["--input-type=module", "-e", script], directory);
+    expect(status, output).toBe(0);
+    return JSON.parse(output) as T;
+  }
 });
 
-describe.each(packages)("$name", ({ folder, peerDependencies = {} }) => {
+interface Exported {
+  readonly name: string;
+  readonly className?: string;
+}
+
+test("every size limit is that of a package", () => {
+  const known = [...packages.map(({ name }) => name), "default"];
+  expect(Object.keys(limits).filter((name) => !known.includes(name))).toEqual([]);
+});
+
+describe.each(packages)("$name", ({ folder, peerDependencies = {}, ...manifest }) => {
   test("has a README whose first example ends within 25 lines", async () => {
     const lines = (await readFile(`${root}/packages/${folder}/README.md`, "utf8")).split("\n");
     const opening = lines.findIndex((line) => /^```(ts|js)/.test(line));
@@ -63,5 +120,18 @@ describe.each(packages)("$name", ({ folder, peerDependencies = {} }) => {
   test("leaves frameworks and drivers, and core, to the application", () => {
     if (folder === "core") expect(peerDependencies).toEqual({});
     else expect(Object.keys(peerDependencies)).toContain("@sojourn/core");
+  });
+
+  test("tells where its source, its page and its issues are", () => {
+    const { homepage, bugs, repository } = manifest;
+    expect({ homepage, bugs, repository }).toEqual({
+      homepage: `https://github.com/sojourn-js/sojourn/tree/main/packages/${folder}#readme`,
+      bugs: "https://github.com/sojourn-js/sojourn/issues",
+      repository: {
+        type: "git",
+        url: "git+https://github.com/sojourn-js/sojourn.git",
+        directory: `packages/${folder}`,
+      },
+    });
   });
 });

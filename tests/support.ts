@@ -8,7 +8,11 @@ export interface Manifest {
   readonly name: string;
   /** Below `packages`, such as `stores/redis`. */
   readonly folder: string;
+  readonly exports: Readonly<Record<string, unknown>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly homepage?: string;
+  readonly bugs?: string;
+  readonly repository?: unknown;
 }
 
 const folders: readonly string[] = ["", "stores/", "bridges/"].flatMap((group) =>
