@@ -1,5 +1,6 @@
 export type { SessionMetadata } from "../content/content.js";
 export type { DeepReadonly } from "../content/freeze.js";
+export type { SessionData } from "../content/session-data.js";
 export type { CallOptions } from "../contract/call.js";
 export { type Duration, durationMs } from "../contract/duration.js";
 export {
@@ -12,10 +13,10 @@ export {
   type SessionErrorDetails,
 } from "../contract/errors.js";
 export type { Client } from "../sessions/client.js";
+export type { CreateInput, RenameInput } from "../sessions/inputs.js";
 export { SessionManager, type TokenSession } from "../sessions/manager.js";
 export type { SessionManagerOptions } from "../sessions/options.js";
-export { Session, type SessionData, type SessionInfo, type UpdateFunction } from "../sessions/session.js";
-export type { CreateInput, RenameInput } from "../sessions/sessions-by-id.js";
+export { Session, type SessionInfo, type UpdateFunction } from "../sessions/session.js";
 export { isToken, tokenToId } from "../sessions/tokens.js";
 export { answer, type Callback } from "./callback.js";
 export {

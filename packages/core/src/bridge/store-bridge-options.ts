@@ -1,8 +1,8 @@
 import type { SessionMetadata } from "../content/content.js";
+import type { SessionData } from "../content/session-data.js";
 import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
 import { SessionManager } from "../sessions/manager.js";
 import type { SessionManagerOptions } from "../sessions/options.js";
-import type { SessionData } from "../sessions/session.js";
 
 interface FrameworkOptions<Request, Framework extends object> {
   /**

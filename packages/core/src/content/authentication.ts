@@ -1,5 +1,4 @@
 import { SessionError } from "../contract/errors.js";
-import type { SessionState } from "./content.js";
 
 /**
  * That a user has proven who they are, kept in a session's content.
@@ -16,12 +15,6 @@ export interface Authentication {
 export function authentication(userId: string | undefined, afterMs: number): Authentication {
   if (userId !== undefined) return { userId, afterMs: Math.max(0, Math.floor(afterMs)) };
   throw new SessionError("INVALID_ARGUMENT", '@sojourn/core: "authenticated" needs a session with a user');
-}
-
-/** When the user of a session has last proven who they are, by the store's clock. */
-export function authenticatedAt({ userId, createdAt, content: { authenticated } }: SessionState): number | undefined {
-  if (authenticated === undefined || authenticated.userId !== userId) return undefined;
-  return createdAt + authenticated.afterMs;
 }
 
 export function isAuthentication(value: object): value is Authentication {

@@ -1,8 +1,7 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { isSessionError, SessionError, type SessionErrorDetails } from "../contract/errors.js";
 import type { SessionRecord } from "../contract/store.js";
-import type { ResolvedManagerOptions, UnreadablePolicy } from "../sessions/options.js";
-import type { SessionData } from "../sessions/session.js";
-import { type CodecContext, decodeContent, encodeContent, encodeError, jsonCodec } from "./codec.js";
+import { type CodecContext, decodeContent, encodeContent, encodeError, jsonCodec, type SessionCodec } from "./codec.js";
 import {
   assertContent,
   type EncodedContent,
@@ -17,11 +16,16 @@ import { DecodedContents } from "./decoded-contents.js";
 import { type DeepReadonly, deepFreeze } from "./freeze.js";
 import { jsonImage } from "./json-image.js";
 import { validateData } from "./schema.js";
+import type { SessionData, UpgradeFunction } from "./session-data.js";
 
-type FormatOptions = Pick<
-  ResolvedManagerOptions,
-  "codec" | "schema" | "schemaVersion" | "upgrade" | "validateOnRead" | "maxPayloadBytes"
->;
+export interface FormatOptions {
+  readonly codec: SessionCodec;
+  readonly schema: StandardSchemaV1 | undefined;
+  readonly schemaVersion: number;
+  readonly upgrade: UpgradeFunction<object> | undefined;
+  readonly validateOnRead: boolean;
+  readonly maxPayloadBytes: number;
+}
 
 /** How the content of sessions becomes payloads and back: by codec, schema, and the version that the data is of. */
 export class ContentFormat {
@@ -161,15 +165,6 @@ export class ContentFormat {
 function ownContent(content: SessionContent, { userId }: CodecContext): SessionContent {
   const { authenticated, ...rest } = content;
   return authenticated === undefined || authenticated.userId === userId ? content : rest;
-}
-
-/** What a read answers for a session that cannot be read: under the policy `missing`, that there is none. */
-export function answerUnreadable<T>(policy: UnreadablePolicy, reading: Promise<T>): Promise<T | undefined> {
-  if (policy === "fail") return reading;
-  return reading.catch((error: unknown) => {
-    if (isSessionError(error, "DECODE")) return undefined;
-    throw error;
-  });
 }
 
 function unreadable({ id }: CodecContext, reason: string, details?: SessionErrorDetails): SessionError {

@@ -1,7 +1,7 @@
 import { describe, SessionError } from "../contract/errors.js";
 import type { SessionRecord } from "../contract/store.js";
-import { type BoundClient, isBoundClient } from "../sessions/binding.js";
 import { type Authentication, isAuthentication } from "./authentication.js";
+import { type BoundClient, isBoundClient } from "./bound-client.js";
 
 /** What an application may note about where a session comes from, shown by "active sessions" pages. JSON values only. */
 export interface SessionMetadata {
@@ -62,6 +62,17 @@ export function writtenState(record: SessionRecord, content: SessionContent): Se
 export function stateOf(record: SessionRecord, content: SessionContent, readAt: number): SessionState {
   const { id, userId, version, createdAt, lastActiveAt, expiresAt, endsAt, now } = record;
   return { id, userId, version, createdAt, lastActiveAt, expiresAt, endsAt, now, content, readAt };
+}
+
+/** When the user of a session has last proven who they are, by the store's clock. */
+export function authenticatedAt({ userId, createdAt, content: { authenticated } }: SessionState): number | undefined {
+  if (authenticated === undefined || authenticated.userId !== userId) return undefined;
+  return createdAt + authenticated.afterMs;
+}
+
+/** Milliseconds until a session ends if it is not used, rounded up. */
+export function remainingMs(state: SessionState): number {
+  return Math.ceil(state.expiresAt - storeNow(state));
 }
 
 export function isContent(value: unknown): value is SessionContent {

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
+import { type BoundClient, isPrefix, type ResolvedPrefixes } from "../content/bound-client.js";
 import type { SessionState } from "../content/content.js";
 import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
 import type { Client } from "./client.js";
@@ -24,21 +25,10 @@ export interface BindingOptions {
   readonly onMismatch: "report" | "reject";
 }
 
-interface ResolvedPrefixes {
-  readonly ipv4Prefix: number;
-  readonly ipv6Prefix: number;
-}
-
 export interface ResolvedBinding {
   readonly userAgent: boolean;
   readonly address: ResolvedPrefixes | undefined;
   readonly onMismatch: BindingOptions["onMismatch"];
-}
-
-/** What a session is bound to, as kept in its content: hashes, and the prefixes that they were made with. */
-export interface BoundClient {
-  readonly userAgent?: string | undefined;
-  readonly address?: (ResolvedPrefixes & { readonly hash: string }) | undefined;
 }
 
 /** Binds sessions to clients, and tells when another one presents a session. */
@@ -88,16 +78,6 @@ export function resolveBinding(binding: BindingOptions | undefined): ResolvedBin
   return { userAgent, address: resolvePrefixes(address), onMismatch };
 }
 
-export function isBoundClient(value: object): value is BoundClient {
-  const { userAgent, address }: { readonly [Key in keyof BoundClient]?: unknown } = value;
-  if (userAgent !== undefined && typeof userAgent !== "string") return false;
-  if (address === undefined) return true;
-  if (typeof address !== "object" || address === null) return false;
-  const bound: { readonly [Key in keyof NonNullable<BoundClient["address"]>]?: unknown } = address;
-  const { hash, ipv4Prefix, ipv6Prefix } = bound;
-  return typeof hash === "string" && isPrefix(ipv4Prefix, 32) && isPrefix(ipv6Prefix, 128);
-}
-
 function resolvePrefixes(address: boolean | AddressPrefixes): ResolvedPrefixes | undefined {
   if (address === false) return undefined;
   if (address !== true && (typeof address !== "object" || address === null)) {
@@ -109,10 +89,6 @@ function resolvePrefixes(address: boolean | AddressPrefixes): ResolvedPrefixes |
   if (!isPrefix(ipv4Prefix, 32)) throw invalid("binding.address.ipv4Prefix", "an integer from 1 to 32", ipv4Prefix);
   if (!isPrefix(ipv6Prefix, 128)) throw invalid("binding.address.ipv6Prefix", "an integer from 1 to 128", ipv6Prefix);
   return { ipv4Prefix, ipv6Prefix };
-}
-
-function isPrefix(value: unknown, most: number): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= most;
 }
 
 /** The network of an address, an IPv4 address in IPv6 clothes included; nothing for what is no address. */

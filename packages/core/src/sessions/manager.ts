@@ -1,12 +1,16 @@
+import { guardStore } from "../adapter/guard-store.js";
+import type { SessionData } from "../content/session-data.js";
 import type { CallOptions } from "../contract/call.js";
 import { asSessionError, SessionError } from "../contract/errors.js";
+import type { SessionStore } from "../contract/store.js";
 import type { Client, ClientOptions } from "./client.js";
 import { Detection } from "./detection.js";
 import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
+import type { CreateInput, GetOptions, RenameInput } from "./inputs.js";
 import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
-import { isAliasId } from "./regeneration-grace.js";
-import type { Session, SessionData, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
-import { type CreateInput, type GetOptions, type RenameInput, SessionsById } from "./sessions-by-id.js";
+import { sessionsOnly } from "./regeneration-grace.js";
+import type { Session, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
+import { SessionsById } from "./sessions-by-id.js";
 import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
 import { StoreCalls } from "./store-calls.js";
 import { Sweeper } from "./sweeper.js";
@@ -39,6 +43,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   readonly byId: SessionsById<Data, Input>;
 
   readonly #options: ResolvedManagerOptions;
+  readonly #store: SessionStore;
   readonly #events: EventHub;
   readonly #statistics = new StatisticsCollector();
   readonly #calls: StoreCalls;
@@ -49,20 +54,28 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: SessionManagerOptions<Data, Input>) {
     this.#options = resolveManagerOptions(options);
-    const { store, timeoutMs, sweep, detection, clock } = this.#options;
+    const { timeoutMs, sweep, detection, clock } = this.#options;
+    const store = guardStore(this.#options.store);
+    this.#store = store;
     this.#events = new EventHub(clock);
     this.#calls = new StoreCalls(store, timeoutMs, this.#events, this.#statistics);
     this.#detection = new Detection(detection, clock, this.#events);
-    this.byId = new SessionsById(this.#options, this.#calls, this.#events, this.#detection, this.#statistics);
-    this.#unsubscribe = store.onEvicted?.((session) =>
-      this.#emitUnlessAlias("destroyed", { ...session, reason: "capacity" }),
-    );
+    const shared = {
+      calls: this.#calls,
+      events: this.#events,
+      detection: this.#detection,
+      statistics: this.#statistics,
+    };
+    this.byId = new SessionsById(this.#options, shared);
+    this.#unsubscribe = store.onEvicted?.((ended) => {
+      for (const session of sessionsOnly([ended])) this.#events.emit("destroyed", { ...session, reason: "capacity" });
+    });
     if (sweep !== false && store.capabilities.expiry === "sweep") {
       this.#sweeper = new Sweeper({
         ...sweep,
         store,
         onSwept: (sessions) => {
-          for (const session of sessions) this.#emitUnlessAlias("expired", session);
+          for (const session of sessionsOnly(sessions)) this.#events.emit("expired", session);
         },
         onError: (cause) => this.#reportSweep(cause),
       }).start();
@@ -101,13 +114,13 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     change: UpdateFunction<Data>,
     options: WriteOptions & ClientOptions = {},
   ): Promise<Session<Data> | undefined> {
-    const session = await this.get(token, { touch: false, client: options.client, signal: options.signal });
+    const session = await this.get(token, readOnly(options));
     return (await session?.update(change, options)) ? session : undefined;
   }
 
   /** Counts as activity, as a read does. @returns false when there is no such session */
   async touch(token: string, options: TouchInput & ClientOptions = {}): Promise<boolean> {
-    const session = await this.get(token, { touch: false, client: options.client, signal: options.signal });
+    const session = await this.get(token, readOnly(options));
     return session?.touch(options) ?? false;
   }
 
@@ -156,11 +169,11 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * @returns the ids of the live sessions ended
    * @throws SessionError `INVALID_ARGUMENT` when `except` is not a token: ending all by a slip would not be undone
    */
-  async destroyByUser(userId: string, { except, signal }: DestroyOthersInput = {}): Promise<string[]> {
+  async destroyByUser(userId: string, { except, ...call }: DestroyOthersInput = {}): Promise<string[]> {
     if (except !== undefined && !isToken(except)) {
       throw new SessionError("INVALID_ARGUMENT", '@sojourn/core: argument "except" must be a session token');
     }
-    return this.byId.destroyByUser(userId, { except: except && tokenToId(except), signal });
+    return this.byId.destroyByUser(userId, { ...call, except: except && tokenToId(except) });
   }
 
   /**
@@ -174,7 +187,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
 
   /** What this manager has seen, and what its store holds. Counting may cost the store time: not for each request. */
   async stats(options: CallOptions = {}): Promise<SessionStatistics> {
-    const { count } = this.#options.store.capabilities;
+    const { count } = this.#store.capabilities;
     const stored = count ? await this.byId.count(options) : undefined;
     return this.#statistics.snapshot(stored, this.#events.counts);
   }
@@ -184,7 +197,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     this.#calls.close();
     this.#unsubscribe?.();
     await this.#sweeper?.stop();
-    await this.#options.store.close();
+    await this.#store.close();
   }
 
   #isToken(token: string, client?: Client): boolean {
@@ -194,12 +207,12 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     return false;
   }
 
-  #emitUnlessAlias<Name extends "destroyed" | "expired">(name: Name, event: Omit<SessionEvents[Name], "at">): void {
-    if (!isAliasId(event.id)) this.#events.emit(name, event);
-  }
-
   #reportSweep(cause: unknown): void {
     const error = asSessionError(cause, "@sojourn/core: sweep failed in the store");
     this.#events.emit("error", { error, operation: "sweep" });
   }
+}
+
+function readOnly({ client, signal, timeoutMs }: CallOptions & ClientOptions): GetOptions {
+  return { touch: false, client, signal, timeoutMs };
 }

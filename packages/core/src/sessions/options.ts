@@ -1,38 +1,14 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { jsonCodec, type SessionCodec } from "../content/codec.js";
-import type { DeepReadonly } from "../content/freeze.js";
+import type { SessionData, UpgradeFunction } from "../content/session-data.js";
+import type { UnreadablePolicy } from "../content/unreadable.js";
 import { type Clock, systemClock } from "../contract/clock.js";
 import { type Duration, durationMs } from "../contract/duration.js";
 import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
 import type { SessionLimit, SessionStore } from "../contract/store.js";
-import { defaultTimeoutMs } from "../contract/timeout.js";
 import { type BindingOptions, type ResolvedBinding, resolveBinding } from "./binding.js";
 import { type DetectionOptions, type ResolvedDetection, resolveDetection } from "./detection.js";
-import type { SessionData } from "./session.js";
-
-/**
- * What happens when a session that was loaded is saved after somebody else has written to it:
- *
- * - `merge`: what this writer changed, added or deleted is applied to what is stored now, by whole top-level keys;
- * - `fail`: the save rejects `CONFLICT`;
- * - `overwrite`: this writer's data replaces what is stored.
- *
- * Under all three a destroyed session stays destroyed, and a session that has changed hands is left alone.
- */
-export type ConflictPolicy = "merge" | "fail" | "overwrite";
-
-/**
- * What is answered for a stored session that cannot be read: because it was encrypted by a key that is not there, was
- * stored by a later release, was refused by `upgrade` or the schema, or is malformed:
- *
- * - `fail`: the call rejects `DECODE`;
- * - `missing`: there is no session, so that the client gets a fresh one.
- *
- * Under both, nothing is overwritten or destroyed, since the fault may be this process's own: a key that was not deployed, a
- * release that was rolled back. It shows by an `error` and a `security` event, counts in its user's session limit, ends by
- * itself at its deadline, and at once by `destroy` and `destroyByUser`.
- */
-export type UnreadablePolicy = "fail" | "missing";
+import { type ConflictPolicy, requirePolicy, requireUnreadablePolicy } from "./policies.js";
 
 export interface SweepSchedule {
   /** Mean time between two sweeps. Default `"1m"`. */
@@ -40,12 +16,6 @@ export interface SweepSchedule {
   /** The most sessions removed by one call of the store. Default 1000. */
   readonly batchSize?: number | undefined;
 }
-
-/** Makes the data of this release from that of an earlier one, which is deeply frozen. */
-export type UpgradeFunction<Data extends object> = (
-  data: DeepReadonly<SessionData>,
-  from: number,
-) => DeepReadonly<Data> | Promise<DeepReadonly<Data>>;
 
 /**
  * @typeParam Data - what the sessions hold; inferred from `schema`
@@ -104,7 +74,7 @@ export interface SessionManagerOptions<Data extends object = SessionData, Input 
   readonly upgrade?: UpgradeFunction<NoInfer<Input>> | undefined;
   /** What is answered for a stored session that cannot be read. Default `"fail"`. */
   readonly onUnreadable?: UnreadablePolicy | undefined;
-  /** How long one store operation may take, or wait for the session's earlier writes, in milliseconds. Default 2000. */
+  /** How long one operation of the store may take, in milliseconds, with every wait for a turn. Default: the store's own timeout. */
   readonly timeoutMs?: number | undefined;
   /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
   readonly sweep?: SweepSchedule | false | undefined;
@@ -137,7 +107,7 @@ export interface ResolvedManagerOptions {
   readonly schemaVersion: number;
   readonly upgrade: UpgradeFunction<object> | undefined;
   readonly onUnreadable: UnreadablePolicy;
-  readonly timeoutMs: number;
+  readonly timeoutMs: number | undefined;
   readonly sweep: SweepSchedule | false;
   readonly binding: ResolvedBinding | undefined;
   readonly detection: ResolvedDetection;
@@ -174,14 +144,7 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
   if (typeof options !== "object" || options === null)
     throw invalidOption(packageName, "options", "an object", unquoted(options));
   refuseUnknownOptions(packageName, options, known);
-  const {
-    store,
-    codec = jsonCodec,
-    onConflict = "merge",
-    onUnreadable = "fail",
-    sweep = {},
-    timeoutMs = defaultTimeoutMs,
-  } = options;
+  const { store, codec = jsonCodec, onConflict = "merge", onUnreadable = "fail", sweep = {}, timeoutMs } = options;
   const { clock = systemClock } = options;
   if (typeof store?.get !== "function" || typeof store.capabilities?.maxPayloadBytes !== "number") {
     throw invalidOption(packageName, "store", "a SessionStore", unquoted(store));
@@ -196,7 +159,7 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
   const largest = store.capabilities.maxPayloadBytes;
   const { maxPayloadBytes = Math.min(2 ** 20, largest) } = options;
   requirePositiveInteger(maxPayloadBytes, "maxPayloadBytes");
-  requirePositiveInteger(timeoutMs, "timeoutMs");
+  if (timeoutMs !== undefined) requirePositiveInteger(timeoutMs, "timeoutMs");
   return {
     store,
     idleMs,
@@ -252,18 +215,6 @@ function resolveSchema({
     throw invalidOption(packageName, "upgrade", "a function", upgrade);
   }
   return { schema, validateOnRead, schemaVersion, upgrade };
-}
-
-/** @throws SessionError `INVALID_OPTION` */
-export function requirePolicy(policy: ConflictPolicy): void {
-  if (["merge", "fail", "overwrite"].includes(policy)) return;
-  throw invalidOption(packageName, "onConflict", '"merge", "fail" or "overwrite"', policy);
-}
-
-/** @throws SessionError `INVALID_OPTION` */
-export function requireUnreadablePolicy(policy: UnreadablePolicy): void {
-  if (policy === "fail" || policy === "missing") return;
-  throw invalidOption(packageName, "onUnreadable", '"fail" or "missing"', policy);
 }
 
 function resolveTouchAfter(touchAfter: Duration | undefined, idleMs: number): number | undefined {

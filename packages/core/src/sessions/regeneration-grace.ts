@@ -47,12 +47,7 @@ export class RegenerationGrace {
     for (let attempt = 1; attempt <= maxCandidates; attempt++) {
       const payload = await this.#encode({ owner, candidates: [newId] }, id);
       const lifetime = { idleMs: this.#graceMs, absoluteMs: this.#graceMs };
-      const created = await this.#calls.run(
-        "create",
-        { id },
-        (store) => store.create({ id, payload, ...lifetime }),
-        options,
-      );
+      const created = await this.#calls.create({ id, payload, ...lifetime }, {}, options);
       if (created.status === "created") return;
       // Another regeneration of this session is under way, or has failed within the grace.
       if (await this.#addCandidate(id, owner, newId, options)) return;
@@ -85,18 +80,12 @@ export class RegenerationGrace {
     // Then this regeneration has no grace, which is safe.
     if (alias.owner !== owner || alias.candidates.length >= maxCandidates) return true;
     const payload = await this.#encode({ owner, candidates: [newId, ...alias.candidates] }, id);
-    const write = { expectedVersion: current.version };
-    const { status } = await this.#calls.run(
-      "update",
-      { id },
-      (store) => store.update(id, { payload }, write),
-      options,
-    );
+    const { status } = await this.#calls.update(id, { payload }, { expectedVersion: current.version }, options);
     return status === "updated";
   }
 
   #get(id: string, options: CallOptions): Promise<SessionRecord | undefined> {
-    return this.#calls.run("get", { id }, (store) => store.get(id), options);
+    return this.#calls.get(id, undefined, options);
   }
 
   #encode(alias: Alias, id: string): Promise<string> {
@@ -110,9 +99,9 @@ export class RegenerationGrace {
   }
 }
 
-/** Whether a stored record is an alias, which is no session. */
-export function isAliasId(id: string): boolean {
-  return id.startsWith(aliasPrefix);
+/** Returns the sessions among stored records, which are aliases as well. */
+export function sessionsOnly<Stored extends { readonly id: string }>(records: readonly Stored[]): Stored[] {
+  return records.filter(({ id }) => !id.startsWith(aliasPrefix));
 }
 
 function aliasId(oldId: string): string {

@@ -1,12 +1,9 @@
-import { authenticatedAt } from "../content/authentication.js";
-import { type SessionMetadata, type SessionState, storeNow } from "../content/content.js";
+import { authenticatedAt, type SessionMetadata, type SessionState, storeNow } from "../content/content.js";
 import type { DeepReadonly } from "../content/freeze.js";
+import type { SessionData } from "../content/session-data.js";
 import type { CallOptions } from "../contract/call.js";
 import { type Duration, durationMs } from "../contract/duration.js";
-import type { ConflictPolicy } from "./options.js";
-
-/** The data of a session when nothing narrower is known: a JSON object. */
-export type SessionData = Record<string, unknown>;
+import type { ConflictPolicy } from "./policies.js";
 
 /** Makes the new data of a session from the current one. May be called again when another writer was faster. */
 export type UpdateFunction<Data extends object> = (
@@ -47,8 +44,8 @@ export interface TouchInput extends CallOptions {
   readonly shorten?: boolean | undefined;
 }
 
-/** What a {@link Session} asks of the manager that made it. */
-export interface SessionWriter {
+/** The part of a manager that a {@link Session} calls. */
+export interface SessionActions {
   /** Whether it writes nothing, because the session was read by the token that it had before its regeneration. */
   readonly isSuperseded: boolean;
   update(state: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome>;
@@ -73,12 +70,12 @@ export interface WriteOutcome {
  */
 export class Session<Data extends object = SessionData> {
   #state: SessionState;
-  readonly #writer: SessionWriter;
+  readonly #actions: SessionActions;
 
   /** @internal Sessions come from a manager. */
-  constructor(state: SessionState, writer: SessionWriter) {
+  constructor(state: SessionState, actions: SessionActions) {
     this.#state = state;
-    this.#writer = writer;
+    this.#actions = actions;
   }
 
   /** The storage id: not a credential, safe to show and to revoke by. */
@@ -123,7 +120,7 @@ export class Session<Data extends object = SessionData> {
    * not send it the old one again.
    */
   get isSuperseded(): boolean {
-    return this.#writer.isSuperseded;
+    return this.#actions.isSuperseded;
   }
   /**
    * When the session's user has last proven who they are: the `create` or `regenerate` with `authenticated: true`.
@@ -155,7 +152,7 @@ export class Session<Data extends object = SessionData> {
    */
   async update(change: UpdateFunction<Data>, options: WriteOptions = {}): Promise<boolean> {
     // The writer hands `change` this session's own data.
-    const { status, state } = await this.#writer.update(this.#state, change as UpdateFunction<object>, options);
+    const { status, state } = await this.#actions.update(this.#state, change as UpdateFunction<object>, options);
     this.#adopt(state);
     return status === "saved" || status === "unchanged";
   }
@@ -167,7 +164,7 @@ export class Session<Data extends object = SessionData> {
    * @throws SessionError as {@link update}; `CONFLICT` at once under the policy `fail`
    */
   async save(data: Data | DeepReadonly<Data>, options: SaveOptions = {}): Promise<SaveStatus> {
-    const { status, state } = await this.#writer.save(this.#state, data, options);
+    const { status, state } = await this.#actions.save(this.#state, data, options);
     this.#adopt(state);
     return status;
   }
@@ -178,19 +175,19 @@ export class Session<Data extends object = SessionData> {
    * @returns false when the session has ended
    */
   async touch(options: TouchInput = {}): Promise<boolean> {
-    const { status, state } = await this.#writer.touch(this.#state, options);
+    const { status, state } = await this.#actions.touch(this.#state, options);
     this.#adopt(state);
     return status !== "ended";
   }
 
   /** @internal Whether {@link touch} would write, for bridges that need not wait where it would not. */
   isTouchDue(options: TouchInput = {}): boolean {
-    return this.#writer.isTouchDue(this.#state, options);
+    return this.#actions.isTouchDue(this.#state, options);
   }
 
   /** Ends the session. @returns false when it had ended already */
   destroy(options: CallOptions = {}): Promise<boolean> {
-    return this.#writer.destroy(this.id, options);
+    return this.#actions.destroy(this.id, options);
   }
 
   /** What an "active sessions" page may show: everything but the data. */

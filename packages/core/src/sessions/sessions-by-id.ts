@@ -1,86 +1,45 @@
 import { authentication } from "../content/authentication.js";
-import { type SessionMetadata, type SessionState, writtenState } from "../content/content.js";
-import { answerUnreadable } from "../content/content-format.js";
-import { throwIfAborted, withAbort } from "../contract/abort.js";
+import type { SessionState } from "../content/content.js";
+import { ContentFormat } from "../content/content-format.js";
+import type { SessionData } from "../content/session-data.js";
+import { answerUnreadable, type UnreadablePolicy } from "../content/unreadable.js";
 import type { CallOptions } from "../contract/call.js";
-import type { Duration } from "../contract/duration.js";
-import type { SessionError } from "../contract/errors.js";
-import type { SessionCounts, SessionRecord } from "../contract/store.js";
+import { isSessionError, type SessionError } from "../contract/errors.js";
+import type { SessionCounts } from "../contract/store.js";
 import { assertId } from "../contract/validate.js";
+import { Activity } from "./activity.js";
 import { ClientBinding } from "./binding.js";
-import type { Client, ClientOptions } from "./client.js";
+import { Contents } from "./contents.js";
 import type { Detection } from "./detection.js";
 import type { EventHub } from "./events.js";
-import {
-  type ResolvedManagerOptions,
-  requireUnreadablePolicy,
-  resolveTimeouts,
-  type UnreadablePolicy,
-} from "./options.js";
-import { isAliasId, RegenerationGrace } from "./regeneration-grace.js";
-import { Session, type SessionData, type SessionWriter, type UpdateFunction } from "./session.js";
-import { SessionWrites } from "./session-writes.js";
+import type { CreateInput, DestroyByUserInput, GetOptions, RenameInput } from "./inputs.js";
+import { type ResolvedManagerOptions, resolveTimeouts } from "./options.js";
+import { requireUnreadablePolicy } from "./policies.js";
+import { type Lookup, type ReadInput, SessionReader } from "./reader.js";
+import { RegenerationGrace } from "./regeneration-grace.js";
+import { SessionRenamer } from "./renamer.js";
+import { Session, type SessionActions, type UpdateFunction } from "./session.js";
 import type { StatisticsCollector } from "./statistics.js";
 import type { StoreCalls } from "./store-calls.js";
-import { SupersededWriter } from "./superseded-writer.js";
+import { SupersededActions } from "./superseded-actions.js";
 import { exportSessions, type UserExport } from "./user-export.js";
+import { WriteReports } from "./write-reports.js";
+import { SessionWriter } from "./writer.js";
 
-export interface CreateInput<Data extends object> extends CallOptions {
-  /** Whom to bind the session to, where `binding` is set. Default: nobody. */
-  readonly client?: Client | undefined;
-  /** An object of JSON values. */
-  readonly data: Data;
-  /** Omit for an anonymous session. */
-  readonly userId?: string | undefined;
-  /** Whether the user has just proven who they are, for `session.isFresh`. Needs a user. Default false. */
-  readonly authenticated?: boolean | undefined;
-  /** Shown by "active sessions" pages. Default `{}`. */
-  readonly metadata?: SessionMetadata | undefined;
-  /** This session's own idle timeout ("remember me"). Default: the manager's. */
-  readonly idleTimeout?: Duration | undefined;
-  /** This session's own absolute timeout. Default: the manager's. */
-  readonly absoluteTimeout?: Duration | undefined;
-}
-
-export interface GetOptions extends CallOptions, ClientOptions {
-  /** False reads without counting as activity. Default true. */
-  readonly touch?: boolean | undefined;
-  /** What is answered for a session that cannot be read. Default: the manager's `onUnreadable`. */
-  readonly onUnreadable?: UnreadablePolicy | undefined;
-}
-
-export interface RenameInput<Data extends object> extends CallOptions {
-  /** Who presents the session, to be checked and bound anew where `binding` is set. Default: it stays bound as it was. */
-  readonly client?: Client | undefined;
-  /** The new user; `null` makes the session anonymous. Default: the user stays. */
-  readonly userId?: string | null | undefined;
-  /** Changes the data in the same step. May be called again when another writer was faster. */
-  readonly update?: UpdateFunction<Data> | undefined;
-  /**
-   * Whether the old token goes on reading the session, in its new state, for the manager's `regenerationGrace`. Default:
-   * true, but false with an `update` or `authenticated`, which may be a change of privilege. Never for an anonymous session,
-   * never when the user changes, and never for the token under which `update` or `save` has set the user: whoever planted
-   * the old token would read the session that its victim has logged into.
-   */
-  readonly grace?: boolean | undefined;
-  /**
-   * Whether the session's user, after this, has just proven who they are, for `session.isFresh`. Needs a user. Default: what
-   * was proven before stays, unless the user changes.
-   */
-  readonly authenticated?: boolean | undefined;
-}
-
-export interface DestroyByUserInput extends CallOptions {
-  /** The id of one session to keep. */
-  readonly except?: string | undefined;
+/** The parts that a manager shares with its sessions. */
+export interface SharedParts {
+  readonly calls: StoreCalls;
+  readonly events: EventHub;
+  readonly detection: Detection;
+  readonly statistics: StatisticsCollector;
 }
 
 /**
- * Everything that is the same on every backend, for sessions under their storage id.
+ * Sessions by their storage id: everything that is the same on every backend.
  *
- * For applications, `SessionManager` puts tokens before it; bridges, whose framework makes the secret that the client
- * holds, use it directly with the hash of that secret. Errors, beside those named: what the store throws, `ABORTED`,
- * `TIMEOUT`, `CLOSED`, and `INVALID_ARGUMENT` for a malformed id.
+ * `SessionManager` is this interface by token. A bridge to a framework that makes its own secrets uses this one, with the hash
+ * of the secret as id. Errors, beside those named: the store's own, `ABORTED`, `TIMEOUT`, `CLOSED`, and `INVALID_ARGUMENT`
+ * for a malformed id.
  */
 export class SessionsById<Data extends object = SessionData, Input extends object = Data> {
   /** The idle timeout of sessions that have none of their own, in milliseconds. */
@@ -88,39 +47,36 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   /** The absolute timeout of sessions that have none of their own, in milliseconds. */
   readonly absoluteMs: number;
 
-  readonly #options: ResolvedManagerOptions;
-  readonly #calls: StoreCalls;
-  readonly #events: EventHub;
-  readonly #statistics: StatisticsCollector;
+  readonly #onUnreadable: UnreadablePolicy;
+  readonly #shared: SharedParts;
   readonly #binding: ClientBinding | undefined;
-  readonly #detection: Detection;
+  readonly #contents: Contents;
   readonly #grace: RegenerationGrace | undefined;
-  readonly #writes: SessionWrites;
-  readonly #superseded: SupersededWriter;
-  /** Reads of this moment, which count as activity or not: later callers of the same tick share them. */
-  readonly #touchingReads = new Map<string, Promise<Lookup>>();
-  readonly #peekingReads = new Map<string, Promise<Lookup>>();
+  readonly #reader: SessionReader;
+  readonly #writer: SessionWriter;
+  readonly #renamer: SessionRenamer;
+  readonly #superseded: SessionActions;
 
   /** @internal */
-  constructor(
-    options: ResolvedManagerOptions,
-    calls: StoreCalls,
-    events: EventHub,
-    detection: Detection,
-    statistics: StatisticsCollector,
-  ) {
+  constructor(options: ResolvedManagerOptions, shared: SharedParts) {
+    const { binding, codec, onUnreadable, regenerationGraceMs } = options;
+    const { calls, events, detection } = shared;
     this.idleMs = options.idleMs;
     this.absoluteMs = options.absoluteMs;
-    this.#options = options;
-    this.#calls = calls;
-    this.#events = events;
-    this.#detection = detection;
-    this.#statistics = statistics;
-    const { binding, codec, regenerationGraceMs } = options;
+    this.#onUnreadable = onUnreadable;
+    this.#shared = shared;
     this.#binding = binding && new ClientBinding(binding, detection);
     this.#grace = regenerationGraceMs > 0 ? new RegenerationGrace(regenerationGraceMs, codec, calls) : undefined;
-    this.#writes = new SessionWrites(options, calls, events, detection, this.#grace);
-    this.#superseded = new SupersededWriter(this.#writes, events);
+    const grace = this.#grace;
+    const contents = new Contents(new ContentFormat(options), onUnreadable, events, detection);
+    const activity = new Activity(options, calls, events, grace);
+    const reports = new WriteReports(events, options.sessionLimit, detection, contents);
+    const parts = { calls, contents, activity, reports, grace };
+    this.#contents = contents;
+    this.#reader = new SessionReader({ calls, contents, activity, events, grace, binding: this.#binding });
+    this.#writer = new SessionWriter(parts, options.onConflict);
+    this.#renamer = new SessionRenamer(parts);
+    this.#superseded = new SupersededActions(this.#writer, events);
   }
 
   /**
@@ -132,43 +88,38 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   async create(id: string, input: CreateInput<Input>): Promise<Session<Data> | undefined> {
     assertId(id);
     const { data, userId, authenticated = false, metadata = {}, client } = input;
-    const { idleMs, absoluteMs } = resolveTimeouts(input, this.#options);
-    const own = {
-      ...(idleMs !== this.#options.idleMs && { idleMs }),
+    const { idleMs, absoluteMs } = resolveTimeouts(input, this);
+    const content = {
+      data,
+      metadata,
+      ...(idleMs !== this.idleMs && { idleMs }),
       ...(authenticated && { authenticated: authentication(userId, 0) }),
       ...(client && this.#binding && { boundTo: this.#binding.bind(client) }),
     };
-    const { payload, content } = await this.#writes.encode({ data, metadata, ...own }, { id, userId });
-    const limit = this.#writes.limitFor(userId);
-    const session = { id, userId, payload, idleMs, absoluteMs };
-    const result = await this.#calls.runInOrder("create", id, (store) => store.create(session, { limit }), input);
-    if (result.status === "duplicate") return undefined;
-    if (result.status === "limitReached") throw this.#writes.limitReached(limit, userId);
-    this.#events.emit("created", { id, userId });
-    this.#writes.emitDestroyed(result.evicted, userId, "limit");
-    return this.#open(writtenState(result.record, content));
+    const state = await this.#writer.create({ id, userId, idleMs, absoluteMs }, content, input);
+    return state && this.#open(state);
   }
 
   /**
-   * Reads a session, which counts as activity. By an id that it had before a regeneration, within the
-   * `regenerationGrace`, it is read as it is now, under its new id, and that does not count.
+   * Reads a session. That counts as activity unless `touch` is false. By an id that it had before a regeneration, within the
+   * `regenerationGrace`, the session is read as it is now, under its new id, and that is no activity.
    *
    * @returns `undefined` when it is missing, has expired, or is bound to another client
    * @throws SessionError `CORRUPT`; `DECODE` unless `onUnreadable` says otherwise
    */
-  async get(id: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
-    const { touch = true, onUnreadable = this.#options.onUnreadable, client, signal } = options;
-    assertId(id);
-    requireUnreadablePolicy(onUnreadable);
-    throwIfAborted(signal, "get");
-    const found = await answerUnreadable(onUnreadable, withAbort(this.#sharedRead(id, touch, client), signal, "get"));
-    if (found !== undefined && found !== "rejected") {
-      this.#statistics.hits++;
-      return this.#open(found.state, found.writer);
+  get(id: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
+    try {
+      assertId(id);
+      const { touch = true, fresh = false, client, signal, timeoutMs, onUnreadable = this.#onUnreadable } = options;
+      requireUnreadablePolicy(onUnreadable);
+      const input: ReadInput = { touch, fresh, client, signal, timeoutMs };
+      const state = this.#reader.peek(id, input);
+      if (state === undefined) return this.#find(id, input, onUnreadable);
+      this.#shared.statistics.hits++;
+      return Promise.resolve(this.#open(state));
+    } catch (error) {
+      return Promise.reject(error);
     }
-    this.#statistics.misses++;
-    if (found === undefined) this.#detection.report("unknownTokens", client?.ip, { source: client?.ip });
-    return undefined;
   }
 
   /**
@@ -185,23 +136,15 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
-    const { userId, update = same, authenticated = false, client, signal } = input;
-    const base = await answerUnreadable(this.#options.onUnreadable, this.#read(id, { signal }));
-    if (base === undefined || !this.#admits(base, client)) return undefined;
-    // An anonymous session is on its way to a login, which has no grace, also where it takes more than one step: the token of
-    // one that was given its user in place may have been planted before.
-    const isOwned = base.userId !== undefined && base.content.gainedUserAs !== id;
-    if (isOwned && (userId ?? base.userId) === base.userId) {
-      await this.#graceOf(input)?.announce(id, newId, base.userId, { signal });
-    }
-    const state = await this.#writes.rename(newId, userId, {
-      base,
-      // The session hands `update` data of the type that the caller says its payloads hold.
-      change: update as UpdateFunction<object>,
-      authenticated,
-      boundTo: client && this.#binding?.bind(client),
-      signal,
-    });
+    const { userId, update = same, authenticated = false, client, signal, timeoutMs } = input;
+    const call = { signal, timeoutMs };
+    const base = await answerUnreadable(this.#onUnreadable, this.#reader.read(id, call));
+    if (base === undefined || !this.#reader.admits(base, client)) return undefined;
+    await this.#announce(base, newId, input);
+    const boundTo = client && this.#binding?.bind(client);
+    // The session hands `update` data of the type that the caller says its payloads hold.
+    const change = update as UpdateFunction<object>;
+    const state = await this.#renamer.rename(base, newId, { userId, change, authenticated, boundTo }, call);
     return state && this.#open(state);
   }
 
@@ -211,28 +154,31 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * @returns false when there was no live one
    */
   destroy(id: string, options: CallOptions = {}): Promise<boolean> {
-    return this.#writes.destroy(id, options);
+    return this.#writer.destroy(id, options);
   }
 
-  /** The live sessions of a user, oldest first. One that cannot be read is left out and becomes an `error` event. */
+  /** Reads the live sessions of a user, oldest first. A session that cannot be read is left out and becomes an `error` event. */
   async listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
-    const operation = "listByUser";
-    const records = await this.#recordsOf(userId, operation, options);
-    const states = await Promise.all(records.map((record) => this.#decodeOrReport(record, operation)));
-    return states.filter((state) => state !== undefined).map((state) => this.#open(state));
+    const states = await this.#reader.listByUser(userId, options);
+    return states.map((state) => this.#open(state));
   }
 
   /**
-   * Everything that is kept about the live sessions of a user, those that cannot be read included as far as they can.
+   * Reads everything that is kept about the live sessions of a user, unreadable sessions included as far as they can be.
    *
-   * @throws SessionError when one cannot be read for the moment, as without its key service: the answer would not be complete
+   * @throws SessionError when a session cannot be read for the moment, as without its key service: the answer would be incomplete
    */
   async exportUser(userId: string, options: CallOptions = {}): Promise<UserExport<Data>> {
     const operation = "exportUser";
     const corrupt: SessionError[] = [];
-    const records = await this.#recordsOf(userId, operation, options, corrupt);
-    const decode = (record: SessionRecord): Promise<SessionState> => this.#writes.decode(record, operation, true);
-    return exportSessions(userId, records, corrupt, decode, (state) => this.#open(state));
+    const records = await this.#reader.recordsOf(userId, operation, options, corrupt);
+    return exportSessions(
+      userId,
+      records,
+      corrupt,
+      (record) => this.#contents.readOneOfMany(record, operation),
+      (state) => this.#open(state),
+    );
   }
 
   /**
@@ -241,147 +187,77 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    *
    * @returns the ids of the live sessions ended
    */
-  async destroyByUser(userId: string, { except, signal }: DestroyByUserInput = {}): Promise<string[]> {
+  async destroyByUser(userId: string, { except, ...call }: DestroyByUserInput = {}): Promise<string[]> {
     // By an id that only reads, a caller still means its own session.
-    const keep = except && ((await this.#grace?.current(except, { signal }))?.id ?? except);
-    const ids = await this.#calls.run(
-      "destroyByUser",
-      { userId },
-      (store) => store.destroyByUser(userId, { except: keep }),
-      { signal },
-    );
-    this.#writes.emitDestroyed(ids, userId, "destroyedByUser");
-    return ids;
+    const keep = except && ((await this.#grace?.current(except, call))?.id ?? except);
+    return this.#writer.destroyByUser(userId, keep, call);
   }
 
   /**
-   * Walks all live sessions in no particular order, in bounded memory. One that cannot be read is left out and becomes an
-   * `error` event.
+   * Walks all live sessions in no particular order, in bounded memory. A session that cannot be read is left out and becomes
+   * an `error` event.
    *
    * @throws SessionError `NOT_SUPPORTED`
    */
-  async *scan({ signal }: CallOptions = {}): AsyncGenerator<Session<Data>, void, undefined> {
-    const operation = "scan";
-    const onCorrupt = (error: SessionError): void => this.#events.emit("error", { error, operation });
-    const records = this.#options.store.scan({ onCorrupt })[Symbol.asyncIterator]();
+  async *scan(options: CallOptions = {}): AsyncGenerator<Session<Data>, void, undefined> {
+    for await (const state of this.#reader.scan(options)) yield this.#open(state);
+  }
+
+  /**
+   * Counts live sessions and users. May cost the store time. Each regeneration with grace counts as one more anonymous
+   * session until the grace is over.
+   *
+   * @throws SessionError `NOT_SUPPORTED`
+   */
+  async count(options: CallOptions = {}): Promise<SessionCounts> {
+    return this.#shared.calls.count(options);
+  }
+
+  /** Ends all sessions of the store's namespace, without an event for each. A session created meanwhile may stay. */
+  async clear(options: CallOptions = {}): Promise<void> {
+    await this.#shared.calls.clear(options);
+  }
+
+  async #find(id: string, input: ReadInput, onUnreadable: UnreadablePolicy): Promise<Session<Data> | undefined> {
+    const { detection, statistics } = this.#shared;
+    const found = await this.#lookUp(id, input, onUnreadable);
+    if (found !== undefined && found !== "rejected") {
+      statistics.hits++;
+      return this.#open(found.state, found.isSuperseded ? this.#superseded : this.#writer);
+    }
+    statistics.misses++;
+    const source = input.client?.ip;
+    if (found === undefined) detection.report("unknownTokens", source, { source });
+    return undefined;
+  }
+
+  async #lookUp(id: string, input: ReadInput, onUnreadable: UnreadablePolicy): Promise<Lookup> {
     try {
-      for (;;) {
-        const { done, value } = await this.#calls.runUnbounded(operation, {}, () => records.next(), { signal });
-        if (done) return;
-        if (isAliasId(value.id)) continue;
-        const state = await this.#decodeOrReport(value, operation);
-        if (state !== undefined) yield this.#open(state);
-      }
-    } finally {
-      // A walk that was aborted does not wait for the store's step under way. What was read stands, whatever this does.
-      await withAbort(Promise.resolve(records.return?.()), signal, operation).catch(ignore);
+      return await this.#reader.find(id, input);
+    } catch (error) {
+      if (onUnreadable === "missing" && isSessionError(error, "DECODE")) return undefined;
+      throw error;
     }
   }
 
-  /**
-   * How many live sessions and users there are. May cost the store time. Each regeneration with grace counts as one more
-   * anonymous session until the grace is over.
-   *
-   * @throws SessionError `NOT_SUPPORTED`
-   */
-  count(options: CallOptions = {}): Promise<SessionCounts> {
-    return this.#calls.runUnbounded("count", {}, (store) => store.count(), options);
+  /** Lets the old id go on reading for the grace, where the rename may have one. */
+  async #announce(
+    { id, userId: owner, content }: SessionState,
+    newId: string,
+    input: RenameInput<Data>,
+  ): Promise<void> {
+    const { userId, update, authenticated = false, grace = update === undefined && !authenticated, ...call } = input;
+    if (this.#grace === undefined || !grace || owner === undefined) return;
+    // A session that gained its user in place has no grace: its token may have been planted before the login.
+    if (content.gainedUserAs === id || (userId ?? owner) !== owner || userId === null) return;
+    await this.#grace.announce(id, newId, owner, { signal: call.signal, timeoutMs: call.timeoutMs });
   }
 
-  /** Ends all sessions of the store's namespace, without an event for each. One created meanwhile may stay. */
-  clear(options: CallOptions = {}): Promise<void> {
-    return this.#calls.runUnbounded("clear", {}, (store) => store.clear(), options);
-  }
-
-  #open(state: SessionState, writer: SessionWriter = this.#writes): Session<Data> {
-    return new Session<Data>(state, writer);
-  }
-
-  /** The grace of a rename, if it may have one. */
-  #graceOf({ userId, update, authenticated = false, ...input }: RenameInput<Data>): RegenerationGrace | undefined {
-    const { grace = update === undefined && !authenticated } = input;
-    return grace && userId !== null ? this.#grace : undefined;
-  }
-
-  /**
-   * One read for all callers of a tick. It can be joined until the microtask that was queued before it was sent: a read
-   * that starts after a destroy has resolved must not be answered by one that was sent before, and whoever waits for a
-   * destroy that has ended the session since is called in a later microtask.
-   */
-  #sharedRead(id: string, touch: boolean, client: Client | undefined): Promise<Lookup> {
-    const bound = this.#binding && client;
-    // A client that is checked shares with its like alone. No id has a NUL.
-    const key = bound ? `${id}\0${JSON.stringify([bound.ip, bound.userAgent])}` : id;
-    const reads = touch ? this.#touchingReads : this.#peekingReads;
-    let read = reads.get(key);
-    if (read === undefined) {
-      if (reads.size === 0) void Promise.resolve(reads).then(clear);
-      read = this.#find(id, touch, bound);
-      reads.set(key, read);
-    }
-    return read;
-  }
-
-  async #find(id: string, touch: boolean, client: Client | undefined): Promise<Lookup> {
-    const base = await this.#read(id);
-    if (base === undefined) return this.#findSuperseded(id, client);
-    // Before the touch: who is rejected keeps nothing alive.
-    if (!this.#admits(base, client)) return "rejected";
-    if (!touch || !this.#writes.isTouchDue(base)) return { state: base, writer: this.#writes };
-    const { status, state } = await this.#writes.touch(base);
-    return status === "ended" ? undefined : { state, writer: this.#writes };
-  }
-
-  async #findSuperseded(id: string, client: Client | undefined): Promise<Lookup> {
-    const record = await this.#grace?.find(id, {});
-    if (record === undefined) return undefined;
-    const state = await this.#writes.decode(record, "get");
-    return this.#admits(state, client) ? { state, writer: this.#superseded } : "rejected";
-  }
-
-  #admits(state: SessionState, client: Client | undefined): boolean {
-    return this.#binding === undefined || this.#binding.admits(state, client);
-  }
-
-  async #read(id: string, options?: CallOptions): Promise<SessionState | undefined> {
-    const record = await this.#calls.run("get", { id }, (store) => store.get(id), options);
-    return record && (this.#writes.known(record) ?? this.#writes.decode(record, "get"));
-  }
-
-  async #recordsOf(
-    userId: string,
-    operation: string,
-    options: CallOptions,
-    corrupt: SessionError[] = [],
-  ): Promise<SessionRecord[]> {
-    const onCorrupt = (error: SessionError): void => {
-      corrupt.push(error);
-      this.#events.emit("error", { error, operation, userId });
-    };
-    return this.#calls.run(operation, { userId }, (store) => store.listByUser(userId, { onCorrupt }), options);
-  }
-
-  /** Leaves out a session that cannot be read, but none whose keys cannot be had for the moment: that one is there. */
-  #decodeOrReport(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
-    return answerUnreadable("missing", this.#writes.decode(record, operation, true));
+  #open(state: SessionState, actions: SessionActions = this.#writer): Session<Data> {
+    return new Session<Data>(state, actions);
   }
 }
-
-/** A session as it was read, and what it may be written by. */
-interface Found {
-  readonly state: SessionState;
-  readonly writer: SessionWriter;
-}
-
-/** What became of a read: a session, none, or one that is bound to another client. */
-type Lookup = Found | "rejected" | undefined;
 
 function same<T>(data: T): T {
   return data;
 }
-
-function clear(map: Map<unknown, unknown>): void {
-  map.clear();
-}
-
-function ignore(): void {}

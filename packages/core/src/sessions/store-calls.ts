@@ -1,86 +1,154 @@
-import { KeyedQueue } from "../adapter/keyed-queue.js";
-import { throwIfAborted, withAbort } from "../contract/abort.js";
-import type { CallOptions } from "../contract/call.js";
+import type { CallOptions, StoreCallOptions } from "../contract/call.js";
 import { asSessionError, SessionError, type SessionErrorCode } from "../contract/errors.js";
-import type { SessionStore } from "../contract/store.js";
-import { withTimeout } from "../contract/timeout.js";
+import type {
+  CreateOptions,
+  CreateResult,
+  DestroyByUserOptions,
+  EndedSession,
+  NewSession,
+  ReadManyOptions,
+  ReadOptions,
+  RenameOptions,
+  RenameResult,
+  ScanOptions,
+  SessionChange,
+  SessionCounts,
+  SessionRecord,
+  SessionRename,
+  SessionStore,
+  TouchOptions,
+  UpdateOptions,
+  UpdateResult,
+} from "../contract/store.js";
 import type { EventHub } from "./events.js";
 import type { StatisticsCollector } from "./statistics.js";
 
-/** What a call is about, for the `error` event. */
+/** Errors that the caller causes. They are answered to the caller alone and become no `error` event. */
+const callerErrors: ReadonlySet<SessionErrorCode> = new Set(["ABORTED", "CLOSED", "INVALID_ARGUMENT", "NOT_SUPPORTED"]);
+
+/** Names the session or the user of a call, for the `error` event. */
 interface Subject {
   readonly id?: string | undefined;
   readonly userId?: string | undefined;
 }
 
-type StoreCall<T> = (store: SessionStore) => Promise<T>;
-
-/** The caller's own doing: answered to the caller alone. */
-const callerErrors: ReadonlySet<SessionErrorCode> = new Set(["ABORTED", "CLOSED", "INVALID_ARGUMENT", "NOT_SUPPORTED"]);
-
-/** The one way from a manager to its store: every call is timed, can be aborted, is counted, and fails as a `SessionError`. */
+/**
+ * The calls of a manager to its store: each is counted and timed, and its failure becomes an `error` event.
+ *
+ * The store guards itself (see `adapter/guard-store.ts`), so there is no timer, queue or check here. Methods throw `CLOSED`
+ * synchronously once the manager has been closed.
+ */
 export class StoreCalls {
   readonly #store: SessionStore;
-  readonly #timeoutMs: number;
+  readonly #timeoutMs: number | undefined;
   readonly #events: EventHub;
   readonly #statistics: StatisticsCollector;
-  readonly #queue = new KeyedQueue();
-  #closed = false;
+  #isClosed = false;
 
-  constructor(store: SessionStore, timeoutMs: number, events: EventHub, statistics: StatisticsCollector) {
+  /** @param timeoutMs - for each operation; `undefined` leaves the store its own */
+  constructor(store: SessionStore, timeoutMs: number | undefined, events: EventHub, statistics: StatisticsCollector) {
     this.#store = store;
     this.#timeoutMs = timeoutMs;
     this.#events = events;
     this.#statistics = statistics;
   }
 
-  run<T>(operation: string, subject: Subject, call: StoreCall<T>, options?: CallOptions): Promise<T> {
-    return this.#run(operation, subject, call, options?.signal, this.#timeoutMs);
+  create(session: NewSession, options: CreateOptions, call?: CallOptions): Promise<CreateResult> {
+    const answer = this.#open("create").create(session, options, this.#bounds(call));
+    return this.#observe("create", { id: session.id }, answer);
   }
 
-  /** As {@link run} without a time limit, for what takes as long as there are sessions: the store limits each round trip. */
-  runUnbounded<T>(operation: string, subject: Subject, call: StoreCall<T>, { signal }: CallOptions): Promise<T> {
-    return this.#run(operation, subject, call, signal, undefined);
+  get(id: string, options?: ReadOptions, call?: CallOptions): Promise<SessionRecord | undefined> {
+    return this.#observe("get", { id }, this.#open("get").get(id, options, this.#bounds(call)));
   }
 
-  /**
-   * As {@link run}, after the writes of this session that this process began before. One whose turn has not come within
-   * the time limit is not sent: behind a write that hangs, the next ones would wait ever longer.
-   *
-   * @throws SessionError `ABORTED`, at once, when the signal has fired already
-   */
-  runInOrder<T>(operation: string, id: string, call: StoreCall<T>, options?: CallOptions): Promise<T> {
-    const signal = options?.signal;
-    throwIfAborted(signal, operation);
-    const startedAt = performance.now();
-    const turn = this.#queue.run(id, () => {
-      throwIfAborted(signal, operation);
-      if (performance.now() - startedAt >= this.#timeoutMs) throw notSent(operation, this.#timeoutMs);
-      // The signal ends the caller's waiting alone: the next write still waits for this one.
-      return this.run(operation, { id }, call);
-    });
-    return withAbort(turn, signal, operation);
+  /** Returns the record of a live session that the store holds in this process, without a request. */
+  peek(id: string): SessionRecord | undefined {
+    return this.#isClosed ? undefined : this.#store.peek?.(id);
+  }
+
+  update(id: string, change: SessionChange, options: UpdateOptions, call?: CallOptions): Promise<UpdateResult> {
+    return this.#observe("update", { id }, this.#open("update").update(id, change, options, this.#bounds(call)));
+  }
+
+  touch(id: string, options: TouchOptions, call?: CallOptions): Promise<boolean> {
+    return this.#observe("touch", { id }, this.#open("touch").touch(id, options, this.#bounds(call)));
+  }
+
+  rename(
+    id: string,
+    newId: string,
+    change: SessionRename,
+    options: RenameOptions,
+    call?: CallOptions,
+  ): Promise<RenameResult> {
+    const answer = this.#open("rename").rename(id, newId, change, options, this.#bounds(call));
+    return this.#observe("rename", { id }, answer);
+  }
+
+  destroy(id: string, call?: CallOptions): Promise<EndedSession | undefined> {
+    return this.#observe("destroy", { id }, this.#open("destroy").destroy(id, this.#bounds(call)));
+  }
+
+  /** @param operation - the method of the manager, for events and statistics */
+  listByUser(
+    userId: string,
+    options: ReadManyOptions,
+    operation: string,
+    call?: CallOptions,
+  ): Promise<SessionRecord[]> {
+    const answer = this.#open(operation).listByUser(userId, options, this.#bounds(call));
+    return this.#observe(operation, { userId }, answer);
+  }
+
+  destroyByUser(userId: string, options: DestroyByUserOptions, call?: CallOptions): Promise<string[]> {
+    const answer = this.#open("destroyByUser").destroyByUser(userId, options, this.#bounds(call));
+    return this.#observe("destroyByUser", { userId }, answer);
+  }
+
+  /** Each record counts as one operation. */
+  async *scan(options: ScanOptions, call?: CallOptions): AsyncGenerator<SessionRecord, void, undefined> {
+    const records = this.#open("scan").scan(options, this.#bounds(call))[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        this.#open("scan");
+        const { done, value } = await this.#observe("scan", {}, records.next());
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await records.return?.();
+    }
+  }
+
+  count(call?: CallOptions): Promise<SessionCounts> {
+    return this.#observe("count", {}, this.#open("count").count(this.#bounds(call)));
+  }
+
+  clear(call?: CallOptions): Promise<void> {
+    return this.#observe("clear", {}, this.#open("clear").clear(this.#bounds(call)));
   }
 
   close(): void {
-    this.#closed = true;
+    this.#isClosed = true;
   }
 
-  async #run<T>(
-    operation: string,
-    subject: Subject,
-    call: StoreCall<T>,
-    signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
-  ): Promise<T> {
-    if (this.#closed) throw new SessionError("CLOSED", `@sojourn/core: ${operation} on a closed session manager`);
-    throwIfAborted(signal, operation);
+  #open(operation: string): SessionStore {
+    if (!this.#isClosed) return this.#store;
+    throw new SessionError("CLOSED", `@sojourn/core: ${operation} on a closed session manager`);
+  }
+
+  #bounds(call: CallOptions | undefined): StoreCallOptions | undefined {
+    const { signal, timeoutMs = this.#timeoutMs } = call ?? {};
+    if (signal === undefined && timeoutMs === undefined) return undefined;
+    return { signal, timeoutMs };
+  }
+
+  async #observe<Result>(operation: string, subject: Subject, answer: Promise<Result>): Promise<Result> {
     const startedAt = performance.now();
     let failed = true;
     try {
-      const answer = call(this.#store);
-      const timed = timeoutMs === undefined ? answer : withTimeout(answer, timeoutMs, `@sojourn/core: ${operation}`);
-      const result = await withAbort(timed, signal, operation);
+      const result = await answer;
       failed = false;
       return result;
     } catch (cause) {
@@ -91,9 +159,4 @@ export class StoreCalls {
       this.#statistics.recordOperation(operation, performance.now() - startedAt, failed);
     }
   }
-}
-
-function notSent(operation: string, timeoutMs: number): SessionError {
-  const message = `@sojourn/core: ${operation} was not sent within ${timeoutMs} ms: earlier writes of its session took that long`;
-  return new SessionError("TIMEOUT", message, { outcomeUnknown: false });
 }

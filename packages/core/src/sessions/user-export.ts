@@ -1,8 +1,8 @@
+import type { BoundClient } from "../content/bound-client.js";
 import type { SessionState } from "../content/content.js";
 import type { DeepReadonly } from "../content/freeze.js";
 import { isSessionError, type SessionError, type SessionErrorCode } from "../contract/errors.js";
 import type { SessionRecord } from "../contract/store.js";
-import type { BoundClient } from "./binding.js";
 import type { Session, SessionInfo } from "./session.js";
 
 /** What is kept about a user's live sessions, in JSON values: the answer to an access request, as under GDPR article 15. */

@@ -106,16 +106,17 @@ export class Sessions {
   }
 
   /** Adds a session whose id no live one has. */
-  add({ id, userId, payload, idleMs, absoluteMs }: NewSession, now: number): number {
+  add(session: NewSession, now: number): number {
+    const { id, userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 } = session;
     this.#removeExpired(id);
     const slot = this.#table.allocate();
     this.#table.setText(slot, text.id, id);
     this.#table.setText(slot, text.payload, payload);
-    this.#table.setNumber(slot, number.createdAt, now);
-    this.#table.setNumber(slot, number.lastActiveAt, now);
+    this.#table.setNumber(slot, number.createdAt, now - ageMs);
+    this.#table.setNumber(slot, number.lastActiveAt, now - inactiveMs);
     this.#table.setNumber(slot, number.expiresAt, now + Math.min(idleMs, absoluteMs));
     this.#table.setNumber(slot, number.endsAt, now + absoluteMs);
-    this.#table.setNumber(slot, number.version, 1);
+    this.#table.setNumber(slot, number.version, version);
     this.#table.setNumber(slot, number.bytes, 0);
     this.#slots.set(id, slot);
     this.#users.add(slot, userId);
@@ -133,15 +134,17 @@ export class Sessions {
       slot === head ? this.#recency.next(head) : this.#recency.append(slot, this.#recency.remove(slot, head));
   }
 
+  /** Restarts the absolute deadline, which caps the idle one. */
+  setEnd(slot: number, absoluteMs: number, now: number): void {
+    const endsAt = now + absoluteMs;
+    this.#table.setNumber(slot, number.endsAt, endsAt);
+    if (endsAt < this.#table.number(slot, number.expiresAt)) this.#setDeadline(slot, endsAt);
+  }
+
   /** Counts as activity: the deadline becomes `idleMs` from now, capped by the absolute one. */
   restart(slot: number, idleMs: number, now: number): void {
-    const deadline = Math.min(now + idleMs, this.#table.number(slot, number.endsAt));
-    const isNearer = deadline < this.#table.number(slot, number.expiresAt);
-    // The wheel looks at a session when its old deadline comes: too late for a nearer one, soon enough for any other.
-    if (isNearer) this.#wheel.remove(slot);
     this.#table.setNumber(slot, number.lastActiveAt, now);
-    this.#table.setNumber(slot, number.expiresAt, deadline);
-    if (isNearer) this.#wheel.add(slot);
+    this.#setDeadline(slot, Math.min(now + idleMs, this.#table.number(slot, number.endsAt)));
   }
 
   /** Counts as activity: as `restart`, but the deadline never becomes nearer. */
@@ -228,6 +231,14 @@ export class Sessions {
 
   #payload(slot: number): string {
     return this.#table.text(slot, text.payload) as string;
+  }
+
+  #setDeadline(slot: number, deadline: number): void {
+    const isNearer = deadline < this.#table.number(slot, number.expiresAt);
+    // The wheel looks at a session when its old deadline comes: too late for a nearer one, soon enough for any other.
+    if (isNearer) this.#wheel.remove(slot);
+    this.#table.setNumber(slot, number.expiresAt, deadline);
+    if (isNearer) this.#wheel.add(slot);
   }
 
   /** Keeps a session that has left the wheel until it is removed. */

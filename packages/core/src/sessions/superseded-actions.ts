@@ -2,19 +2,19 @@ import type { SessionState } from "../content/content.js";
 import { diffKeys, isUnchanged } from "../content/merge.js";
 import type { CallOptions } from "../contract/call.js";
 import type { EventHub } from "./events.js";
-import type { SaveOptions, SessionWriter, WriteOutcome } from "./session.js";
+import type { SaveOptions, SessionActions, WriteOutcome } from "./session.js";
 
 /**
- * For a session that was read by the token that it had before its regeneration: it may be read and ended, and not written,
- * nor kept alive. Whoever holds the old token may be who the regeneration was meant to lock out.
+ * The actions of a session that was read by the token that it had before its regeneration: it may be read and ended, not
+ * written and not kept alive. The holder of the old token may be the attacker whom the regeneration locks out.
  */
-export class SupersededWriter implements SessionWriter {
+export class SupersededActions implements SessionActions {
   readonly isSuperseded = true;
-  readonly #writer: SessionWriter;
+  readonly #actions: SessionActions;
   readonly #events: EventHub;
 
-  constructor(writer: SessionWriter, events: EventHub) {
-    this.#writer = writer;
+  constructor(actions: SessionActions, events: EventHub) {
+    this.#actions = actions;
     this.#events = events;
   }
 
@@ -22,7 +22,7 @@ export class SupersededWriter implements SessionWriter {
     return this.#refuse(state);
   }
 
-  /** A save that changes nothing is dropped in silence, as {@link touch} is: frameworks save at the end of each request. */
+  /** Drops a save that changes nothing without an event, as {@link touch}: frameworks save at the end of each request. */
   async save(state: SessionState, data: object, { base, userId }: SaveOptions): Promise<WriteOutcome> {
     const isNothing = userId === undefined && isUnchanged(diffKeys(base ?? state.content.data, data));
     return isNothing ? { status: "unchanged", state } : this.#refuse(state);
@@ -37,7 +37,7 @@ export class SupersededWriter implements SessionWriter {
   }
 
   destroy(id: string, options: CallOptions): Promise<boolean> {
-    return this.#writer.destroy(id, options);
+    return this.#actions.destroy(id, options);
   }
 
   async #refuse(state: SessionState): Promise<WriteOutcome> {

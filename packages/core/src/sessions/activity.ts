@@ -1,0 +1,74 @@
+import { type SessionState, storeNow } from "../content/content.js";
+import { assertTouch } from "../contract/validate.js";
+import type { EventHub } from "./events.js";
+import type { RegenerationGrace } from "./regeneration-grace.js";
+import type { TouchInput, WriteOutcome } from "./session.js";
+import type { StoreCalls } from "./store-calls.js";
+import { TickMemo } from "./tick-memo.js";
+
+interface ActivityOptions {
+  readonly idleMs: number;
+  readonly touchAfterMs: number | undefined;
+}
+
+/** Writes the activity of sessions down, by moving their idle deadline. */
+export class Activity {
+  readonly #options: ActivityOptions;
+  readonly #calls: StoreCalls;
+  readonly #events: EventHub;
+  readonly #grace: RegenerationGrace | undefined;
+  /** By id: callers who read one session in one tick share its touch. */
+  readonly #touches = new TickMemo<string, WriteOutcome>();
+
+  constructor(options: ActivityOptions, calls: StoreCalls, events: EventHub, grace: RegenerationGrace | undefined) {
+    this.#options = options;
+    this.#calls = calls;
+    this.#events = events;
+    this.#grace = grace;
+  }
+
+  /** The session's own idle timeout in milliseconds. */
+  idleMs({ content }: SessionState): number {
+    return content.idleMs ?? this.#options.idleMs;
+  }
+
+  /** Whether {@link Activity.touch} would write. */
+  isTouchDue(base: SessionState, { idleMs = this.idleMs(base), shorten }: TouchInput = {}): boolean {
+    const expiresAt = Math.min(Math.floor(storeNow(base)) + idleMs, base.endsAt);
+    return this.#isDue(expiresAt - base.expiresAt, idleMs, shorten);
+  }
+
+  /** Touches a session for a read. Reads of one tick share the touch. */
+  touchOnRead(base: SessionState): Promise<WriteOutcome> {
+    return this.#touches.of(base.id, () => this.touch(base));
+  }
+
+  /** Writes when that moves the deadline by `touchAfter`, or nearer where `shorten` allows it. */
+  async touch(
+    base: SessionState,
+    { idleMs = this.idleMs(base), shorten, ...call }: TouchInput = {},
+  ): Promise<WriteOutcome> {
+    const { id, userId } = base;
+    assertTouch(id, { idleMs });
+    if (!this.isTouchDue(base, { idleMs, shorten })) return { status: "unchanged", state: base };
+    const lastActiveAt = Math.floor(storeNow(base));
+    const touched = await this.#calls.touch(id, { idleMs, shorten }, call);
+    if (!touched) return { status: (await this.#isRegenerated(id, call)) ? "unchanged" : "ended", state: base };
+    this.#events.emit("touched", { id, userId });
+    const expiresAt = Math.min(lastActiveAt + idleMs, base.endsAt);
+    return { status: "saved", state: { ...base, expiresAt, lastActiveAt } };
+  }
+
+  /** @param gain - how far the deadline would move, in milliseconds */
+  #isDue(gain: number, idleMs: number, shorten?: boolean): boolean {
+    const { touchAfterMs: wanted = idleMs } = this.#options;
+    // A touch that moves the deadline that far never comes where the whole idle timeout is shorter.
+    const touchAfterMs = wanted < idleMs ? wanted : idleMs / 60;
+    return gain > 0 ? gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
+  }
+
+  /** While a store renames, the old id may still be read and not be touched. */
+  async #isRegenerated(id: string, call: TouchInput): Promise<boolean> {
+    return (await this.#grace?.current(id, call)) !== undefined;
+  }
+}

@@ -1,0 +1,58 @@
+import type { SessionMetadata } from "../content/content.js";
+import type { UnreadablePolicy } from "../content/unreadable.js";
+import type { CallOptions } from "../contract/call.js";
+import type { Duration } from "../contract/duration.js";
+import type { Client, ClientOptions } from "./client.js";
+import type { UpdateFunction } from "./session.js";
+
+export interface CreateInput<Data extends object> extends CallOptions {
+  /** The client to bind the session to, where `binding` is set. Default: none. */
+  readonly client?: Client | undefined;
+  /** An object of JSON values. */
+  readonly data: Data;
+  /** Omit for an anonymous session. */
+  readonly userId?: string | undefined;
+  /** Whether the user has just proven who they are, for `session.isFresh`. Needs a user. Default false. */
+  readonly authenticated?: boolean | undefined;
+  /** Shown by "active sessions" pages. Default `{}`. */
+  readonly metadata?: SessionMetadata | undefined;
+  /** This session's own idle timeout ("remember me"). Default: the manager's. */
+  readonly idleTimeout?: Duration | undefined;
+  /** This session's own absolute timeout. Default: the manager's. */
+  readonly absoluteTimeout?: Duration | undefined;
+}
+
+export interface GetOptions extends CallOptions, ClientOptions {
+  /** False reads without counting as activity. Default true. */
+  readonly touch?: boolean | undefined;
+  /** Asks the store past every copy in this process, for an answer that must not be stale. Default false. */
+  readonly fresh?: boolean | undefined;
+  /** The answer for a session that cannot be read. Default: the manager's `onUnreadable`. */
+  readonly onUnreadable?: UnreadablePolicy | undefined;
+}
+
+export interface RenameInput<Data extends object> extends CallOptions {
+  /** The client that presents the session. Where `binding` is set, it is checked and bound anew. Default: the binding stays. */
+  readonly client?: Client | undefined;
+  /** The new user; `null` makes the session anonymous. Default: the user stays. */
+  readonly userId?: string | null | undefined;
+  /** Changes the data in the same step. May be called again when another writer was faster. */
+  readonly update?: UpdateFunction<Data> | undefined;
+  /**
+   * Whether the old token goes on reading the session, in its new state, for the manager's `regenerationGrace`. Default:
+   * true, but false with an `update` or `authenticated`, which may be a change of privilege. Never for an anonymous session,
+   * never when the user changes, and never for the token under which `update` or `save` has set the user: whoever planted
+   * the old token would read the session that its victim has logged into.
+   */
+  readonly grace?: boolean | undefined;
+  /**
+   * Whether the session's user, after this, has just proven who they are, for `session.isFresh`. Needs a user. Default: what
+   * was proven before stays, unless the user changes.
+   */
+  readonly authenticated?: boolean | undefined;
+}
+
+export interface DestroyByUserInput extends CallOptions {
+  /** The id of one session to keep. */
+  readonly except?: string | undefined;
+}

@@ -1,0 +1,88 @@
+import { authentication } from "../content/authentication.js";
+import type { BoundClient } from "../content/bound-client.js";
+import { type EncodedContent, remainingMs, type SessionState, storeNow, writtenState } from "../content/content.js";
+import type { CallOptions } from "../contract/call.js";
+import { SessionError } from "../contract/errors.js";
+import { Conflicts, maxAttempts } from "./conflicts.js";
+import type { UpdateFunction } from "./session.js";
+import { ownerAfter, userChange } from "./user-change.js";
+import type { WriterParts } from "./writer-parts.js";
+
+/** The changes of a rename beside the new id. */
+export interface RenameUpdate {
+  readonly userId: string | null | undefined;
+  readonly change: UpdateFunction<object>;
+  readonly authenticated: boolean;
+  /** The client that the session is bound to from here on. Absent: it stays bound as it was. */
+  readonly boundTo: BoundClient | undefined;
+}
+
+/** Gives sessions a new id, with a change of user and data in the same step. */
+export class SessionRenamer {
+  readonly #parts: WriterParts;
+  readonly #conflicts: Conflicts;
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+    this.#conflicts = new Conflicts(parts.contents, parts.reports);
+  }
+
+  /**
+   * Writes the whole content anew: a codec may bind it to id and user, and the proof of another user is left out.
+   *
+   * @returns the session under its new id, or `undefined` when there is none, or it has changed hands
+   */
+  async rename(
+    base: SessionState,
+    newId: string,
+    update: RenameUpdate,
+    call: CallOptions,
+  ): Promise<SessionState | undefined> {
+    const { activity, calls, contents, reports } = this.#parts;
+    const { id } = base;
+    const { userId } = update;
+    const limit = reports.limitFor(userId);
+    let current = base;
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const { payload, content } = await this.#encode(current, newId, update);
+      // Counts as activity, as a read does: it brings no deadline nearer.
+      const idleMs = Math.max(activity.idleMs(current), remainingMs(current));
+      const change = { payload, idleMs, ...userChange(userId) };
+      const result = await calls.rename(id, newId, change, { limit, expectedVersion: current.version }, call);
+      contents.forget(result.status === "renamed" ? id : newId);
+      switch (result.status) {
+        case "renamed":
+          reports.events.emit("regenerated", { id: newId, previousId: id, userId: result.record.userId });
+          reports.destroyed(result.evicted, result.record.userId, "limit");
+          return writtenState(result.record, content);
+        case "missing":
+          return undefined;
+        case "limitReached":
+          throw reports.limitReached(userId);
+        case "duplicate":
+          throw new SessionError("CONFLICT", "@sojourn/core: a live session has the new id");
+        case "conflict": {
+          const next = await this.#conflicts.read(base, result.current, userId, "rename");
+          if (next === "ended" || next === "changedUser") return undefined;
+          current = next;
+          await this.#conflicts.retry(current, attempt);
+        }
+      }
+    }
+    throw this.#conflicts.refuse(current, `was not renamed: ${maxAttempts} writers were faster`);
+  }
+
+  async #encode(
+    current: SessionState,
+    newId: string,
+    { userId, change, authenticated, boundTo }: RenameUpdate,
+  ): Promise<EncodedContent> {
+    const owner = ownerAfter(current, userId);
+    const proof = authenticated && { authenticated: authentication(owner, storeNow(current) - current.createdAt) };
+    const binding = boundTo && { boundTo };
+    const { gainedUserAs: _, ...content } = current.content;
+    const data = await change(content.data);
+    const context = { id: newId, userId: owner };
+    return this.#parts.contents.encode({ ...content, ...proof, ...binding, data }, context, current.content);
+  }
+}

@@ -1,0 +1,26 @@
+import type { EndedSession } from "@sojourn/core/adapter";
+
+/** The listeners of evictions. One that throws becomes a warning: the write that made room has succeeded. */
+export class EvictionListeners {
+  readonly #listeners = new Set<(session: EndedSession) => void>();
+
+  add(listener: (session: EndedSession) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  tell(session: EndedSession): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(session);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : typeof error;
+        process.emitWarning(`@sojourn/memory: a listener of evictions failed: ${reason}`);
+      }
+    }
+  }
+
+  clear(): void {
+    this.#listeners.clear();
+  }
+}
