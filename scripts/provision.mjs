@@ -1,23 +1,16 @@
 // Installs the servers that the tests need and the machine lacks, where it may; elsewhere says what is missing. Does
 // nothing, and says nothing, when all is there. The tests themselves fail with a message when a server is missing.
 import { spawnSync } from "node:child_process";
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { hasBinary, isExecutable, lastLines, run } from "./commands.mjs";
+import { versionRequirements } from "./server-versions.mjs";
 
 /**
  * @typedef {object} Requirement
  * @property {string} name
- * @property {string} variable - names what to use instead, and then nothing is installed
+ * @property {string} [variable] - names what to use instead, and then nothing is installed
  * @property {() => boolean} isPresent
  * @property {string} [aptPackage] - what Debian and Ubuntu call it
  * @property {() => void} [install] - for what apt does not have; throws when it fails
@@ -94,9 +87,10 @@ const requirements = [
     aptPackage: "chromium",
     help: "install chromium",
   },
+  ...versionRequirements(cache),
 ];
 
-const missing = requirements.filter(({ variable, isPresent }) => !process.env[variable] && !isPresent());
+const missing = requirements.filter(({ variable, isPresent }) => !(variable && process.env[variable]) && !isPresent());
 const mayUseApt = process.getuid?.() === 0 && existsSync("/etc/debian_version") && hasBinary(["apt-get"]);
 
 const packages = missing.flatMap(({ aptPackage }) => (aptPackage && mayUseApt ? [aptPackage] : []));
@@ -114,7 +108,7 @@ for (const { name, install, isPresent } of missing) {
   }
 }
 for (const { name, variable, isPresent, help } of missing) {
-  if (!isPresent()) say(`${name} is missing: ${help}, or set ${variable}`);
+  if (!isPresent()) say(`${name} is missing: ${help}${variable ? `, or set ${variable}` : ""}`);
 }
 
 /** @param {string[]} packages */
@@ -177,42 +171,9 @@ function keepServicesStopped() {
   return restore;
 }
 
-/** @param {string[]} names @param {string[]} [directories] */
-function hasBinary(names, directories = []) {
-  const usual = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
-  const all = [...directories, ...(process.env.PATH ?? "").split(path.delimiter), ...usual];
-  return names.some((name) => all.some((directory) => isExecutable(path.join(directory, name))));
-}
-
 function debianPostgresDirectories() {
   const root = "/usr/lib/postgresql";
   return existsSync(root) ? readdirSync(root).map((version) => path.join(root, version, "bin")) : [];
-}
-
-/** @param {string} file */
-function isExecutable(file) {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** @param {string} output */
-function lastLines(output) {
-  return output.trim().split("\n").slice(-5).join("\n  ");
-}
-
-/**
- * Runs a command to its end, or for ten minutes; throws with the last lines that it wrote when it fails.
- *
- * @param {string} command @param {string[]} args @param {string} cwd
- */
-function run(command, args, cwd) {
-  const { status, error, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 600_000 });
-  if (error) throw error;
-  if (status !== 0) throw new Error(lastLines(`${stdout}${stderr}`));
 }
 
 /** @param {string} line */

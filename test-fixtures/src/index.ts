@@ -32,3 +32,10 @@ export {
   type SessionRace,
   sessionRaces,
 } from "./session-races.js";
+export {
+  type PostgresVersion,
+  type RedisVersion,
+  type ServerVersion,
+  testedVersions,
+  whyMissing,
+} from "./versions.js";

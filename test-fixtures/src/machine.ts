@@ -1,14 +1,15 @@
 import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** Where servers are installed without being on everybody's PATH. */
 const serverDirectories = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
 
-/** The first of `names` found on the PATH, in the usual places or in `extraDirectories`, as a full path. */
+/** The first of `names` found on the PATH, in `extraDirectories` or in the usual places, in this order, as a full path. */
 export function findBinary(names: readonly string[], extraDirectories: readonly string[] = []): string | undefined {
   const path = (process.env.PATH ?? "").split(delimiter).filter((directory) => directory !== "");
   for (const name of names) {
-    for (const directory of [...extraDirectories, ...path, ...serverDirectories]) {
+    for (const directory of [...path, ...extraDirectories, ...serverDirectories]) {
       if (isExecutable(join(directory, name))) return join(directory, name);
     }
   }
@@ -39,7 +40,33 @@ export function unprivilegedUser(...names: readonly string[]): { uid: number; gi
   return { uid: 65_534, gid: 65_534 };
 }
 
-function isExecutable(file: string): boolean {
+/** The children of a process. Empty where the system has no `/proc`. */
+export function childrenOf(pid: number): number[] {
+  return readProc(`${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+}
+
+/** Kills a process and resolves once it has ended. Does nothing where the system has no `/proc`. */
+export async function killProcess(pid: number): Promise<void> {
+  // "id (name) state ...": X and Z have ended, Z waits for its parent to read the exit code.
+  while (/\) [^XZ] /.test(readProc(`${pid}/stat`))) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended since.
+    }
+    await delay(1);
+  }
+}
+
+function readProc(file: string): string {
+  try {
+    return readFileSync(`/proc/${file}`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+export function isExecutable(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
     return true;

@@ -1,12 +1,15 @@
 import { execFile } from "node:child_process";
-import { writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { chmod, cp, mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
-import { postgresDirectories, unprivilegedUser } from "./machine.js";
+import { childrenOf, killProcess, postgresDirectories, unprivilegedUser } from "./machine.js";
 import { type BackendOptions, type ResolvedServer, requireBinary, resolveServer } from "./resolve.js";
 import { startServer, type TestServer } from "./server.js";
+import { adoptDirectory } from "./supervisor.js";
+import { type PostgresVersion, versionBinary } from "./versions.js";
 
 const backend: BackendOptions = {
   name: "PostgreSQL",
@@ -25,6 +28,8 @@ const backend: BackendOptions = {
 };
 
 export interface PostgresServerOptions {
+  /** Default: the version that this machine has installed. Throws when the version is missing, see `whyMissing`. */
+  readonly version?: PostgresVersion;
   /** Settings of the server, such as `{ timezone: "America/Los_Angeles" }`. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Asks every user for this password, by SCRAM. Default: everybody is trusted. */
@@ -37,15 +42,17 @@ export function resolvePostgres(): Promise<ResolvedServer> {
 }
 
 /** A PostgreSQL server of our own that can be killed, paused and restarted. */
-export function startPostgres(options: PostgresServerOptions = {}): Promise<TestServer> {
-  return startPostgresBinary(requireBinary(backend), options);
+export async function startPostgres(options: PostgresServerOptions = {}): Promise<TestServer> {
+  const { version } = options;
+  return startPostgresBinary(version === undefined ? requireBinary(backend) : versionBinary(version), options);
 }
 
 async function startPostgresBinary(
-  binary: string,
+  installed: string,
   { settings = {}, password }: PostgresServerOptions = {},
 ): Promise<TestServer> {
   const user = unprivilegedUser("postgres");
+  const binary = user === undefined ? installed : await reachableBinary(installed, user);
   const url = ({ port }: { port: number }): string =>
     `postgres://postgres${password === undefined ? "" : `:${encodeURIComponent(password)}`}@127.0.0.1:${port}/postgres`;
   const all = { fsync: "off", full_page_writes: "off", max_connections: "200", ...settings };
@@ -64,15 +71,43 @@ async function startPostgresBinary(
     stopSignal: "SIGINT",
   });
   // A prototype, because a spread would freeze what the server's getters answer.
-  return Object.create(server, { restart: { value: () => restart(server) } });
+  return Object.create(server, { kill: { value: () => kill(server) }, restart: { value: () => restart(server) } });
 }
 
-/** After a SIGKILL its children live on for a moment, and as long as they do it refuses to start. */
+/**
+ * The binary, or a copy of its whole installation in a directory that lives as long as this process: a clone below
+ * `/root` is closed to the user that PostgreSQL runs as.
+ */
+async function reachableBinary(binary: string, user: { uid: number; gid: number }): Promise<string> {
+  try {
+    await promisify(execFile)(binary, ["--version"], { ...user, cwd: "/" });
+    return binary;
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EACCES")) throw error;
+  }
+  const dir = await mkdtemp(join(tmpdir(), "sojourn-postgres-binaries-"));
+  adoptDirectory(dir);
+  await chmod(dir, 0o755);
+  await cp(dirname(dirname(binary)), dir, { recursive: true, verbatimSymlinks: true });
+  return join(dir, "bin", basename(binary));
+}
+
+/** Kills the backends too: without it they outlive the postmaster for a moment and answer one more statement. */
+async function kill(server: TestServer): Promise<void> {
+  // A paused postmaster forks no further backend.
+  server.pause();
+  const backends = childrenOf(server.pid);
+  await server.kill();
+  await Promise.all(backends.map(killProcess));
+}
+
 async function restart(server: TestServer): Promise<void> {
+  await kill(server);
   for (let attempt = 1; ; attempt++) {
     try {
       return await server.restart();
     } catch (error) {
+      // Where the backends cannot be listed, the server refuses to start as long as they live.
       const isOccupied = error instanceof Error && /pre-existing shared memory|lock file/.test(error.message);
       if (attempt === 50 || !isOccupied) throw error;
       await delay(100);

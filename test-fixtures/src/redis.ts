@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
 import { type BackendOptions, type ResolvedServer, requireBinary, resolveServer } from "./resolve.js";
 import { type ServerPlace, startServer, type TestServer } from "./server.js";
+import { type RedisVersion, versionBinary } from "./versions.js";
 
 export const backend: BackendOptions = {
   name: "Redis",
@@ -12,6 +13,8 @@ export const backend: BackendOptions = {
 };
 
 export interface RedisServerOptions {
+  /** Default: the version that this machine has installed. Throws when the version is missing, see `whyMissing`. */
+  readonly version?: RedisVersion;
   /** More arguments of redis-server, such as `["--requirepass", "secret"]`. */
   readonly args?: readonly string[];
   /** The password by which the fixture itself reaches the server. */
@@ -24,8 +27,9 @@ export function resolveRedis(): Promise<ResolvedServer> {
 }
 
 /** A Redis server of our own that can be killed, paused and restarted. It keeps nothing on disk. */
-export function startRedis(options: RedisServerOptions = {}): Promise<TestServer> {
-  return startRedisBinary(requireBinary(backend), options);
+export async function startRedis(options: RedisServerOptions = {}): Promise<TestServer> {
+  const { version } = options;
+  return startRedisBinary(version === undefined ? requireBinary(backend) : versionBinary(version), options);
 }
 
 function startRedisBinary(binary: string, { args = [], password }: RedisServerOptions = {}): Promise<TestServer> {
