@@ -1,4 +1,4 @@
-import { isSessionError, SessionError, type SessionErrorCode } from "@sojourn/core/adapter";
+import { type ErrorContext, SessionError, type SessionErrorCode } from "@sojourn/core/adapter";
 import { wrongIsolation } from "./functions.js";
 
 /** What an error means, by SQLSTATE or, where a class has two characters, by its first two. */
@@ -40,13 +40,8 @@ const socketCodes: ReadonlySet<string> = new Set([
 /** What `pg` says in words alone. */
 const lostConnection = /connection terminated|not queryable|timeout exceeded when trying to connect/i;
 
-/**
- * Turns an error of the driver into one of ours.
- *
- * @param sent - whether the statement had been sent: then a lost connection leaves its outcome unknown
- */
-export function classify(error: unknown, operation: string, sent: boolean): SessionError {
-  if (error instanceof SessionError) return error;
+/** Turns an error of the driver into one of ours. A lost connection leaves the outcome of a statement that was sent unknown. */
+export function classify(error: unknown, { operation, sent }: ErrorContext): SessionError {
   const say = (code: SessionErrorCode, meaning: string, outcomeUnknown = false): SessionError =>
     new SessionError(code, `@sojourn/postgres: ${operation}: ${meaning}`, { cause: error, outcomeUnknown });
 
@@ -96,7 +91,7 @@ export function isWorthRepeating(error: unknown): boolean {
 
 /** Whether a statement failed because bytes that it reads as text are none (SQLSTATE 22021). */
 export function isNoText(error: unknown): boolean {
-  return isSessionError(error, "BACKEND") && sqlState(error.cause) === "22021";
+  return sqlState(error) === "22021";
 }
 
 function describeError(error: unknown): { code: string; severity: string; message: string } {

@@ -1,7 +1,7 @@
 import { defaultTimeoutMs, invalidOption, refuseUnknownOptions } from "@sojourn/core/adapter";
 import pg from "pg";
-import type { PostgresPool } from "./connection.js";
 import { isName, type Names, namesOf } from "./names.js";
+import type { PostgresPool } from "./pool.js";
 
 const packageName = "@sojourn/postgres";
 const nameExpectation = "a name of 1 to 63 bytes of well-formed UTF-8 without NUL";
@@ -26,7 +26,7 @@ export interface PostgresStoreOptions extends TableOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-interface ResolvedOptions {
+export interface ResolvedOptions {
   readonly pool: PostgresPool;
   readonly names: Names;
   readonly preparedStatements: boolean;

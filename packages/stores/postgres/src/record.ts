@@ -1,18 +1,17 @@
 import { isUtf8 } from "node:buffer";
-import { type EndedSession, type ReadManyOptions, SessionError, type SessionRecord } from "@sojourn/core/adapter";
+import {
+  type EndedSession,
+  isSessionError,
+  type Read,
+  SessionError,
+  type SessionRecord,
+  type WriteOutcome,
+} from "@sojourn/core/adapter";
 
 /** A row as it comes from the server: every column as text. */
 export type Row = readonly (string | null)[];
 
 type RecordRow = readonly [id: string, userId: string | null, payload: string | null, numbers: string];
-
-/** What a write came to. */
-export type WriteOutcome =
-  | { readonly status: "written"; readonly record: SessionRecord; readonly evicted: readonly string[] }
-  | { readonly status: "conflict"; readonly current: SessionRecord }
-  | { readonly status: "missing" }
-  | { readonly status: "duplicate" }
-  | { readonly status: "limitReached" };
 
 /**
  * Reads a record.
@@ -50,17 +49,14 @@ export function readOutcome(row: Row | undefined, written?: string): WriteOutcom
   return { status: status as "missing" | "duplicate" | "limitReached" };
 }
 
-/** Reads those that can be read, and reports the others. */
-export function readRecords(rows: readonly Row[], { onCorrupt }: ReadManyOptions): SessionRecord[] {
-  return rows.flatMap((row) => {
-    try {
-      return [readRecord(row)];
-    } catch (error) {
-      // readRecord throws nothing else.
-      onCorrupt?.(error as SessionError);
-      return [];
-    }
-  });
+/** Reads a record. One that is corrupt becomes its error, and fails no other. */
+export function tryReadRecord(row: Row, payload?: string): Read {
+  try {
+    return readRecord(row, payload);
+  } catch (error) {
+    if (isSessionError(error)) return error;
+    throw error;
+  }
 }
 
 export function readEnded([id, userId]: Row): EndedSession {

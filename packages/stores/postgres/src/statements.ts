@@ -3,8 +3,6 @@ import { changedColumns, clock, deadline, insertSession, statementClock, sweepAt
 
 /** One SQL text and the name under which a connection prepares it. */
 export interface Statement {
-  /** What it does, for messages. */
-  readonly operation: string;
   readonly text: string;
   /** Holds a hash of the text: another table, another release, another name. */
   readonly name: string;
@@ -206,5 +204,5 @@ function epochMs(time: string): string {
 }
 
 function statement(operation: string, text: string): Statement {
-  return { operation, text, name: `sojourn_${operation}_${fingerprint(text)}` };
+  return { text, name: `sojourn_${operation}_${fingerprint(text)}` };
 }
