@@ -1,0 +1,94 @@
+import type { Operation } from "../operation.js";
+import {
+  type Expectations,
+  type Fact,
+  type Facts,
+  isCreate,
+  isRefused,
+  type Life,
+  settledAt,
+  type Violation,
+  wallAt,
+} from "./facts.js";
+
+/** Two clocks are read one after the other: the store's and ours. */
+export const clockSlackMs = 25;
+
+/** Expired sessions are invisible; a touch that was answered has moved the deadline. */
+export function* checkDeadlines(facts: Facts, { expiryPrecisionMs }: Expectations): Generator<Violation> {
+  for (const life of facts.lives.values()) {
+    const setters = settersOf(facts, life);
+    for (const { sight, operation, from, to } of life.presences) {
+      const lateMs = sight.now - sight.expiresAt;
+      if (lateMs > 2 * expiryPrecisionMs) {
+        const text = `"${sight.id}" is shown ${lateMs} ms after its deadline, by the store's own clock.`;
+        yield { rule: "expired-alive", text, operations: [operation] };
+        continue;
+      }
+      const latest = setters.reduce(
+        (bound, { setter, idleMs }) =>
+          setter.invoked > to ? bound : Math.max(bound, wallAt(setter, settledAt(setter)) + idleMs),
+        0,
+      );
+      const overdueMs = wallAt(operation, from) - latest;
+      if (overdueMs <= 2 * expiryPrecisionMs + clockSlackMs) continue;
+      const text = `"${sight.id}" is alive ${Math.round(overdueMs)} ms after the latest deadline that a call gave it.`;
+      yield { rule: "expired-alive", text, operations: [life.creation, operation] };
+    }
+  }
+  yield* checkTouches(facts);
+}
+
+/** The earliest deadline that a session can have had, going by its last sight and by the calls since. */
+export function earliestDeadline(facts: Facts, life: Life, end: Fact): number {
+  let last = life.presences[0];
+  for (const presence of life.presences) {
+    if (last === undefined || presence.from > last.from) last = presence;
+  }
+  if (last === undefined) return Number.NEGATIVE_INFINITY;
+  let earliest = last.sight.expiresAt;
+  for (const { setter, idleMs } of settersOf(facts, life)) {
+    if (settledAt(setter) <= last.from || setter.invoked > end.to) continue;
+    earliest = Math.min(earliest, setter.invokedAt + idleMs);
+  }
+  return earliest;
+}
+
+interface Setter {
+  readonly setter: Operation;
+  readonly idleMs: number;
+}
+
+/** Calls that may have set a session's deadline: its creation, and what was sent to any id of its family. */
+function settersOf({ byFamily }: Facts, life: Life): Setter[] {
+  const setters: Setter[] = [];
+  for (const operation of byFamily.get(life.family) ?? []) {
+    const { call } = operation;
+    if (isRefused(operation) || !("idleMs" in call) || call.idleMs === undefined) continue;
+    if (isCreate(operation) && operation !== life.creation) continue;
+    setters.push({ setter: operation, idleMs: call.idleMs });
+  }
+  return setters;
+}
+
+function* checkTouches(facts: Facts): Generator<Violation> {
+  for (const life of facts.lives.values()) {
+    for (const touch of facts.byFamily.get(life.family) ?? []) {
+      const { call, answer, invoked, answered, invokedAt } = touch;
+      if (call.verb !== "touch" || answer?.status !== "touched") continue;
+      const stay = life.stays.get(call.id);
+      if (stay === undefined || stay.first.to >= invoked || stay.last.from <= answered) continue;
+      const deadline = invokedAt + call.idleMs;
+      const { sight, operation } = stay.last;
+      if (sight.expiresAt >= deadline - clockSlackMs) continue;
+      const isShortened = settersOf(facts, life).some(({ setter, idleMs }) => {
+        if (setter === touch || setter.invoked > stay.last.to || settledAt(setter) < invoked) return false;
+        const mayShorten = setter.call.verb !== "touch" || setter.call.shorten === true;
+        return mayShorten && setter.invokedAt + idleMs <= sight.expiresAt + clockSlackMs;
+      });
+      if (isShortened) continue;
+      const text = `A touch of "${call.id}" was answered, but the deadline is ${Math.round(deadline - sight.expiresAt)} ms before the one it set.`;
+      yield { rule: "touch-lost", text, operations: [touch, operation] };
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import { familyOf } from "../generator.js";
+import type { Operation } from "../operation.js";
+import { type Facts, isRefused, isUnknown, type Life, type Presence, type Violation } from "./facts.js";
+
+/** No lost update, versions without gap or repeat, monotonic reads, nothing refused takes effect, nothing runs twice. */
+export function* checkVersions(facts: Facts): Generator<Violation> {
+  yield* checkOutcomes(facts);
+  const homes = new Map<string, Presence>();
+  for (const life of facts.lives.values()) {
+    yield* checkContents(facts, life, homes);
+    yield* checkOrder(life);
+  }
+  for (const life of facts.lives.values()) yield* checkGaps(facts, life, homes);
+}
+
+function* checkOutcomes({ operations }: Facts): Generator<Violation> {
+  for (const operation of operations) {
+    const { call, answer } = operation;
+    if (answer === undefined || (call.verb !== "update" && call.verb !== "rename")) continue;
+    const [sight] = answer.sights;
+    const { expectedVersion } = call;
+    if (sight === undefined || expectedVersion === undefined) continue;
+    if (answer.status === "conflict" && sight.version === expectedVersion) {
+      const text = `A conflict shows version ${expectedVersion}, the one that was expected.`;
+      yield { rule: "conflict-without-cause", text, operations: [operation] };
+    }
+    const written = call.tag === undefined ? expectedVersion : expectedVersion + 1;
+    if (answer.status !== "conflict" && sight.version !== written) {
+      const text = `A write that expected version ${expectedVersion} made version ${sight.version}.`;
+      yield { rule: "lost-update", text, operations: [operation] };
+    }
+  }
+}
+
+/** Each version of a session has one content and one user, by the write that its tag names. */
+function* checkContents(facts: Facts, life: Life, homes: Map<string, Presence>): Generator<Violation> {
+  const contents = new Map<number, Presence>();
+  for (const presence of life.presences) {
+    const { sight, operation } = presence;
+    const known = contents.get(sight.version);
+    if (known !== undefined) {
+      if (known.sight.tag === sight.tag && known.sight.userId === sight.userId) continue;
+      const text = `Version ${sight.version} of one session has two contents: "${short(known)}" and "${short(presence)}".`;
+      yield { rule: "version-repeats", text, operations: [known.operation, operation] };
+      continue;
+    }
+    contents.set(sight.version, presence);
+    const home = homes.get(sight.tag);
+    if (home === undefined) homes.set(sight.tag, presence);
+    else {
+      const text = `The write "${short(presence)}" was applied as version ${home.sight.version} and as version ${sight.version}.`;
+      yield { rule: "applied-twice", text, operations: [home.operation, operation] };
+    }
+    yield* checkWriter(facts, life, presence, contents.get(sight.version - 1));
+  }
+}
+
+function* checkWriter(
+  { writers }: Facts,
+  life: Life,
+  { sight, operation, to }: Presence,
+  before: Presence | undefined,
+): Generator<Violation> {
+  const writer = writers.get(sight.tag);
+  if (writer === undefined || !("id" in writer.call) || familyOf(writer.call.id) !== life.family) {
+    yield { rule: "content-unknown", text: `No write to "${sight.id}" has this content.`, operations: [operation] };
+    return;
+  }
+  if (isRefused(writer)) {
+    const text = `A ${writer.call.verb} that answered "${writer.answer?.status} ${writer.answer?.code ?? ""}" took effect.`;
+    yield { rule: "refused-took-effect", text, operations: [writer, operation] };
+  }
+  if (writer.invoked > to) {
+    yield { rule: "read-before-written", text: "A read shows a later write.", operations: [writer, operation] };
+  }
+  const { call } = writer;
+  if (call.verb !== "create" && call.verb !== "update" && call.verb !== "rename") return;
+  const isKept = call.verb !== "create" && call.userId === undefined;
+  if (isKept && before === undefined) return;
+  const user = isKept ? before?.sight.userId : (call.userId ?? undefined);
+  if (user !== sight.userId) {
+    const text = `Version ${sight.version} of "${sight.id}" belongs to ${sight.userId}, but was written for ${user}.`;
+    yield { rule: "wrong-user", text, operations: [writer, operation] };
+  }
+}
+
+/** A read that began after an answer showed a version sees that version or a later one. */
+function* checkOrder({ presences }: Life): Generator<Violation> {
+  const starts = presences.toSorted((a, b) => a.from - b.from);
+  let latest: Presence | undefined;
+  let next = 0;
+  for (const presence of starts) {
+    for (; next < presences.length; next += 1) {
+      const ended = presences[next];
+      if (ended === undefined || ended.to >= presence.from) break;
+      if (latest === undefined || ended.sight.version > latest.sight.version) latest = ended;
+    }
+    if (latest === undefined || presence.sight.version >= latest.sight.version) continue;
+    const text = `"${presence.sight.id}" shows version ${presence.sight.version} after version ${latest.sight.version} was answered.`;
+    yield { rule: "stale", text, operations: [latest.operation, presence.operation] };
+  }
+}
+
+/** Versions count writes one by one: each that was never seen needs a write of unknown outcome. */
+function* checkGaps(facts: Facts, life: Life, homes: ReadonlyMap<string, Presence>): Generator<Violation> {
+  const last = life.presences.reduce<Presence | undefined>(
+    (highest, presence) => (highest && highest.sight.version >= presence.sight.version ? highest : presence),
+    undefined,
+  );
+  if (last === undefined) return;
+  const unseen = last.sight.version - life.users.size;
+  if (unseen <= 0) return;
+  const mayHaveWritten = (operation: Operation): boolean =>
+    isUnknown(operation) &&
+    "tag" in operation.call &&
+    operation.call.tag !== undefined &&
+    !homes.has(operation.call.tag) &&
+    operation.invoked <= last.to;
+  const candidates = (facts.byFamily.get(life.family) ?? []).filter(mayHaveWritten);
+  // Version 1 is the creation itself, which may have been answered too late to be seen.
+  const explained = candidates.length + (life.users.has(1) ? 0 : 1);
+  if (unseen <= explained) return;
+  const text = `"${last.sight.id}" reached version ${last.sight.version}, with ${unseen} versions that no write explains (${explained} may).`;
+  yield { rule: "version-jumps", text, operations: [life.creation, last.operation] };
+}
+
+function short({ sight }: Presence): string {
+  return sight.tag.split("|")[0] ?? "";
+}
