@@ -14,9 +14,14 @@ export interface TestCluster {
 
 const slots = 16_384;
 
-export async function startRedisCluster(): Promise<TestCluster> {
+export interface RedisClusterOptions {
+  /** More arguments of each node, such as `["--appendonly", "yes"]`. */
+  readonly args?: readonly string[];
+}
+
+export async function startRedisCluster({ args = [] }: RedisClusterOptions = {}): Promise<TestCluster> {
   const binary = requireBinary(backend);
-  const nodes = await Promise.all([0, 1, 2].map(() => startNode(binary)));
+  const nodes = await Promise.all([0, 1, 2].map(() => startNode(binary, args)));
   const stop = async (): Promise<void> => void (await Promise.all(nodes.map((node) => node.stop())));
   try {
     await join(nodes);
@@ -27,7 +32,7 @@ export async function startRedisCluster(): Promise<TestCluster> {
   return { nodes, startupNodes: nodes.map(({ port }) => ({ host: "127.0.0.1", port })), stop };
 }
 
-async function startNode(binary: string): Promise<TestServer> {
+async function startNode(binary: string, more: readonly string[]): Promise<TestServer> {
   // By default the port of the bus is 10,000 above the other one, which may be beyond the last port.
   const busPort = await freePort();
   // Nodes that a busy machine lets wait for some seconds are not to take each other for dead.
@@ -36,7 +41,7 @@ async function startNode(binary: string): Promise<TestServer> {
   return startServer({
     name: "redis-cluster",
     command: binary,
-    args: (place) => [...serverArgs(place), ...cluster, "--cluster-port", String(busPort)],
+    args: (place) => [...serverArgs(place), ...cluster, "--cluster-port", String(busPort), ...more],
     url: ({ port }) => `redis://127.0.0.1:${port}`,
     ready: ({ port, pid }) => isReady(port, pid),
   });

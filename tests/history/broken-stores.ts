@@ -73,7 +73,7 @@ export const brokenStores: readonly BrokenStore[] = [
   },
   {
     breaks: "destroy answers before it is done",
-    caughtBy: "id-shared",
+    caughtBy: "resurrection",
     wrap: (store) =>
       override(store, {
         async destroy(id) {
@@ -140,7 +140,7 @@ export const brokenStores: readonly BrokenStore[] = [
   },
   {
     breaks: "the index has lost every fifth session",
-    caughtBy: "unlisted",
+    caughtBy: "list-misses",
     wrap: (store) =>
       override(store, {
         async listByUser(...args) {
