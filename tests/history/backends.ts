@@ -9,7 +9,7 @@ import {
   type TestServer,
 } from "@sojourn/test-fixtures";
 import { type Fault, kill, networkFaults, pause } from "./faults.js";
-import { failOver, killMaster, reshard } from "./redis-faults.js";
+import { failOver, killMaster, killNode, reshard } from "./redis-faults.js";
 import type { NatMap, StorePlace } from "./stores.js";
 import { TcpProxy } from "./tcp-proxy.js";
 
@@ -55,12 +55,7 @@ async function startCluster(): Promise<FaultyBackend> {
   const { natMap, proxies } = await proxyAll(cluster.nodes);
   return {
     place: { kind: "cluster", nodes: Object.values(natMap), natMap },
-    faults: [
-      ...networkFaults(proxies),
-      pause(cluster.nodes),
-      kill(cluster.nodes, { forgets: false }),
-      reshard(cluster.nodes),
-    ],
+    faults: [...networkFaults(proxies), pause(cluster.nodes), killNode(cluster.nodes), reshard(cluster.nodes)],
     async stop() {
       for (const proxy of proxies) proxy.stop();
       await cluster.stop();

@@ -10,10 +10,12 @@ const { values } = parseArgs({
   options: {
     backend: { type: "string", multiple: true },
     seconds: { type: "string", default: "60" },
+    faults: { type: "string" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
   },
 });
 const seed = Number(values.seed);
+const faults = values.faults?.split(",");
 const milliseconds = Number(values.seconds) * 1_000;
 
 // The fixtures' supervisor does not keep this process alive.
@@ -25,7 +27,7 @@ for (const name of values.backend ?? Object.keys(backends)) {
   const backend = await start();
   try {
     const rounds = (elapsedMs: number): boolean => elapsedMs < milliseconds;
-    const figures = await runHistories(backend, { seed, rounds, roundMs: 5_000, settleMs: 1_500 });
+    const figures = await runHistories(backend, { seed, rounds, roundMs: 5_000, settleMs: 1_500, faults });
     const { violations, kept, ...counts } = figures;
     const byRule: Record<string, number> = {};
     for (const violation of violations) {

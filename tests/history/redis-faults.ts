@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { TestSentinel, TestServer } from "@sojourn/test-fixtures";
 import { Redis } from "ioredis";
-import type { Fault } from "./faults.js";
+import { type Fault, kill } from "./faults.js";
 
 /** Moves some slots that hold keys from one node of a Cluster to another, key by key. */
 export function reshard(nodes: readonly TestServer[]): Fault {
@@ -11,6 +11,7 @@ export function reshard(nodes: readonly TestServer[]): Fault {
       const from = Math.floor(random() * nodes.length);
       const to = (from + 1 + Math.floor(random() * (nodes.length - 1))) % nodes.length;
       await withClients(nodes, async (clients) => {
+        await untilClusterIsUp(clients);
         const [source, target] = [clients[from], clients[to]];
         const port = nodes[to]?.port;
         if (source === undefined || target === undefined || port === undefined) return;
@@ -31,6 +32,25 @@ export function reshard(nodes: readonly TestServer[]): Fault {
       });
     },
   };
+}
+
+/** SIGKILL of a node, which is back before the others take it for dead. */
+export function killNode(nodes: readonly TestServer[]): Fault {
+  return {
+    name: "kill",
+    async strike(random) {
+      await kill(nodes, { forgets: false }).strike(random);
+      await withClients(nodes, untilClusterIsUp);
+    },
+  };
+}
+
+/** A node that has been restarted refuses commands for some seconds. */
+function untilClusterIsUp(clients: readonly Redis[]): Promise<void> {
+  return until("Cluster", async () => {
+    const infos = await Promise.all(clients.map(async (client) => String(await client.call("CLUSTER", "INFO"))));
+    return infos.every((info) => info.includes("cluster_state:ok"));
+  });
 }
 
 async function slotsOf(node: Redis, count: number): Promise<number[]> {
@@ -101,7 +121,7 @@ async function untilReplicated(sentinel: TestSentinel): Promise<void> {
 async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 60_000;
   while (!(await condition().catch(() => false))) {
-    if (performance.now() > deadline) throw new Error(`Sentinel: no ${what} within 60 s`);
+    if (performance.now() > deadline) throw new Error(`There is no ${what} within 60 s`);
     await delay(50);
   }
 }

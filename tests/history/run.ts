@@ -18,7 +18,8 @@ export interface RunOptions {
   readonly roundMs: number;
   /** Between the last answer of a round and its audit. */
   readonly settleMs: number;
-  readonly onRound?: (figures: Figures) => void;
+  /** The names of the faults to choose from. Default: all of the backend. */
+  readonly faults?: readonly string[] | undefined;
 }
 
 export interface Figures {
@@ -44,10 +45,10 @@ export async function runHistories(backend: FaultyBackend, options: RunOptions):
   try {
     await team.start();
     const startedAt = monotonicNow();
-    while (options.rounds(monotonicNow() - startedAt, figures.rounds)) {
+    const isUp = (): boolean => figures.violations.every(({ rule }) => rule !== "not-recovered");
+    while (isUp() && options.rounds(monotonicNow() - startedAt, figures.rounds)) {
       figures.rounds += 1;
       await runRound(backend, team, options, random, figures);
-      options.onRound?.(figures);
     }
   } finally {
     team.stop();
@@ -61,10 +62,11 @@ const forgetfulEvery = 3;
 async function runRound(
   { faults }: FaultyBackend,
   team: Team,
-  { seed, roundMs, settleMs }: RunOptions,
+  { seed, roundMs, settleMs, faults: chosen }: RunOptions,
   random: () => number,
   figures: Figures,
 ): Promise<void> {
+  const before = figures.violations.length;
   const startsAt = monotonicNow() + 20;
   const round: Round = { number: figures.rounds, seed, startsAt, endsAt: startsAt + roundMs };
   const dir = mkdtempSync(join(tmpdir(), "sojourn-history-"));
@@ -73,14 +75,15 @@ async function runRound(
     await fault.strike(random);
   };
   const killWorker: Fault = { name: "kill-process", strike: () => team.killOne(random) };
-  const gentle = [...faults.filter(({ forgets }) => forgets !== true), killWorker];
-  const forgetful = faults.filter(({ forgets }) => forgets === true);
+  const all = [...faults, killWorker].filter(({ name }) => chosen?.includes(name) ?? true);
+  const gentle = all.filter(({ forgets }) => forgets !== true);
+  const forgetful = all.filter(({ forgets }) => forgets === true);
 
   const running = team.run(round, dir);
   for (;;) {
     await delay(200 + random() * 600);
     if (monotonicNow() > round.endsAt - 500) break;
-    await strike(pick(gentle, random));
+    if (gentle.length > 0) await strike(pick(gentle, random));
   }
   let until = Number.POSITIVE_INFINITY;
   if (forgetful.length > 0 && figures.rounds % forgetfulEvery === 0) {
@@ -90,7 +93,8 @@ async function runRound(
   } else {
     await running;
     await delay(settleMs);
-    await team.audit(round, dir);
+    const problem = await team.audit(round, dir);
+    if (problem !== undefined) figures.violations.push({ rule: "not-recovered", text: problem, operations: [] });
   }
   const operations = readJournals(team.takeJournals(), until);
   const violations = checkHistory(operations, team.expectations());
@@ -98,7 +102,7 @@ async function runRound(
   figures.failed += operations.filter(({ answer }) => answer?.status === "failed").length;
   figures.unknown += operations.filter(isUnknown).length;
   figures.violations.push(...violations);
-  if (violations.length > 0) figures.kept.push(dir);
+  if (figures.violations.length > before) figures.kept.push(dir);
   else rmSync(dir, { recursive: true });
 }
 
@@ -115,8 +119,7 @@ class Team {
   }
 
   async start(): Promise<void> {
-    // One by one: the first sets the schema up.
-    while (this.#members.length < processes) this.#members.push(await this.#hire());
+    this.#members.push(...(await Promise.all(Array.from({ length: processes }, () => this.#hire()))));
   }
 
   expectations(): Parameters<typeof checkHistory>[1] {
@@ -143,9 +146,15 @@ class Team {
     if (this.#current !== undefined && monotonicNow() < this.#current.round.endsAt) this.#order(member);
   }
 
-  async audit(round: Round, dir: string): Promise<void> {
+  /** Returns why the backend cannot be read although all faults are mended. */
+  async audit(round: Round, dir: string): Promise<string | undefined> {
     const [member] = this.#members;
-    await member?.obey({ act: "audit", round, file: this.#journal(dir, "audit") });
+    try {
+      await member?.obey({ act: "audit", round, file: this.#journal(dir, "audit") });
+      return undefined;
+    } catch (error) {
+      return String(error);
+    }
   }
 
   takeJournals(): string[] {

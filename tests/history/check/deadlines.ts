@@ -11,11 +11,15 @@ import {
   wallAt,
 } from "./facts.js";
 
-/** Two clocks are read one after the other: the store's and ours. */
-export const clockSlackMs = 25;
+/** By how much the store's clock and ours may differ: both are this machine's, but a backend may read it coarsely. */
+export function clockSlackOf({ expiryPrecisionMs }: Expectations): number {
+  return 25 + 2 * expiryPrecisionMs;
+}
 
 /** Expired sessions are invisible; a touch that was answered has moved the deadline. */
-export function* checkDeadlines(facts: Facts, { expiryPrecisionMs }: Expectations): Generator<Violation> {
+export function* checkDeadlines(facts: Facts, expectations: Expectations): Generator<Violation> {
+  const { expiryPrecisionMs } = expectations;
+  const clockSlackMs = clockSlackOf(expectations);
   for (const life of facts.lives.values()) {
     const setters = settersOf(facts, life);
     for (const { sight, operation, from, to } of life.presences) {
@@ -36,7 +40,7 @@ export function* checkDeadlines(facts: Facts, { expiryPrecisionMs }: Expectation
       yield { rule: "expired-alive", text, operations: [life.creation, operation] };
     }
   }
-  yield* checkTouches(facts);
+  yield* checkTouches(facts, clockSlackMs);
 }
 
 /** The earliest deadline that a session can have had, going by its last sight and by the calls since. */
@@ -71,7 +75,7 @@ function settersOf({ byFamily }: Facts, life: Life): Setter[] {
   return setters;
 }
 
-function* checkTouches(facts: Facts): Generator<Violation> {
+function* checkTouches(facts: Facts, clockSlackMs: number): Generator<Violation> {
   for (const life of facts.lives.values()) {
     for (const touch of facts.byFamily.get(life.family) ?? []) {
       const { call, answer, invoked, answered, invokedAt } = touch;

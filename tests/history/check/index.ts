@@ -14,7 +14,7 @@ export function checkHistory(operations: readonly Operation[], expectations: Exp
     ...facts.strays,
     ...checkErrors(operations),
     ...checkVersions(facts),
-    ...checkLives(facts),
+    ...checkLives(facts, expectations),
     ...checkDeadlines(facts, expectations),
     ...checkUsers(facts, expectations),
     ...checkAudit(facts, expectations),

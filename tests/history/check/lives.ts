@@ -1,7 +1,8 @@
 import { familyOf } from "../generator.js";
 import { type Operation, sessionOf } from "../operation.js";
-import { clockSlackMs, earliestDeadline } from "./deadlines.js";
+import { clockSlackOf, earliestDeadline } from "./deadlines.js";
 import {
+  type Expectations,
   type Fact,
   type Facts,
   isCreate,
@@ -17,10 +18,10 @@ import {
 } from "./facts.js";
 
 /** No resurrection, no session lost without a cause, one session under one id, renames, and who ended whom. */
-export function* checkLives(facts: Facts): Generator<Violation> {
+export function* checkLives(facts: Facts, expectations: Expectations): Generator<Violation> {
   for (const life of facts.lives.values()) {
     for (const stay of life.stays.values()) {
-      yield* checkStay(facts, life, stay);
+      yield* checkStay(facts, life, stay, clockSlackOf(expectations));
       yield* checkArrival(facts, life, stay);
     }
     yield* checkRenames(life);
@@ -31,7 +32,7 @@ export function* checkLives(facts: Facts): Generator<Violation> {
 }
 
 /** Between its first and its last sight under an id a session is there; after it has ended, there is a cause. */
-function* checkStay(facts: Facts, life: Life, stay: Stay): Generator<Violation> {
+function* checkStay(facts: Facts, life: Life, stay: Stay, clockSlackMs: number): Generator<Violation> {
   for (const absence of facts.absences.get(stay.id) ?? []) {
     if (absence.from <= stay.first.to) continue;
     const proof = [stay.first.operation, absence.operation, stay.last.operation];
