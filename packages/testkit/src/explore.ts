@@ -1,6 +1,7 @@
 import { AssertionError } from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import type { SessionStore, StoreCapabilities } from "@sojourn/core";
+import { decorate } from "@sojourn/core/adapter";
 import { randomFrom } from "./random.js";
 import { outcomeOf, type Pass, type Scenario, stateOf } from "./scenario.js";
 import { type Judge, judgeOf, type Observation } from "./sequential.js";
@@ -70,10 +71,9 @@ export async function explore(
   return { schedules, complete: true };
 }
 
-/** A store that awaits `step` before each call of another: to explore what is built upon stores. */
+/** Returns a store that awaits `step` before each call of another: to explore code that is built upon stores. */
 export function steppedStore(store: SessionStore, step: Step): SessionStore {
-  return {
-    capabilities: store.capabilities,
+  return decorate(store, {
     create: (...args) => step().then(() => store.create(...args)),
     get: (...args) => step().then(() => store.get(...args)),
     update: (...args) => step().then(() => store.update(...args)),
@@ -87,10 +87,11 @@ export function steppedStore(store: SessionStore, step: Step): SessionStore {
       await step();
       yield* store.scan(...args);
     },
-    count: () => step().then(() => store.count()),
-    clear: () => step().then(() => store.clear()),
-    close: () => store.close(),
-  };
+    count: (...args) => step().then(() => store.count(...args)),
+    clear: (...args) => step().then(() => store.clear(...args)),
+    // A peek takes no step, and would read behind the explorer's back.
+    peek: () => undefined,
+  });
 }
 
 /** One of several ways on, and how many there were. */

@@ -5,6 +5,7 @@ import {
   type EndedSession,
   type NewSession,
   type ReadManyOptions,
+  type ReadOptions,
   type RenameOptions,
   type RenameResult,
   type ScanOptions,
@@ -13,14 +14,24 @@ import {
   SessionError,
   type SessionLimit,
   type SessionRecord,
+  type SessionRename,
   type SessionStore,
+  type StoreCallOptions,
   type StoreCapabilities,
   type SweepOptions,
   type TouchOptions,
   type UpdateOptions,
   type UpdateResult,
 } from "@sojourn/core";
-import { assertChange, assertId, assertNewSession, assertScan, assertSweep, assertTouch } from "@sojourn/core/adapter";
+import {
+  assertCall,
+  assertChange,
+  assertId,
+  assertNewSession,
+  assertScan,
+  assertSweep,
+  assertTouch,
+} from "@sojourn/core/adapter";
 
 /** A session as the model keeps it: the record without the moment of reading. */
 export interface ModelSession {
@@ -73,21 +84,22 @@ export class ModelStore implements SessionStore {
     this.capabilities = { ...capabilities, ...declared };
   }
 
-  async create(session: NewSession, options: CreateOptions = {}): Promise<CreateResult> {
-    this.assertOpen();
+  async create(session: NewSession, options: CreateOptions = {}, call?: StoreCallOptions): Promise<CreateResult> {
+    this.assertOpen(call);
     assertNewSession(session, options, this.capabilities);
     if (this.live(session.id) !== undefined) return { status: "duplicate" };
     const evicted = this.makeRoom(session.userId, options.limit);
     if (evicted === undefined) return { status: "limitReached" };
     const now = this.backend.now();
     const endsAt = now + session.absoluteMs;
+    const { ageMs = 0, inactiveMs = 0, version = 1 } = session;
     const created: ModelSession = {
       id: session.id,
       userId: session.userId,
       payload: session.payload,
-      version: 1,
-      createdAt: now,
-      lastActiveAt: now,
+      version,
+      createdAt: now - ageMs,
+      lastActiveAt: now - inactiveMs,
       expiresAt: Math.min(now + session.idleMs, endsAt),
       endsAt,
     };
@@ -95,15 +107,20 @@ export class ModelStore implements SessionStore {
     return { status: "created", record: this.read(created), evicted };
   }
 
-  async get(id: string): Promise<SessionRecord | undefined> {
-    this.assertOpen();
+  async get(id: string, _options?: ReadOptions, call?: StoreCallOptions): Promise<SessionRecord | undefined> {
+    this.assertOpen(call);
     assertId(id);
     const session = this.live(id);
     return session === undefined ? undefined : this.read(session);
   }
 
-  async update(id: string, change: SessionChange, options: UpdateOptions = {}): Promise<UpdateResult> {
-    this.assertOpen();
+  async update(
+    id: string,
+    change: SessionChange,
+    options: UpdateOptions = {},
+    call?: StoreCallOptions,
+  ): Promise<UpdateResult> {
+    this.assertOpen(call);
     assertId(id);
     assertChange(change, options, this.capabilities);
     const session = this.live(id);
@@ -118,8 +135,8 @@ export class ModelStore implements SessionStore {
     return { status: "updated", record: this.read(updated), evicted };
   }
 
-  async touch(id: string, options: TouchOptions): Promise<boolean> {
-    this.assertOpen();
+  async touch(id: string, options: TouchOptions, call?: StoreCallOptions): Promise<boolean> {
+    this.assertOpen(call);
     assertTouch(id, options);
     const session = this.live(id);
     if (session === undefined) return false;
@@ -133,10 +150,11 @@ export class ModelStore implements SessionStore {
   async rename(
     id: string,
     newId: string,
-    change: SessionChange = {},
+    change: SessionRename = {},
     options: RenameOptions = {},
+    call?: StoreCallOptions,
   ): Promise<RenameResult> {
-    this.assertOpen();
+    this.assertOpen(call);
     assertId(id);
     assertId(newId, "newId");
     assertChange(change, options, this.capabilities);
@@ -154,8 +172,8 @@ export class ModelStore implements SessionStore {
     return { status: "renamed", record: this.read(renamed), evicted };
   }
 
-  async destroy(id: string): Promise<EndedSession | undefined> {
-    this.assertOpen();
+  async destroy(id: string, call?: StoreCallOptions): Promise<EndedSession | undefined> {
+    this.assertOpen(call);
     assertId(id);
     const session = this.live(id);
     if (session === undefined) return undefined;
@@ -163,14 +181,22 @@ export class ModelStore implements SessionStore {
     return { id, userId: session.userId };
   }
 
-  async listByUser(userId: string, { onCorrupt }: ReadManyOptions = {}): Promise<SessionRecord[]> {
-    this.assertOpen();
+  async listByUser(
+    userId: string,
+    { onCorrupt }: ReadManyOptions = {},
+    call?: StoreCallOptions,
+  ): Promise<SessionRecord[]> {
+    this.assertOpen(call);
     assertId(userId, "userId");
     return this.readAll(this.liveOf(userId), onCorrupt);
   }
 
-  async destroyByUser(userId: string, { except }: DestroyByUserOptions = {}): Promise<string[]> {
-    this.assertOpen();
+  async destroyByUser(
+    userId: string,
+    { except }: DestroyByUserOptions = {},
+    call?: StoreCallOptions,
+  ): Promise<string[]> {
+    this.assertOpen(call);
     assertId(userId, "userId");
     if (except !== undefined) assertId(except, "except");
     const ended = this.liveOf(userId).filter(({ id }) => id !== except);
@@ -178,8 +204,8 @@ export class ModelStore implements SessionStore {
     return ended.map(({ id }) => id);
   }
 
-  async sweep(options: SweepOptions): Promise<EndedSession[]> {
-    this.assertOpen();
+  async sweep(options: SweepOptions, call?: StoreCallOptions): Promise<EndedSession[]> {
+    this.assertOpen(call);
     assertSweep(options);
     if (this.capabilities.expiry === "native") return [];
     const expired = [...this.backend.sessions.values()]
@@ -189,8 +215,8 @@ export class ModelStore implements SessionStore {
     return expired.map(({ id, userId }) => ({ id, userId }));
   }
 
-  async *scan(options: ScanOptions = {}): AsyncIterable<SessionRecord> {
-    this.assertOpen();
+  async *scan(options: ScanOptions = {}, call?: StoreCallOptions): AsyncIterable<SessionRecord> {
+    this.assertOpen(call);
     assertScan(options);
     for (const { id } of [...this.backend.sessions.values()]) {
       const session = this.live(id);
@@ -198,15 +224,15 @@ export class ModelStore implements SessionStore {
     }
   }
 
-  async count(): Promise<SessionCounts> {
-    this.assertOpen();
+  async count(call?: StoreCallOptions): Promise<SessionCounts> {
+    this.assertOpen(call);
     const live = [...this.backend.sessions.values()].filter((session) => this.isLive(session));
     const users = live.map(({ userId }) => userId).filter((userId) => userId !== undefined);
     return { sessions: live.length, sessionsWithUser: users.length, users: new Set(users).size };
   }
 
-  async clear(): Promise<void> {
-    this.assertOpen();
+  async clear(call?: StoreCallOptions): Promise<void> {
+    this.assertOpen(call);
     this.backend.sessions.clear();
   }
 
@@ -214,8 +240,11 @@ export class ModelStore implements SessionStore {
     this.#closed = true;
   }
 
-  protected assertOpen(): void {
+  protected assertOpen(call: StoreCallOptions = {}): void {
     if (this.#closed) throw new SessionError("CLOSED", "@sojourn/testkit: the model store has been closed");
+    assertCall(call);
+    if (call.signal?.aborted !== true) return;
+    throw new SessionError("ABORTED", "@sojourn/testkit: aborted by the caller", { cause: call.signal.reason });
   }
 
   protected isLive(session: ModelSession): boolean {
@@ -256,15 +285,17 @@ export class ModelStore implements SessionStore {
     return changesHands ? this.makeRoom(userId, limit) : [];
   }
 
-  protected changed(session: ModelSession, { payload, userId, idleMs }: SessionChange): ModelSession {
+  protected changed(session: ModelSession, { payload, userId, idleMs, absoluteMs }: SessionRename): ModelSession {
     const now = this.backend.now();
+    const endsAt = absoluteMs === undefined ? session.endsAt : now + absoluteMs;
     return {
       ...session,
       payload: payload ?? session.payload,
       userId: userId === undefined ? session.userId : (userId ?? undefined),
       version: payload === undefined && userId === undefined ? session.version : session.version + 1,
       lastActiveAt: idleMs === undefined ? session.lastActiveAt : now,
-      expiresAt: idleMs === undefined ? session.expiresAt : Math.min(now + idleMs, session.endsAt),
+      expiresAt: Math.min(idleMs === undefined ? session.expiresAt : now + idleMs, endsAt),
+      endsAt,
     };
   }
 

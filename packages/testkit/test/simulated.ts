@@ -1,4 +1,4 @@
-import { SessionError, type SessionRecord, type StoreCapabilities } from "@sojourn/core";
+import { SessionError, type SessionRecord, type StoreCallOptions, type StoreCapabilities } from "@sojourn/core";
 import {
   type ConformanceHarness,
   ModelBackend,
@@ -45,8 +45,8 @@ export class SimulatedStore extends ModelStore {
     backend.opened++;
   }
 
-  protected override assertOpen(): void {
-    super.assertOpen();
+  protected override assertOpen(call?: StoreCallOptions): void {
+    super.assertOpen(call);
     this.backend.requests++;
     if (!this.backend.reachable) throw new SessionError("UNAVAILABLE", "the simulated backend is unreachable");
   }
@@ -61,9 +61,9 @@ export class SimulatedStore extends ModelStore {
     yield* super.scan(...args);
   }
 
-  override async count(): ReturnType<ModelStore["count"]> {
+  override async count(...args: Parameters<ModelStore["count"]>): ReturnType<ModelStore["count"]> {
     if (!this.capabilities.count) throw new SessionError("NOT_SUPPORTED", "the simulated backend cannot count");
-    return super.count();
+    return super.count(...args);
   }
 }
 

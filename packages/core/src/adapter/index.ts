@@ -35,6 +35,7 @@ export type {
 } from "../contract/store.js";
 export { defaultTimeoutMs, withTimeout } from "../contract/timeout.js";
 export {
+  assertCall,
   assertChange,
   assertId,
   assertNewSession,

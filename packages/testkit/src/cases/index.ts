@@ -1,4 +1,5 @@
 import type { ConformanceCase } from "../case.js";
+import { callOptionCases } from "./call-options.js";
 import { callCases } from "./calls.js";
 import { clockCases } from "./clock.js";
 import { crashCases } from "./crash.js";
@@ -10,6 +11,7 @@ import { limitCases } from "./limits.js";
 import { outageCases } from "./outage.js";
 import { corruptionCases, payloadCases } from "./payloads.js";
 import { renameCases } from "./rename.js";
+import { absoluteDeadlineCases, takeoverCases } from "./takeover.js";
 import { namespaceCases, textCases, twinCases } from "./text.js";
 import { touchCases } from "./touch.js";
 import { destroyByUserCases, indexCases } from "./users.js";
@@ -18,6 +20,7 @@ import { writeCases } from "./writes.js";
 /** Every case, in the order of the promises. */
 export const conformanceCases: readonly ConformanceCase[] = [
   ...lifecycleCases,
+  ...takeoverCases,
   ...writeCases,
   ...expiryCases,
   ...nativeExpiryCases,
@@ -36,6 +39,8 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...clockCases,
   ...twinCases,
   ...renameCases,
+  ...absoluteDeadlineCases,
   ...callCases,
+  ...callOptionCases,
   ...interleavingCases,
 ];
