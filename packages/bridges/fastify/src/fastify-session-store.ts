@@ -8,9 +8,10 @@ import {
   type Session,
   type SessionManager,
   type StoreBridgeOptions,
+  withHttpErrors,
 } from "@sojourn/core/bridge";
 import type { FastifyRequest, Session as FastifySession } from "fastify";
-import { replying } from "./errors.js";
+
 import { SessionObjects } from "./session-objects.js";
 
 declare module "fastify" {
@@ -63,7 +64,11 @@ export class FastifySessionStore<Data extends object = ManagedData> {
    * @throws SessionError `CORRUPT`, `DECODE`
    */
   get(sid: string, callback?: Callback<FastifySession | null>): Promise<FastifySession | null> {
-    return answer(replying(this.#get(sid)), callback, (error) => this.#objects.unread(sid, error) as FastifySession);
+    return answer(
+      withHttpErrors(this.#get(sid)),
+      callback,
+      (error) => this.#objects.unread(sid, error) as FastifySession,
+    );
   }
 
   /**
@@ -78,11 +83,11 @@ export class FastifySessionStore<Data extends object = ManagedData> {
    * when it failed; what is stored is then as it was
    */
   set(sid: string, session: object, callback?: Callback): Promise<void> {
-    return answer(replying(this.#set(sid, session)), callback);
+    return answer(withHttpErrors(this.#set(sid, session)), callback);
   }
 
   destroy(sid: string, callback?: Callback): Promise<void> {
-    return answer(replying(this.#sessions.destroy(sid)), callback);
+    return answer(withHttpErrors(this.#sessions.destroy(sid)), callback);
   }
 
   /** The live sessions of a user, oldest first. That of a request has the id `tokenToId(request.session.sessionId)`. */

@@ -1,5 +1,4 @@
-export type { Callback } from "@sojourn/core/bridge";
-export type { SessionDraft } from "./draft.js";
+export type { Callback, RegenerateInput, SessionDraft, UserSession } from "@sojourn/core/bridge";
 export {
   type DestroyByUserInput,
   FastifySessionStore,
@@ -7,5 +6,4 @@ export {
 } from "./fastify-session-store.js";
 export type { SojournSessionOptions } from "./options.js";
 export { sojournSession } from "./plugin.js";
-export { type RegenerateInput, RequestSession, type UserSession } from "./request-session.js";
-export { type SessionOf, sessionOf } from "./session-loader.js";
+export { RequestSession, type SessionOf, sessionOf } from "./request-sessions.js";

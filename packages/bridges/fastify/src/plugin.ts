@@ -1,48 +1,49 @@
+import { HttpSessions } from "@sojourn/core/bridge";
 import type { FastifyInstance } from "fastify";
 import fastifyPlugin from "fastify-plugin";
+import { framework, packageName } from "./framework.js";
 import { resolveOptions, type SojournSessionOptions } from "./options.js";
-import { loadedSessionKey, managerKey, SessionLoader } from "./session-loader.js";
+import { loadedSessionKey, managerKey, RequestSessions } from "./request-sessions.js";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** False: no session in this route; to ask for it is an error. */
+    /** False: this route has no session, and reading `request.session` throws. */
     session?: boolean | undefined;
   }
 }
 
 /**
- * Sessions for Fastify: `await request.session` loads the session of a request, and what is changed in it is saved before
- * the reply.
+ * Sessions for Fastify: `await request.session` loads the session of a request, and its changes are saved before the reply.
  *
- * A request that never asks for its session costs nothing. Register it before the routes that use it; in several scopes, or
- * in one under several `decorator` names, it makes independent sessions.
+ * A request that never reads its session costs nothing. Register the plugin before the routes that use it. Registered in
+ * several scopes, or in one scope under several `decorator` names, it makes independent sessions.
  *
  * @throws SessionError `INVALID_OPTION` from `app.ready()`
  */
 export const sojournSession: (app: FastifyInstance, options: SojournSessionOptions) => Promise<void> = fastifyPlugin(
   async (app: FastifyInstance, options: SojournSessionOptions): Promise<void> => {
     const resolved = resolveOptions(options);
-    const { manager, ownsManager, decorator } = resolved;
-    if (ownsManager) app.addHook("onClose", () => manager.close());
+    const http = new HttpSessions(framework, resolved.sessions);
+    app.addHook("onClose", () => http.close());
 
-    const loader = new SessionLoader(resolved);
-    app.decorateRequest(loader.key, null);
-    for (const name of [decorator, managerKey(manager)]) {
+    const sessions = new RequestSessions(http);
+    app.decorateRequest(sessions.key, null);
+    for (const name of [resolved.decorator, managerKey(http.manager)]) {
       app.decorateRequest(name, {
         getter() {
-          return loader.open(this);
+          return sessions.open(this);
         },
       });
     }
-    // Of several in one scope, the first is the one that logs name.
+    // With several registrations in one scope, log lines name the session of the first.
     if (!app.hasRequestDecorator(loadedSessionKey)) {
       app.decorateRequest(loadedSessionKey, {
         getter() {
-          return loader.loaded(this);
+          return sessions.loaded(this);
         },
       });
     }
-    app.addHook("onSend", (request, reply, _payload, done) => loader.commit(request, reply, done));
+    app.addHook("onSend", (request, reply, _payload, done) => sessions.finish(request, reply, done));
   },
-  { fastify: "5.x", name: "@sojourn/fastify" },
+  { fastify: "5.x", name: packageName },
 );

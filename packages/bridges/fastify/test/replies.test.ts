@@ -160,6 +160,28 @@ describe("a hijacked reply", () => {
   });
 });
 
+test("a login inside a stream is refused once the reply has begun, and the session keeps its token", async () => {
+  const outcomes: unknown[] = [];
+  const app = await serve({
+    read,
+    fill,
+    stream: (session) => {
+      const chunks = async function* (): AsyncGenerator<string> {
+        yield "begun ";
+        await new Promise(setImmediate);
+        await session.regenerate({ userId: "ann" }).catch((error: unknown) => outcomes.push(error));
+        yield "ended";
+      };
+      return Readable.from(chunks());
+    },
+  });
+  const browser = new Browser(app);
+  await browser.get("fill");
+  expect(await browser.get("stream")).toMatchObject({ body: "begun ended", setCookie: [] });
+  expect(outcomes).toMatchObject([{ code: "NOT_SUPPORTED", message: expect.stringContaining("has begun") }]);
+  expect(await browser.body("read")).toEqual({ name: "Ann" });
+});
+
 test("a client that goes away meanwhile leaves no error behind", async () => {
   const crashes: unknown[] = [];
   const note = (error: unknown): void => void crashes.push(error);

@@ -26,6 +26,13 @@ export {
   type LoadedSession,
   type StoredData,
 } from "./cookie-sessions.js";
+export type { SessionDraft } from "./draft.js";
+export { toHttpError, withHttpErrors } from "./http-errors.js";
+export type { HttpFramework } from "./http-framework.js";
+export { HttpSessions } from "./http-sessions.js";
+export type { HttpSessionsOptions } from "./http-sessions-options.js";
+export { LazySession } from "./lazy-session.js";
+export { type RegenerateInput, RequestSession, type UserSession } from "./request-session.js";
 export {
   type CookieAttributes,
   type CookieToSend,

@@ -1,17 +1,20 @@
-import { type DeepReadonly, SessionError } from "@sojourn/core/bridge";
+import type { DeepReadonly } from "../content/freeze.js";
+import { SessionError } from "../contract/errors.js";
 
 /**
- * The data of a session as a request may change it: by assigning to its keys, or deleting them. What came from the store is
- * frozen: put a changed copy in its place. Any key may be missing, as it is from a session that has just begun.
+ * The session data that a request may change: assign to its keys, or delete them. Values from the store are frozen: replace
+ * them with a changed copy. Any key may be missing, because a new session has none.
  */
 export type SessionDraft<Data extends object> = {
   -readonly [Key in keyof Data]?: DeepReadonly<Data[Key]> | undefined;
 };
 
 /**
- * Tells what a request has changed since its data was last in step with the store. Values from there are frozen, so that
- * the keys whose value is another one are all that can have changed: a request that only reads copies nothing, and compares
- * no JSON. Values that the request has put there stay its own, and are copied for the store.
+ * Tracks the changes of a request to its session data, key by key.
+ *
+ * Values from the store are frozen, so a key can only have changed if it holds another value than the baseline. A request
+ * that only reads copies nothing and compares no JSON. Values that the request assigned stay its own, and are copied for the
+ * store.
  */
 export class Draft {
   #base: object;
@@ -22,7 +25,7 @@ export class Draft {
     this.#base = base;
   }
 
-  /** The same object throughout a request. It inherits nothing: no key leads anywhere but to the session's own data. */
+  /** The same object throughout a request. It inherits nothing, so every key is session data. */
   get data(): Record<string, unknown> {
     if (this.#data === undefined) {
       this.#data = withoutPrototype(this.#base);
@@ -31,7 +34,7 @@ export class Draft {
     return this.#data;
   }
 
-  /** What the data held when it was last in step with the store. */
+  /** Baseline of the changes: the data when it last equalled the stored data. */
   get base(): object {
     return this.#base;
   }
@@ -40,27 +43,28 @@ export class Draft {
     return Object.values(this.#data ?? this.#base).every((value) => value === undefined);
   }
 
-  /** Whether anything may have changed: a value that was put there and has been stored since still counts. */
+  /** Whether anything may have changed. A value that the request assigned counts even after a save: it may be mutated. */
   get isChanged(): boolean {
     return this.#data !== undefined && this.#changedKeys(this.#data).length > 0;
   }
 
-  /** What this request has changed, applied to other data. */
+  /** Applies the changes of this request to other data. Returns the same object when there are none. */
   applyTo<Stored extends object>(stored: Stored): Stored {
     const data = this.#data;
     const base = this.#base as Record<string, unknown>;
-    // What has been stored already may have been changed by others since.
+    // A value that has been saved already must not overwrite a later change by another request.
     const keys = data === undefined ? [] : this.#changedKeys(data).filter((key) => !isSame(data[key], base[key]));
     if (data === undefined || keys.length === 0) return stored;
     const applied = withoutPrototype(stored);
     for (const key of keys) applied[key] = data[key];
-    // Changed as its draft was, whose type follows from that of the stored data.
+    // The draft's type follows from the type of the stored data.
     return applied as Stored;
   }
 
   /**
-   * The data at this moment, as JSON, to be stored or to tell by it what is changed from here on: the request may go on
-   * changing it meanwhile. @throws SessionError `ENCODE`
+   * Copies the data of this moment, as JSON. The request may go on changing it while the copy is being saved.
+   *
+   * @throws SessionError `ENCODE`
    */
   snapshot(): object {
     const data = this.#data ?? {};
@@ -70,16 +74,16 @@ export class Draft {
       const copy: object = JSON.parse(JSON.stringify(Object.fromEntries(changed.map((key) => [key, data[key]]))));
       return Object.fromEntries([...unchanged, ...Object.entries(copy)]);
     } catch (cause) {
-      throw new SessionError("ENCODE", "@sojourn/fastify: session data cannot be turned into JSON", { cause });
+      throw new SessionError("ENCODE", "@sojourn/core: session data cannot be turned into JSON", { cause });
     }
   }
 
-  /** The request goes on with its data, of which this much has been stored. */
+  /** Makes a snapshot that has been saved the new baseline. */
   saved(snapshot: object): void {
     this.#base = snapshot;
   }
 
-  /** The request goes on with what is stored by then, and with what it has changed since the snapshot. */
+  /** Makes stored data the new baseline, and applies the changes made since the snapshot to it. */
   rebase(base: object, snapshot: object): void {
     const since = new Draft(snapshot);
     since.#data = this.data;
@@ -87,7 +91,7 @@ export class Draft {
     this.#base = base;
   }
 
-  /** The request goes on with other data. */
+  /** Replaces data and baseline. */
   reset(base: object): void {
     this.#base = base;
     const data = this.#data;
@@ -98,19 +102,19 @@ export class Draft {
     }
     for (const key of Object.keys(data)) if (!Object.hasOwn(base, key)) delete data[key];
     for (const [key, value] of Object.entries(base)) {
-      // The application may still hold the value that it has put there, and change it.
+      // The application may still hold the value that it assigned, and change it.
       if (!isSame(data[key], value)) data[key] = value;
     }
   }
 
-  /** Any change from here on is a `TypeError`: it would be lost. */
+  /** Makes every later change throw a `TypeError`, because it would be lost. */
   freeze(): void {
     this.#isFrozen = true;
     if (this.#data !== undefined) Object.freeze(this.#data);
   }
 
   #changedKeys(data: Record<string, unknown>): string[] {
-    // What is not its own, such as "toString", differs from whatever the data holds under that name.
+    // An inherited member of the baseline, such as "toString", differs from any value under that key.
     const base = this.#base as Record<string, unknown>;
     const deleted = Object.keys(base).filter((key) => base[key] !== undefined && !(key in data));
     return deleted.concat(Object.keys(data).filter((key) => data[key] !== base[key]));
@@ -118,13 +122,13 @@ export class Draft {
 }
 
 function withoutPrototype(data: object): Record<string, unknown> {
-  return Object.assign(Object.create(nothing) as Record<string, unknown>, data);
+  return Object.assign(Object.create(emptyPrototype) as Record<string, unknown>, data);
 }
 
-/** Nothing to inherit. V8 keeps an object whose prototype is `null` as a dictionary, which is four times as slow. */
-const nothing: object = Object.freeze(Object.create(null));
+/** Inherits nothing. V8 keeps an object whose prototype is `null` as a dictionary, which is four times slower. */
+const emptyPrototype: object = Object.freeze(Object.create(null));
 
-/** By their JSON, as the store will compare them. */
+/** Compares by JSON, as the store will. */
 function isSame(value: unknown, other: unknown): boolean {
   if (value === other || typeof value !== "object") return value === other;
   try {

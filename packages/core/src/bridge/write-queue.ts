@@ -1,4 +1,4 @@
-/** Runs the writes of one request, each after those that were begun before it, whatever became of them. */
+/** Runs the writes of one request one after the other. A failed write does not stop those behind it. */
 export class WriteQueue {
   #last: Promise<void> | undefined;
   #pending = 0;

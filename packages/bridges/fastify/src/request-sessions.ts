@@ -1,0 +1,111 @@
+import {
+  type HttpSessions,
+  LazySession,
+  RequestSession as RequestSessionOf,
+  SessionError,
+  type SessionManager,
+} from "@sojourn/core/bridge";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { packageName } from "./framework.js";
+
+/** The session of a Fastify request: {@link RequestSessionOf}. */
+export type RequestSession<Data extends object> = RequestSessionOf<Data, FastifyRequest, FastifyReply>;
+export const RequestSession: typeof RequestSessionOf = RequestSessionOf;
+
+/** `request.session` for the sessions of a manager: `SessionOf<typeof manager>`. */
+export type SessionOf<Manager> =
+  Manager extends SessionManager<infer Data, infer _Input> ? Promise<RequestSession<Data>> : never;
+
+/**
+ * Property of a request with its session if it has been loaded; reading it loads nothing. Log lines read `id` and `userId`
+ * from it. Registered globally, because this package and the packages that log do not know each other.
+ */
+export const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession");
+
+class FastifySlot extends LazySession<FastifyRequest, FastifyReply> {
+  isFinishing = false;
+}
+
+/** Keeps the sessions of one registration on their requests. */
+export class RequestSessions {
+  /** Property of a request with its slot. */
+  readonly key: symbol = Symbol("sojourn.session");
+  readonly #sessions: HttpSessions<FastifyRequest, FastifyReply>;
+
+  constructor(sessions: HttpSessions<FastifyRequest, FastifyReply>) {
+    this.#sessions = sessions;
+  }
+
+  /** @throws SessionError `NOT_SUPPORTED` in a route with `session: false` */
+  open(request: FastifyRequest): Promise<RequestSession<object>> {
+    const slots = slotsOf(request);
+    let slot = slots[this.key];
+    if (slot === undefined || slot === null) {
+      requireSession(request);
+      slot = new FastifySlot(this.#sessions, request);
+      slots[this.key] = slot;
+    }
+    return slot.open();
+  }
+
+  loaded(request: FastifyRequest): RequestSession<object> | undefined {
+    return slotsOf(request)[this.key]?.loaded;
+  }
+
+  /** Runs as the `onSend` hook. Calls `done` at once when the session needs no save. */
+  finish(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+    const slot = slotsOf(request)[this.key];
+    // A handler that sends and then returns undefined sends twice in Fastify's eyes. The second reply is dropped.
+    if (slot?.isFinishing) return;
+    const finishing = slot?.finish(reply);
+    if (slot === undefined || slot === null || finishing === undefined) {
+      done();
+      return;
+    }
+    slot.isFinishing = true;
+    const next = (error?: Error): void => {
+      slot.isFinishing = false;
+      done(error);
+    };
+    finishing.then(() => next(), next);
+  }
+}
+
+const managerKeys = new WeakMap<object, symbol>();
+
+/** Property of a request with the session of this manager, beside the decorator that the application names. */
+export function managerKey(manager: SessionManager): symbol {
+  const key = managerKeys.get(manager) ?? Symbol("sojourn.manager");
+  managerKeys.set(manager, key);
+  return key;
+}
+
+/**
+ * Returns `request.session`, typed by its manager: needs no type declaration.
+ *
+ * @throws SessionError `INVALID_ARGUMENT` where the plugin is not registered with this manager
+ */
+export function sessionOf<Data extends object, Input extends object>(
+  request: FastifyRequest,
+  manager: SessionManager<Data, Input>,
+): Promise<RequestSession<Data>> {
+  const key = managerKeys.get(manager);
+  if (key === undefined || !(key in request)) {
+    const message = `${packageName}: sojournSession is not registered with this manager where the request is served`;
+    throw new SessionError("INVALID_ARGUMENT", message);
+  }
+  // The plugin has put it there, for a manager of this type.
+  return Reflect.get(request, key) as Promise<RequestSession<Data>>;
+}
+
+function requireSession({ routeOptions }: FastifyRequest): void {
+  if (routeOptions.config?.session !== false) return;
+  const route = `${String(routeOptions.method)} ${routeOptions.url}`;
+  const message = `${packageName}: the route ${route} has no session, because of "config: { session: false }"`;
+  throw new SessionError("NOT_SUPPORTED", message);
+}
+
+/** Returns a request with its symbol properties, which Fastify's types do not declare. */
+function slotsOf(request: FastifyRequest): Record<symbol, FastifySlot | null | undefined> {
+  return request as unknown as Record<symbol, FastifySlot | null | undefined>;
+}

@@ -1,0 +1,39 @@
+import type { HttpSessions } from "./http-sessions.js";
+import type { RequestSession } from "./request-session.js";
+
+/** The session of one request, loaded when it is first asked for. */
+export class LazySession<Request, Response> {
+  readonly #sessions: HttpSessions<Request, Response>;
+  readonly #request: Request;
+  #opening: Promise<RequestSession<object, Request, Response>> | undefined;
+  #loaded: RequestSession<object, Request, Response> | undefined;
+
+  constructor(sessions: HttpSessions<Request, Response>, request: Request) {
+    this.#sessions = sessions;
+    this.#request = request;
+  }
+
+  /** Loads the session, once. */
+  open(): Promise<RequestSession<object, Request, Response>> {
+    if (this.#opening === undefined) {
+      this.#opening = this.#sessions.open(this.#request);
+      // Runs before the caller continues. The caller handles errors; a request that does not await has nothing to save.
+      this.#opening.then((session) => {
+        this.#loaded = session;
+      }, ignore);
+    }
+    return this.#opening;
+  }
+
+  /** The session if it has been loaded. */
+  get loaded(): RequestSession<object, Request, Response> | undefined {
+    return this.#loaded;
+  }
+
+  /** {@link RequestSession.finish} of the session if it has been loaded. */
+  finish(response: Response): Promise<void> | undefined {
+    return this.#loaded?.finish(response);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,345 @@
+import type { SessionData } from "../content/session-data.js";
+import type { Duration } from "../contract/duration.js";
+import { SessionError } from "../contract/errors.js";
+import type { CreateInput, RenameInput } from "../sessions/inputs.js";
+import type { TokenSession } from "../sessions/manager.js";
+import type { Session, SessionInfo, UpdateFunction } from "../sessions/session.js";
+import { Draft, type SessionDraft } from "./draft.js";
+import { leaveFlash, takeFlash } from "./flash.js";
+import { withHttpErrors } from "./http-errors.js";
+import type { ResolvedHttpSessionsOptions } from "./http-sessions-options.js";
+import { RequestClient } from "./request-client.js";
+import { TokenDelivery } from "./token-delivery.js";
+import { WriteQueue } from "./write-queue.js";
+
+export interface RegenerateInput<Data extends object> extends Omit<RenameInput<Data>, "update" | "client"> {
+  /** Whether the data is kept, or the keys to keep. Default true. */
+  readonly keep?: boolean | readonly (keyof Data)[] | undefined;
+}
+
+/** One of a user's sessions, for an "active sessions" page. */
+export interface UserSession extends SessionInfo {
+  /** Whether this is the session of the request itself. */
+  readonly current: boolean;
+}
+
+/**
+ * The loaded session of one request.
+ *
+ * Changes to `data` are saved once, before the response. Methods that write, and `reload`, run in the order of the calls.
+ * They reject with a `SessionError`, which has the `statusCode` 503 while the backend cannot be reached. After a session has
+ * ended, neither this request nor another one writes to it.
+ *
+ * @typeParam Data - type of the session data
+ */
+export class RequestSession<Data extends object, Request = unknown, Response = unknown> {
+  readonly #options: ResolvedHttpSessionsOptions<Request, Response>;
+  readonly #request: Request;
+  readonly #readOnlyReason: string | undefined;
+  readonly #writes = new WriteQueue();
+  readonly #delivery: TokenDelivery<Request, Response>;
+  #draft: Draft;
+  #stored: TokenSession<object> | undefined;
+  #hasEnded = false;
+  #hasFailed = false;
+
+  /** @internal */
+  constructor(
+    options: ResolvedHttpSessionsOptions<Request, Response>,
+    request: Request,
+    stored: TokenSession<object> | undefined,
+  ) {
+    this.#options = options;
+    this.#request = request;
+    this.#stored = stored;
+    this.#draft = new Draft(stored?.session.data ?? {});
+    this.#delivery = new TokenDelivery(options.framework, options.transport);
+    this.#readOnlyReason = options.framework.readOnlyReason?.(request);
+    if (this.#readOnlyReason !== undefined) this.#draft.freeze();
+  }
+
+  /** The storage id, which is no credential. `undefined` while the session is not stored, and after it has ended. */
+  get id(): string | undefined {
+    return this.#stored?.session.id;
+  }
+  get userId(): string | undefined {
+    return this.#stored?.session.userId;
+  }
+  /** When the user last proved their identity: the last `regenerate` with `authenticated: true`. */
+  get authenticatedAt(): number | undefined {
+    return this.#stored?.session.authenticatedAt;
+  }
+  /** Whether the session is not stored yet. */
+  get isNew(): boolean {
+    return this.#stored === undefined && !this.#hasEnded;
+  }
+  /** Whether this request has destroyed the session, or has found that it ended. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+  /** The session data. Assign to its keys, or delete them. Values from the store are frozen. */
+  get data(): SessionDraft<Data> {
+    // The type parameter is the caller's statement about the data.
+    return this.#draft.data as SessionDraft<Data>;
+  }
+  /** The manager's session: deadlines, metadata, version, and the data without the changes of this request. */
+  get stored(): Session<Data> | undefined {
+    return this.#stored?.session as Session<Data> | undefined;
+  }
+
+  /**
+   * Saves now what the end of the request would save: the changes, merged into the data stored by then. Stores a new session
+   * even if it is empty.
+   *
+   * @returns false when the session has ended, or belongs to another user, since it was loaded: nothing is written
+   */
+  save(): Promise<boolean> {
+    return this.#write(async () => {
+      if (this.#hasEnded) return false;
+      return this.#stored === undefined ? this.#saveNew() : this.#saveChanges();
+    });
+  }
+
+  /**
+   * Reads the stored data, applies the changes of this request and then `change`, and writes the result. Starts again when
+   * another request wrote in between. Use it for counters and lists, which `save` would replace as a whole.
+   *
+   * @returns false when the session has ended or belongs to another user
+   */
+  update(change: UpdateFunction<Data>): Promise<boolean> {
+    // The store passes data of the type that the caller states.
+    const apply = change as unknown as UpdateFunction<object>;
+    return this.#write(async () => {
+      if (this.#hasEnded) return false;
+      let mark = this.#draft.snapshot();
+      if (this.#stored === undefined) {
+        const session = await this.#create(await apply(this.#draft.snapshot()));
+        this.#draft.rebase(session.data, mark);
+        return true;
+      }
+      const { session } = this.#stored;
+      const isUpdated = await session.update((stored) => {
+        mark = this.#draft.snapshot();
+        return apply(this.#draft.applyTo(stored));
+      });
+      if (isUpdated) this.#draft.rebase(session.data, mark);
+      else this.#end();
+      return isUpdated;
+    });
+  }
+
+  /** Reads the session again, and drops the changes since the last save. @returns false when the session has ended */
+  reload(): Promise<boolean> {
+    return this.#inOrder(async () => {
+      if (this.#stored === undefined) {
+        this.#draft.reset({});
+        return !this.#hasEnded;
+      }
+      const { token } = this.#stored;
+      const session = await this.#options.manager.get(token, { touch: false, client: this.#client() });
+      if (session === undefined) {
+        this.#end();
+        return false;
+      }
+      this.#stored = { token, session };
+      this.#draft.reset(session.data);
+      return true;
+    });
+  }
+
+  /**
+   * Gives the session a new token, after a login or a change of privilege. User, data and the changes of this request are
+   * written in the same step.
+   *
+   * After a login there is always a session: if the loaded one has ended, a new one begins, without its data.
+   *
+   * @returns false when the session has ended, and no `userId` makes this a login
+   * @throws SessionError `LIMIT_REACHED` under the policy `reject`: the session stays as it was; `NOT_SUPPORTED` when the
+   * response has begun, because the client could not be sent the new token
+   */
+  regenerate({ keep = true, ...input }: RegenerateInput<Data> = {}): Promise<boolean> {
+    return this.#write(async () => {
+      const stored = this.#stored;
+      const isLogin = typeof input.userId === "string";
+      let mark = this.#draft.snapshot();
+      const update = (data: object): object => {
+        mark = this.#draft.snapshot();
+        return pick(this.#draft.applyTo(data), keep);
+      };
+      let session =
+        stored && (await this.#rename(stored, keep === true && !this.#draft.isChanged ? input : { ...input, update }));
+      if (session === undefined) {
+        const isOver = stored !== undefined || this.#hasEnded;
+        if (isOver && !isLogin) {
+          this.#end();
+          return false;
+        }
+        const { userId, authenticated } = input;
+        session = await this.#create(update({}), { userId: userId ?? undefined, authenticated });
+      }
+      this.#draft.rebase(session.data, mark);
+      return true;
+    });
+  }
+
+  /** Whether the user proved their identity at most `maxAge` ago: `Session.isFresh`. */
+  isFresh(maxAge: Duration): boolean {
+    return this.#stored?.session.isFresh(maxAge) ?? false;
+  }
+
+  /** Ends the session, and makes the client forget its token with this response. @returns false when it had ended already */
+  destroy(): Promise<boolean> {
+    return this.#write(async () => {
+      const wasLive = this.#stored !== undefined && (await this.#options.manager.destroy(this.#stored.token));
+      this.#end();
+      this.#delivery.schedule("removal");
+      return wasLive;
+    });
+  }
+
+  /**
+   * With a message: leaves it for the next request that asks for this kind, such as the request after a redirect. Without:
+   * removes and returns the waiting messages. Messages are session data under the key `flash`.
+   */
+  flash(kind: string, message: string): void;
+  flash(kind: string): readonly string[];
+  flash(kind: string, message?: string): readonly string[] | undefined {
+    if (message === undefined) return takeFlash(this.#draft.data, kind);
+    leaveFlash(this.#draft.data, kind, message);
+    return undefined;
+  }
+
+  /** Lists the live sessions of this session's user, oldest first. Returns `[]` for an anonymous session. */
+  async listMine(): Promise<UserSession[]> {
+    const { id, userId } = this;
+    if (userId === undefined) return [];
+    const sessions = await withHttpErrors(this.#options.manager.listByUser(userId));
+    return sessions.map((session) => ({ ...session.toJSON(), current: session.id === id }));
+  }
+
+  /** Ends a session of this user by its id; it may be this one. @returns false when the user has no such session */
+  async destroyMine(id: string): Promise<boolean> {
+    if (id === this.id) return this.destroy();
+    const sessions = await this.listMine();
+    if (!sessions.some((session) => session.id === id)) return false;
+    return withHttpErrors(this.#options.manager.destroyById(id));
+  }
+
+  /** Ends all sessions of this user except this one. @returns their ids */
+  async destroyOthers(): Promise<string[]> {
+    const { id, userId } = this;
+    if (userId === undefined) return [];
+    return withHttpErrors(this.#options.manager.byId.destroyByUser(userId, { except: id }));
+  }
+
+  /**
+   * Saves the changes and puts a new token on the response. The bridge does this at the end of each request; call it only
+   * for a response that bypasses the framework, before its head is sent.
+   *
+   * A save that fails is not tried again for the response that reports the failure. A token of a session that is already
+   * stored is still sent.
+   */
+  async commit(response: Response): Promise<void> {
+    this.#delivery.expect(response);
+    try {
+      if (!this.#hasFailed && (this.#isDirty || this.#writes.isBusy)) await this.#inOrder(() => this.#saveChanges());
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    } finally {
+      // After the save: a token must not reach the client before its session is stored.
+      this.#delivery.deliver(response);
+    }
+  }
+
+  /**
+   * @internal Ends the request for a bridge: {@link commit} if there is anything to save or send.
+   *
+   * @returns `undefined` when there is nothing to wait for
+   */
+  finish(response: Response): Promise<void> | undefined {
+    this.#delivery.expect(response);
+    const isDue = this.#delivery.isPending || this.#writes.isBusy || this.#isDirty;
+    return isDue ? this.commit(response) : undefined;
+  }
+
+  get #isDirty(): boolean {
+    if (this.#hasEnded || this.#readOnlyReason !== undefined) return false;
+    if (this.#stored !== undefined) return this.#draft.isChanged;
+    return this.#options.saveUninitialized || !this.#draft.isEmpty;
+  }
+
+  async #saveChanges(): Promise<boolean> {
+    // A save that the application did not await may have saved them meanwhile.
+    if (!this.#isDirty) return true;
+    if (this.#stored === undefined) return this.#saveNew();
+    const data = this.#draft.snapshot();
+    const status = await this.#stored.session.save(data, { base: this.#draft.base });
+    const isSaved = status === "saved" || status === "unchanged";
+    if (isSaved) this.#draft.saved(data);
+    else this.#end();
+    return isSaved;
+  }
+
+  async #saveNew(): Promise<true> {
+    const data = this.#draft.snapshot();
+    await this.#create(data);
+    this.#draft.saved(data);
+    return true;
+  }
+
+  async #create(
+    data: object,
+    login: Pick<CreateInput<object>, "userId" | "authenticated"> = {},
+  ): Promise<Session<object>> {
+    this.#delivery.requireHead();
+    const { manager, metadata } = this.#options;
+    const origin = { client: this.#client(), metadata: metadata(this.#request) };
+    return this.#adopt(await manager.create({ data: { ...data }, ...login, ...origin }));
+  }
+
+  async #rename({ token }: TokenSession<object>, input: RenameInput<object>): Promise<Session<object> | undefined> {
+    this.#delivery.requireHead();
+    // The type of the data concerns the application only: for the manager it is JSON.
+    const change = { ...(input as RenameInput<SessionData>), client: this.#client() };
+    const fresh = await this.#options.manager.regenerate(token, change);
+    return fresh && this.#adopt(fresh);
+  }
+
+  /** Continues with a session that has just got a token. */
+  #adopt(stored: TokenSession<object>): Session<object> {
+    if (this.#hasEnded) this.#draft = new Draft({});
+    this.#hasEnded = false;
+    this.#stored = stored;
+    this.#delivery.schedule(stored);
+    return stored.session;
+  }
+
+  #end(): void {
+    this.#hasEnded = true;
+    this.#stored = undefined;
+    this.#delivery.schedule(undefined);
+    this.#draft.freeze();
+    this.#draft.reset({});
+  }
+
+  #client(): RequestClient<Request> {
+    return new RequestClient(this.#options.framework, this.#request);
+  }
+
+  #write<T>(write: () => Promise<T>): Promise<T> {
+    if (this.#readOnlyReason === undefined) return this.#inOrder(write);
+    const message = `${this.#options.framework.packageName}: ${this.#readOnlyReason}`;
+    return Promise.reject(new SessionError("NOT_SUPPORTED", message));
+  }
+
+  #inOrder<T>(write: () => Promise<T>): Promise<T> {
+    return withHttpErrors(this.#writes.run(write));
+  }
+}
+
+function pick(data: object, keep: boolean | readonly PropertyKey[]): object {
+  if (keep === true) return data;
+  const keys = keep === false ? [] : keep;
+  return Object.fromEntries(Object.entries(data).filter(([key]) => keys.includes(key)));
+}

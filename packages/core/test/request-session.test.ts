@@ -1,0 +1,185 @@
+import { describe, expect, test } from "vitest";
+import { HttpSessions, type HttpSessionsOptions, LazySession, type RequestSession } from "../src/bridge/index.js";
+import { SessionError, type SessionManagerOptions } from "../src/index.js";
+import { nextRequest, secret, type TestRequest, TestResponse, testFramework } from "./http-support.js";
+import { overriding, setUp } from "./support.js";
+
+/* The contract between the bridge room and a bridge. packages/bridges/fastify/test has the flows over real HTTP. */
+
+type Session = RequestSession<Record<string, unknown>, TestRequest, TestResponse>;
+
+const visitor: TestRequest = { headers: {}, ip: "10.0.0.1" };
+const down = new SessionError("UNAVAILABLE", "connect ECONNREFUSED 10.0.0.7:6379");
+
+class Fixture {
+  readonly calls: string[] = [];
+  readonly ipReads: TestRequest[] = [];
+  readonly sessions: HttpSessions<TestRequest, TestResponse>;
+  fault: SessionError | undefined;
+
+  constructor(options: Partial<SessionManagerOptions> = {}) {
+    const store = overriding(setUp().store, (method, original) => (...args) => {
+      this.calls.push(method);
+      return this.fault === undefined ? original(...args) : Promise.reject(this.fault);
+    });
+    const all = { store, sweep: false, secret, ...options } as HttpSessionsOptions<TestRequest>;
+    this.sessions = new HttpSessions(testFramework(this.ipReads), all);
+    this.calls.length = 0;
+  }
+
+  async open(request: TestRequest): Promise<Session> {
+    // The test states the type of its data.
+    return (await this.sessions.open(request)) as Session;
+  }
+
+  /** Stores a session, and returns the next request of its browser. */
+  async visit(): Promise<TestRequest> {
+    const response = new TestResponse();
+    const session = await this.open(visitor);
+    session.data.name = "Ann";
+    await session.finish(response);
+    this.calls.length = 0;
+    return { ...visitor, ...nextRequest(response) };
+  }
+}
+
+describe("open", () => {
+  test("needs no store call and no promise for a request without a token", async () => {
+    const { sessions, calls } = new Fixture();
+    expect(sessions.tokenOf(visitor)).toBeUndefined();
+    const session = sessions.openNew(visitor);
+    expect([session.isNew, session.finish(new TestResponse()), calls]).toEqual([true, undefined, []]);
+  });
+
+  test("loads the session of a token, and finish has nothing to do when it was only read", async () => {
+    const fixture = new Fixture();
+    const request = await fixture.visit();
+    const session = await fixture.open(request);
+    expect(session.data).toEqual({ name: "Ann" });
+    expect(session.finish(new TestResponse())).toBeUndefined();
+    expect(fixture.calls).toEqual(["get"]);
+  });
+
+  test("reads the client's address only when the manager asks for it", async () => {
+    const plain = new Fixture();
+    await plain.open(await plain.visit());
+    expect(plain.ipReads).toEqual([]);
+    const bound = new Fixture({ binding: { address: true, onMismatch: "reject" } });
+    const request = await bound.visit();
+    expect((await bound.open(request)).isNew).toBe(false);
+    expect((await bound.open({ ...request, ip: "192.0.2.1" })).isNew).toBe(true);
+    expect(bound.ipReads).toContain(request);
+  });
+
+  test("rejects with a statusCode and a message that does not describe the backend", async () => {
+    const fixture = new Fixture();
+    const request = await fixture.visit();
+    fixture.fault = down;
+    await expect(fixture.open(request)).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      statusCode: 503,
+      message: "Sessions are not available at the moment",
+      cause: down,
+    });
+  });
+});
+
+describe("finish", () => {
+  test("sends no token of a session that was not stored, and does not save again for the response to the error", async () => {
+    const fixture = new Fixture();
+    const session = await fixture.open(visitor);
+    session.data.name = "Ann";
+    fixture.fault = down;
+    const [response, errorResponse] = [new TestResponse(), new TestResponse()];
+    await expect(session.finish(response)).rejects.toMatchObject({ statusCode: 503 });
+    await session.finish(errorResponse);
+    expect([[...response.headers], [...errorResponse.headers], fixture.calls]).toEqual([[], [], ["create"]]);
+  });
+
+  test("sends the token of a login even if the save after it fails", async () => {
+    const fixture = new Fixture();
+    const session = await fixture.open(await fixture.visit());
+    await session.regenerate({ userId: "ann" });
+    session.data.name = "Bob";
+    fixture.fault = down;
+    const response = new TestResponse();
+    await expect(session.finish(response)).rejects.toMatchObject({ statusCode: 503 });
+    fixture.fault = undefined;
+    const next = await fixture.open(nextRequest(response));
+    expect([next.userId, next.data]).toEqual(["ann", { name: "Ann" }]);
+  });
+});
+
+describe("once the head of the response is sent", () => {
+  async function answered(fixture: Fixture, request: TestRequest): Promise<Session> {
+    const session = await fixture.open(request);
+    const response = new TestResponse();
+    await session.finish(response);
+    response.isHeadSent = true;
+    return session;
+  }
+  const refusal = { code: "NOT_SUPPORTED", message: expect.stringContaining("the response has begun") };
+
+  test("a login is refused, and the session keeps its token", async () => {
+    const fixture = new Fixture();
+    const request = await fixture.visit();
+    const session = await answered(fixture, request);
+    await expect(session.regenerate({ userId: "ann" })).rejects.toMatchObject(refusal);
+    expect((await fixture.open(request)).data).toEqual({ name: "Ann" });
+    expect(await fixture.sessions.manager.listByUser("ann")).toEqual([]);
+  });
+
+  test("a new session is refused, and nothing is stored", async () => {
+    const fixture = new Fixture();
+    const session = await answered(fixture, visitor);
+    session.data.name = "late";
+    await expect(session.save()).rejects.toMatchObject(refusal);
+    await expect(session.update((data) => data)).rejects.toMatchObject(refusal);
+    expect(fixture.calls).toEqual([]);
+  });
+
+  test("a stored session can still be saved, updated and destroyed", async () => {
+    const fixture = new Fixture();
+    const request = await fixture.visit();
+    const session = await answered(fixture, request);
+    session.data.name = "late";
+    expect(await session.save()).toBe(true);
+    expect(await session.update((data) => ({ ...data, more: true }))).toBe(true);
+    expect((await fixture.open(request)).data).toEqual({ name: "late", more: true });
+    expect(await session.destroy()).toBe(true);
+    expect((await fixture.open(request)).isNew).toBe(true);
+  });
+});
+
+test("a request that is read-only for a reason refuses each write with this reason", async () => {
+  const fixture = new Fixture();
+  const request = { ...(await fixture.visit()), readOnlyReason: "a socket can only read its session" };
+  const session = await fixture.open(request);
+  expect(() => Object.assign(session.data, { name: "Bob" })).toThrow(TypeError);
+  const writes = [session.save(), session.update((data) => data), session.regenerate(), session.destroy()];
+  for (const write of writes) {
+    await expect(write).rejects.toMatchObject({
+      code: "NOT_SUPPORTED",
+      message: "test-framework: a socket can only read its session",
+    });
+  }
+  expect(fixture.calls).toEqual(["get"]);
+});
+
+describe("a lazy session", () => {
+  test("is loaded once, when it is first asked for", async () => {
+    const fixture = new Fixture();
+    const lazy = new LazySession(fixture.sessions, await fixture.visit());
+    expect([lazy.loaded, lazy.finish(new TestResponse()), fixture.calls]).toEqual([undefined, undefined, []]);
+    const [first, second] = await Promise.all([lazy.open(), lazy.open()]);
+    expect([first === second, first === lazy.loaded, fixture.calls]).toEqual([true, true, ["get"]]);
+  });
+
+  test("whose load has failed has nothing to save", async () => {
+    const fixture = new Fixture();
+    const lazy = new LazySession(fixture.sessions, await fixture.visit());
+    fixture.fault = down;
+    await expect(lazy.open()).rejects.toMatchObject({ statusCode: 503 });
+    expect(lazy.finish(new TestResponse())).toBeUndefined();
+  });
+});
