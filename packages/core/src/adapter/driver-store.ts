@@ -420,6 +420,7 @@ const localCall: Call = {
   operation: "local",
   deadline: Number.POSITIVE_INFINITY,
   sent: true,
+  reason: undefined,
   over: false,
   onOver: undefined,
   get signal(): AbortSignal {

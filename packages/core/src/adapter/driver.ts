@@ -26,6 +26,11 @@ export interface Call {
    * sets it to `false` first and to `true` right before it sends: the caller then learns that nothing was sent.
    */
   sent: boolean;
+  /**
+   * Why nothing could be sent so far, such as the last error of a connection. It becomes the `cause` of the error that the
+   * caller gets at the deadline, if nothing was sent by then.
+   */
+  reason: unknown;
   /** Whether the operation has ended. Check it after every wait: a driver must not send anything any more. */
   readonly over: boolean;
   /** Called once when the operation ends before the driver has answered. The driver lets go of its connection. */

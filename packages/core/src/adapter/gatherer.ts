@@ -165,6 +165,14 @@ export class OperationBatch<Item> implements Batch<Item>, Call, Carrier {
     for (const member of this.members) if (!member.over) member.sent = isSent;
   }
 
+  /** As of each member. */
+  get reason(): unknown {
+    return this.members[0]?.reason;
+  }
+  set reason(reason: unknown) {
+    for (const member of this.members) member.reason = reason;
+  }
+
   /** The number of sessions: several reads of one session count once. */
   get size(): number {
     return this.#ids.size;

@@ -63,5 +63,6 @@ export type {
 export { DriverStore, defineStore } from "./driver-store.js";
 export { type GatheringSocket, gatherWrites } from "./gather-writes.js";
 export { guardStore, isGuarded } from "./guard-store.js";
+export { KeyedQueue } from "./keyed-queue.js";
 export { ReadBatch, type ReadBatchOptions } from "./read-batch.js";
 export { ServerClock } from "./server-clock.js";

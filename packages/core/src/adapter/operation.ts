@@ -35,6 +35,7 @@ export class Operation<Item, Raw, Result> implements Call {
   readonly deadline: number;
   readonly promise: Promise<Result>;
   sent = true;
+  reason: unknown = undefined;
   over = false;
   onOver: (() => void) | undefined = undefined;
   /** The id in whose order it stands; `undefined` for an operation without order. */
@@ -151,7 +152,7 @@ export class Operation<Item, Raw, Result> implements Call {
     const message =
       `${this.#owner.driver.name}: ${this.operation}: nothing was sent within ${this.#timeoutMs} ms, for want of a ` +
       "connection or because earlier commands took that long";
-    return new SessionError("UNAVAILABLE", message);
+    return new SessionError("UNAVAILABLE", message, this.reason === undefined ? {} : { cause: this.reason });
   }
 
   #timedOut(): SessionError {
