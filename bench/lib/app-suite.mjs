@@ -23,26 +23,33 @@ export async function runAppSuite(suite, { length, runs, log }) {
   const servers = {};
   const apps = [];
   const table = new Table();
-  const cell = { operation: "request", payloadBytes, concurrency: connections };
   try {
     for (const [name, backend] of Object.entries(backends)) servers[name] = await backend.start?.();
-    for (const [name, subject] of Object.entries(suite.subjects))
+    for (const [name, subject] of Object.entries(suite.subjects)) {
       apps.push(await openSuiteApp(suite, name, subject, servers));
-    for (let run = -1; run < runs; run += 1) {
-      log(run < 0 ? "warming up" : `run ${run + 1}`);
-      const order = shuffled(apps);
-      // There and back, as in the suites of stores.
-      const slices = new Map(order.map(({ name }) => [name, []]));
-      for (const app of run < 0 ? order : [...order, ...order.toReversed()]) {
-        slices.get(app.name).push(await measureWithServer(app, (run < 0 ? warmUpSecondsOf : secondsOf)[length]));
-      }
-      if (run < 0) continue;
-      for (const [subject, measured] of slices) table.addRun({ subject, ...cell }, summary(measured));
+    }
+    log("warming up");
+    for (const app of shuffled(apps)) await measureWithServer(app, warmUpSecondsOf[length]);
+    for (let run = 1; run <= runs; run += 1) {
+      log(`run ${run}`);
+      await measureRun(apps, secondsOf[length], table);
     }
     return table.rows;
   } finally {
     for (const app of apps) await closeApp(app);
     for (const server of Object.values(servers)) await server?.stop();
+  }
+}
+
+/** There and back in random order, as in the suites of stores. */
+async function measureRun(apps, seconds, table) {
+  const order = shuffled(apps);
+  const slices = new Map(order.map(({ name }) => [name, []]));
+  for (const app of [...order, ...order.toReversed()]) {
+    slices.get(app.name).push(await measureWithServer(app, seconds));
+  }
+  for (const [subject, measured] of slices) {
+    table.addRun({ subject, operation: "request", payloadBytes, concurrency: connections }, summary(measured));
   }
 }
 

@@ -131,22 +131,7 @@ async function runSchedule(
 
   const walkers: Walker[] = [];
   const news = new News();
-  for (const { name } of scenario.operations) {
-    const held: (() => void)[] = [];
-    let entered = false;
-    const step = (): Promise<void> => {
-      // The call and its first request are one: between them nothing happens that others could notice.
-      const isFirst = !entered;
-      entered ||= walker?.called === true;
-      if (isFirst) return Promise.resolve();
-      news.tell();
-      return new Promise((resolve) => held.push(resolve));
-    };
-    let walker: Walker | undefined;
-    const store = await open(step);
-    walker = { name, store, held, called: false, done: false, startedAt: -1, endedAt: -1, outcome: "" };
-    walkers.push(walker);
-  }
+  for (const { name } of scenario.operations) walkers.push(await openWalker(name, open, news));
   const failures: unknown[] = [];
   const call = async (n: number, walker: Walker): Promise<void> => {
     const operation = scenario.operations[n];
@@ -160,6 +145,46 @@ async function runSchedule(
     news.tell();
   };
 
+  const { decisions, history } = await runToEnd(walkers, call, decide, news, blockedAfterMs);
+  const path = `  schedule: ${history.join(" | ")}`;
+  if (failures.length > 0) throw failures[0];
+  const stuck = walkers.filter(({ done }) => !done).map(({ name }) => name);
+  if (stuck.length > 0) throw new AssertionError({ message: `${stuck.join(" and ")} never answer\n${path}` });
+  const observation: Observation = {
+    outcomes: walkers.map(({ outcome }) => outcome),
+    state: await stateOf(scenario, observer, capabilities),
+    precedes: (first, second) => (walkers[first]?.endedAt ?? 0) < (walkers[second]?.startedAt ?? 0),
+    history: path,
+  };
+  await Promise.all(opened.map((store) => store.close()));
+  return { decisions, observation, capabilities };
+}
+
+/** Opens the store of one operation, whose requests are held until the schedule lets them go. */
+async function openWalker(name: string, open: (step: Step) => Promise<SessionStore>, news: News): Promise<Walker> {
+  const held: (() => void)[] = [];
+  let entered = false;
+  let walker: Walker | undefined;
+  const store = await open(() => {
+    // The call and its first request are one: between them nothing happens that others could notice.
+    const isFirst = !entered;
+    entered ||= walker?.called === true;
+    if (isFirst) return Promise.resolve();
+    news.tell();
+    return new Promise((resolve) => held.push(resolve));
+  });
+  walker = { name, store, held, called: false, done: false, startedAt: -1, endedAt: -1, outcome: "" };
+  return walker;
+}
+
+/** Moves one operation at a time, as decided, until none can go on. */
+async function runToEnd(
+  walkers: readonly Walker[],
+  call: (n: number, walker: Walker) => Promise<void>,
+  decide: (depth: number, options: number) => number,
+  news: News,
+  blockedAfterMs: number,
+): Promise<{ decisions: Decision[]; history: string[] }> {
   const decisions: Decision[] = [];
   const history: string[] = [];
   for (;;) {
@@ -181,22 +206,11 @@ async function runSchedule(
     // One turn lets everything happen that needs no input from outside.
     await turn();
     await news.until(() => !walkers.some(isSilent), blockedAfterMs);
-    // Nobody who could go on is left: whoever is silent is slow, or never answers.
+    // No operation can go on. A silent one is slow, or never answers.
     await news.until(() => walkers.some(canGoOn) || !walkers.some(isSilent), patience * blockedAfterMs);
     for (const other of walkers) if (other.done && other.endedAt < 0) other.endedAt = moment;
   }
-  const path = `  schedule: ${history.join(" | ")}`;
-  if (failures.length > 0) throw failures[0];
-  const stuck = walkers.filter(({ done }) => !done).map(({ name }) => name);
-  if (stuck.length > 0) throw new AssertionError({ message: `${stuck.join(" and ")} never answer\n${path}` });
-  const observation: Observation = {
-    outcomes: walkers.map(({ outcome }) => outcome),
-    state: await stateOf(scenario, observer, capabilities),
-    precedes: (first, second) => (walkers[first]?.endedAt ?? 0) < (walkers[second]?.startedAt ?? 0),
-    history: path,
-  };
-  await Promise.all(opened.map((store) => store.close()));
-  return { decisions, observation, capabilities };
+  return { decisions, history };
 }
 
 /** Whether a decision can move it: it has yet to be called, or a request of it is held. */
@@ -212,7 +226,7 @@ function isSilent({ called, done, held }: Walker): boolean {
 /** How many times longer than it takes to count as blocked an operation may be silent before it counts as stuck. */
 const patience = 30;
 
-/** Wakes whoever waits for any operation to get on. */
+/** Wakes the schedule when an operation gets on. */
 class News {
   #wake: () => void = () => undefined;
 
