@@ -76,3 +76,11 @@ export async function inEitherOrder<A, B>(round: number, a: () => Promise<A>, b:
   const second = b();
   return Promise.all([a(), second]);
 }
+
+/** A store keeps the commands of one session in order: contenders for one session need a store each. */
+export async function openContenders(
+  { store, open }: Pick<CaseContext, "store" | "open">,
+  count: number,
+): Promise<SessionStore[]> {
+  return [store, ...(await Promise.all(Array.from({ length: count - 1 }, () => open())))];
+}

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ConformanceCase, hour, minute, session } from "../case.js";
+import { type ConformanceCase, hour, minute, openContenders, session } from "../case.js";
 
 /** Promise 2: no lost update. */
 export const writeCases: readonly ConformanceCase[] = [
@@ -152,13 +152,13 @@ export const writeCases: readonly ConformanceCase[] = [
     promise: 2,
     title: "of many updates that expect one version exactly one is written, and the others see it",
     async run({ store, open, rounds }) {
-      const stores = [store, await open()];
+      const stores = await openContenders({ store, open }, 8);
       for (let round = 0; round < rounds; round++) {
         const id = `a${round}`;
         await store.create(session(id));
         const results = await Promise.all(
           Array.from({ length: 8 }, (_, n) =>
-            (stores[n % 2] ?? store).update(id, { payload: `writer ${n}` }, { expectedVersion: 1 }),
+            (stores[n] ?? store).update(id, { payload: `writer ${n}` }, { expectedVersion: 1 }),
           ),
         );
         const winners = results.filter(({ status }) => status === "updated");
@@ -181,7 +181,7 @@ export const writeCases: readonly ConformanceCase[] = [
     promise: 2,
     title: "counters kept by read, update and retry add up, with touches in between",
     async run({ store, open, rounds }) {
-      const stores = [store, await open()];
+      const stores = await openContenders({ store, open }, 4);
       await store.create(session("counter", { payload: "0" }));
       const increments = Math.max(2, Math.round(rounds / 4));
       const increment = async (own: typeof store): Promise<void> => {
@@ -199,7 +199,7 @@ export const writeCases: readonly ConformanceCase[] = [
         assert.fail("a writer met a conflict 1,000 times in a row");
       };
       const writers = Array.from({ length: 4 }, async (_, n) => {
-        const own = stores[n % 2] ?? store;
+        const own = stores[n] ?? store;
         for (let i = 0; i < increments; i++) {
           await increment(own);
           await own.touch("counter", { idleMs: 2 * hour });
@@ -216,12 +216,12 @@ export const writeCases: readonly ConformanceCase[] = [
     promise: 2,
     title: "of many creates of one id exactly one creates, and its session is the one stored",
     async run({ store, open, rounds }) {
-      const stores = [store, await open()];
+      const stores = await openContenders({ store, open }, 6);
       for (let round = 0; round < rounds; round++) {
         const id = `a${round}`;
         const results = await Promise.all(
           Array.from({ length: 6 }, (_, n) =>
-            (stores[n % 2] ?? store).create(session(id, { userId: `u${n}`, payload: `creator ${n}` })),
+            (stores[n] ?? store).create(session(id, { userId: `u${n}`, payload: `creator ${n}` })),
           ),
         );
         const winner = results.findIndex(({ status }) => status === "created");
