@@ -1,9 +1,12 @@
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 /** Tests run against the sources: a change shows at once, and coverage counts it. */
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Tests that need no server. The tests of every other package are in the project `servers`. */
+const unit = "packages/{core,testkit,stores/memory,bridges/*}/test/**/*.test.ts";
 
 export default defineConfig({
   resolve: {
@@ -30,13 +33,14 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["packages/{core,testkit,stores/memory,bridges/*}/test/**/*.test.ts"] },
+        test: { name: "unit", include: [unit] },
       },
       {
         extends: true,
         test: {
           name: "servers",
-          include: ["packages/{context,stores/!(memory)}/test/**/*.test.ts", "test-fixtures/test/**/*.test.ts"],
+          include: ["{packages/*,packages/{stores,bridges}/*,test-fixtures}/test/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, unit],
         },
       },
       {

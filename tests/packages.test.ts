@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import sizeLimits from "./size-limits.json" with { type: "json" };
-import { packages, root, run } from "./support.js";
+import { type Manifest, packages, root, run } from "./support.js";
 
 /** Every path by which an application imports a package: `@sojourn/core`, `@sojourn/core/adapter`. */
 const doors = packages.flatMap(({ name, exports }) =>
@@ -102,6 +102,11 @@ interface Exported {
   readonly name: string;
   readonly className?: string;
 }
+
+test("the root lists every package, so that tests and documentation can import it", async () => {
+  const { devDependencies } = JSON.parse(await readFile(`${root}/package.json`, "utf8")) as Required<Manifest>;
+  expect(Object.keys(devDependencies)).toEqual(expect.arrayContaining(packages.map(({ name }) => name)));
+});
 
 test("every size limit is that of a package", () => {
   const known = [...packages.map(({ name }) => name), "default"];

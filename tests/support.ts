@@ -9,6 +9,7 @@ export interface Manifest {
   /** Below `packages`, such as `stores/redis`. */
   readonly folder: string;
   readonly exports: Readonly<Record<string, unknown>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
   readonly homepage?: string;
   readonly bugs?: string;
