@@ -82,6 +82,12 @@ describe("the examples in the documentation", () => {
   });
 });
 
+test("the driver on the page about writing a store is the one that the kit's own tests run", async () => {
+  const body = (text: string): string => text.slice(text.indexOf("const capabilities"));
+  const driver = body(await readFile(`${root}/packages/testkit/test/fixtures/map-driver.ts`, "utf8"));
+  expect(await readFile(`${root}/docs/writing-a-store.md`, "utf8")).toContain(driver);
+});
+
 describe("links", () => {
   test.each(documents)("of %s lead to files that exist", async (document) => {
     const text = await readFile(`${root}/${document}`, "utf8");

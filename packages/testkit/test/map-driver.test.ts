@@ -13,9 +13,9 @@ describeConformance(harness("Map driver, as if elsewhere", RemoteMapDriver), { d
 
 function harness(name: string, Driver: typeof MapDriver): ConformanceHarness {
   let now = 1_700_000_000_000;
-  const backends = new Map<string, MapDriver["entries"]>();
+  const backends = new Map<string, MapDriver["records"]>();
   const open = (namespace: string): DriverStore => {
-    const entries: MapDriver["entries"] = backends.get(namespace) ?? new Map();
+    const entries: MapDriver["records"] = backends.get(namespace) ?? new Map();
     backends.set(namespace, entries);
     return new DriverStore(new Driver(entries, () => now));
   };
