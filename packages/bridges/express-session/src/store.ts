@@ -1,8 +1,8 @@
 import {
-  answer,
   type Callback,
   type CallOptions,
-  CookieSessions,
+  callbackify,
+  ExpressStoreProtocol,
   type SessionData as ManagedData,
   resolveStoreBridgeOptions,
   type Session,
@@ -42,7 +42,7 @@ export interface DestroyByUserInput extends CallOptions {
 export class ExpressSessionStore<Data extends object = ManagedData> extends Store {
   /** The sessions behind this store: for events, statistics, `destroyById`, and `close` at the end. */
   readonly manager: SessionManager<Data>;
-  readonly #sessions: CookieSessions<Request, SessionData>;
+  readonly #sessions: ExpressStoreProtocol<Request, SessionData>;
   #generate: ((req: Request) => void) | undefined;
 
   /** @throws SessionError `INVALID_OPTION` */
@@ -50,7 +50,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
     super();
     const resolved = resolveStoreBridgeOptions(packageName, options);
     this.manager = resolved.manager;
-    this.#sessions = new CookieSessions(packageName, resolved, new ExpressObjects());
+    this.#sessions = new ExpressStoreProtocol(packageName, resolved, new ExpressObjects());
   }
 
   /**
@@ -59,7 +59,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
    * @throws SessionError `CORRUPT`, `DECODE`
    */
   override get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
-    return answer(this.#get(sid), callback);
+    return callbackify(this.#get(sid), callback);
   }
 
   /**
@@ -72,36 +72,36 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
    * that is none; what is stored is then as it was
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    return answer(this.#sessions.save(sid, session), callback);
+    return callbackify(this.#sessions.save(sid, session), callback);
   }
 
   /** Moves the deadline to the expiry of the cookie, and stores the cookie if it has changed otherwise. Never creates. */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
-    return answer(this.#sessions.touch(sid, session), callback);
+    return callbackify(this.#sessions.touch(sid, session), callback);
   }
 
   override destroy(sid: string, callback?: Callback): Promise<void> {
-    return answer(this.#sessions.destroy(sid), callback);
+    return callbackify(this.#sessions.destroy(sid), callback);
   }
 
   /** The data of all live sessions. Their session ids are known to their clients only. @throws SessionError `NOT_SUPPORTED` */
   override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
-    return answer(this.#sessions.all(), callback);
+    return callbackify(this.#sessions.all(), callback);
   }
 
   /** The storage ids of all live sessions. @throws SessionError `NOT_SUPPORTED` */
   ids(callback?: Callback<string[]>): Promise<string[]> {
-    return answer(this.#ids(), callback);
+    return callbackify(this.#ids(), callback);
   }
 
   /** The number of live sessions. @throws SessionError `NOT_SUPPORTED` */
   override length(callback?: Callback<number>): Promise<number> {
-    return answer(this.#count(), callback);
+    return callbackify(this.#count(), callback);
   }
 
   /** Ends all sessions. */
   override clear(callback?: Callback): Promise<void> {
-    return answer(this.manager.byId.clear(), callback);
+    return callbackify(this.manager.byId.clear(), callback);
   }
 
   /** The live sessions of a user, oldest first. That of a request has the id `tokenToId(req.sessionID)`. */

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Browser } from "@sojourn/test-fixtures";
+import { MemoryStore } from "@sojourn/memory";
+import { Barrier, Browser, overriding } from "@sojourn/test-fixtures";
 import type { SessionOptions } from "express-session";
 import { describe, expect, test } from "vitest";
 import { type Action, expressVersions, hour, minute, serve, setUp } from "./support.js";
@@ -167,6 +168,39 @@ describe.each(expressVersions)("%s", (_version, express) => {
       expect(await browser.get("look")).toBe(1);
     }
     expect(calls).toEqual(["get", "get", "touch", "get", "get", "touch", "get", "get", "touch"]);
+    await store.manager.close();
+  });
+
+  test("a request that follows a redirect reads what the request before it set, although its save has not ended", async () => {
+    const barrier = new Barrier();
+    let isSlow = false;
+    const memory = overriding(new MemoryStore(), (method, original) => (...args) => {
+      return isSlow && method === "update" ? barrier.wait().then(() => original(...args)) : original(...args);
+    });
+    const { store } = setUp({ store: memory });
+    const look: Action = (req) => req.session.a;
+    await using app = await serve(express, store, {
+      set: set({ a: 1 }),
+      look,
+      go: (req) => {
+        req.session.a = 2;
+        req.res?.redirect("/look");
+        // The redirect is the response: this action never returns another one.
+        return new Promise(() => undefined);
+      },
+    });
+    const browser = new Browser(app);
+    await browser.get("set");
+    isSlow = true;
+    // express-session sends the head of the response before it saves.
+    const response = await fetch(`${app.url}/go`, { headers: { cookie: browser.cookie ?? "" }, redirect: "manual" });
+    expect(response.status).toBe(302);
+    await barrier.arrived;
+    const followed = browser.get("look");
+    await delay(20);
+    barrier.release();
+    expect(await followed).toBe(2);
+    await response.text();
     await store.manager.close();
   });
 

@@ -1,8 +1,8 @@
 import {
-  answer,
   type Callback,
   type CallOptions,
-  CookieSessions,
+  callbackify,
+  ExpressStoreProtocol,
   type SessionData as ManagedData,
   resolveStoreBridgeOptions,
   type Session,
@@ -48,13 +48,13 @@ export class FastifySessionStore<Data extends object = ManagedData> {
   /** The sessions behind this store: for events, statistics, `destroyById`, and `close` at the end. */
   readonly manager: SessionManager<Data>;
   readonly #objects = new SessionObjects();
-  readonly #sessions: CookieSessions<FastifyRequest, FastifySession>;
+  readonly #sessions: ExpressStoreProtocol<FastifyRequest, FastifySession>;
 
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: FastifySessionStoreOptions<Data>) {
     const resolved = resolveStoreBridgeOptions(packageName, options);
     this.manager = resolved.manager;
-    this.#sessions = new CookieSessions(packageName, resolved, this.#objects);
+    this.#sessions = new ExpressStoreProtocol(packageName, resolved, this.#objects);
   }
 
   /**
@@ -64,7 +64,7 @@ export class FastifySessionStore<Data extends object = ManagedData> {
    * @throws SessionError `CORRUPT`, `DECODE`
    */
   get(sid: string, callback?: Callback<FastifySession | null>): Promise<FastifySession | null> {
-    return answer(
+    return callbackify(
       withHttpErrors(this.#get(sid)),
       callback,
       (error) => this.#objects.unread(sid, error) as FastifySession,
@@ -83,11 +83,11 @@ export class FastifySessionStore<Data extends object = ManagedData> {
    * when it failed; what is stored is then as it was
    */
   set(sid: string, session: object, callback?: Callback): Promise<void> {
-    return answer(withHttpErrors(this.#set(sid, session)), callback);
+    return callbackify(withHttpErrors(this.#set(sid, session)), callback);
   }
 
   destroy(sid: string, callback?: Callback): Promise<void> {
-    return answer(withHttpErrors(this.#sessions.destroy(sid)), callback);
+    return callbackify(withHttpErrors(this.#sessions.destroy(sid)), callback);
   }
 
   /** The live sessions of a user, oldest first. That of a request has the id `tokenToId(request.session.sessionId)`. */

@@ -32,9 +32,14 @@ export class SessionObjects implements FrameworkObjects<FastifyRequest> {
     if (isObject(slot)) Reflect.set(slot, this.#tag, loaded);
   }
 
-  requestOf(object: object): FastifyRequest | undefined {
+  requestOfNew(object: object): FastifyRequest | undefined {
     // A class that has passed the trial has it there.
     return isApplications(object) ? undefined : (symbolValue(object, "request") as FastifyRequest);
+  }
+
+  /** @fastify/session saves only its own `Session` objects. A plain object comes from a `store.set` of the application. */
+  isApplicationsOwn(object: object): boolean {
+    return isApplications(object);
   }
 
   /** What to answer to `reload` beside an error: it makes a session of that all the same, under the same id. */

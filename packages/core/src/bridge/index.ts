@@ -18,15 +18,15 @@ export { SessionManager, type TokenSession } from "../sessions/manager.js";
 export type { SessionManagerOptions } from "../sessions/options.js";
 export { Session, type SessionInfo, type UpdateFunction } from "../sessions/session.js";
 export { isToken, tokenToId } from "../sessions/tokens.js";
-export { answer, type Callback } from "./callback.js";
+export { type Callback, callbackify } from "./callbackify.js";
+export type { SessionDraft } from "./draft.js";
 export {
-  CookieSessions,
-  type CookieSessionsOptions,
+  ExpressStoreProtocol,
+  type ExpressStoreProtocolOptions,
   type FrameworkObjects,
   type LoadedSession,
   type StoredData,
-} from "./cookie-sessions.js";
-export type { SessionDraft } from "./draft.js";
+} from "./express-store-protocol.js";
 export { toHttpError, withHttpErrors } from "./http-errors.js";
 export type { HttpFramework } from "./http-framework.js";
 export { HttpSessions } from "./http-sessions.js";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { jsonCopy } from "../src/bridge/json-copy.js";
+import { cloneJson } from "../src/bridge/clone-json.js";
 import { deepFreeze } from "../src/content/freeze.js";
 
 class Money {
@@ -18,7 +18,7 @@ const tree = {
 
 test("a copy may be changed and shares nothing with what is frozen", () => {
   const original = deepFreeze(structuredClone(tree));
-  const copy = jsonCopy(original);
+  const copy = cloneJson(original);
   expect(copy).toEqual(tree);
   copy.user.roles.push("owner");
   copy.list.pop();
@@ -37,11 +37,11 @@ test.each<[string, object]>([
   ["a key of the name __proto__", JSON.parse('{"__proto__":{"a":[1]},"constructor":{"prototype":2}}') as object],
   ["more levels than are copied one by one", nested(200)],
 ])("a copy is what JSON makes of %s", (_what, value) => {
-  const copy = jsonCopy(value);
+  const copy = cloneJson(value);
   expect(copy).toEqual(JSON.parse(JSON.stringify(value)));
   expect(JSON.stringify(copy)).toBe(JSON.stringify(value));
 });
 
 test("what JSON cannot hold is refused as JSON refuses it", () => {
-  expect(() => jsonCopy({ a: [1n] })).toThrow(TypeError);
+  expect(() => cloneJson({ a: [1n] })).toThrow(TypeError);
 });

@@ -5,7 +5,7 @@ const maxDepth = 50;
  * A copy of what JSON has made that may be changed, in a fifth of the time that writing and reading it takes. Whatever
  * JSON would have made otherwise, as a codec's `Date`, becomes what JSON makes of it.
  */
-export function jsonCopy<T extends object>(value: T, depth: number = maxDepth): T {
+export function cloneJson<T extends object>(value: T, depth: number = maxDepth): T {
   // Of each branch the copy has the shape of what is copied.
   if (depth === 0 || "toJSON" in value) return throughJson(value) as T;
   if (Array.isArray(value)) return Array.from(value, (entry) => copyOfEntry(entry, depth) ?? null) as unknown as T;
@@ -24,7 +24,7 @@ export function jsonCopy<T extends object>(value: T, depth: number = maxDepth): 
 
 function copyOfEntry(entry: unknown, depth: number): unknown {
   if (isText(entry) || typeof entry === "boolean" || entry === null || Number.isFinite(entry)) return entry;
-  return typeof entry === "object" ? jsonCopy(entry, depth - 1) : throughJson(entry);
+  return typeof entry === "object" ? cloneJson(entry, depth - 1) : throughJson(entry);
 }
 
 function isText(entry: unknown): entry is string {

@@ -4,7 +4,7 @@ import { isId } from "../contract/validate.js";
 import type { SaveOptions, Session } from "../sessions/session.js";
 import type { SessionsById } from "../sessions/sessions-by-id.js";
 import { tokenToId } from "../sessions/tokens.js";
-import { jsonCopy } from "./json-copy.js";
+import { cloneJson } from "./clone-json.js";
 import type { ResolvedStoreBridgeOptions } from "./store-bridge-options.js";
 import {
   fromStored,
@@ -16,81 +16,102 @@ import {
   withoutDrift,
 } from "./stored-cookie.js";
 
-/** A session's data as JSON, with its cookie as stored. */
+/** A session's data as JSON, with its cookie in stored form. */
 export interface StoredData {
   [key: string]: unknown;
   cookie?: StoredCookie;
 }
 
-/** What is known of an object that came from the store. */
+/** What the protocol keeps about an object that was loaded from the store. */
 export interface LoadedSession {
-  /** The id that it was asked for by; a session that has been regenerated has another one. */
+  /** The id by which the object was loaded. A regenerated session has another one. */
   readonly id: string;
   readonly session: Session;
-  /** What the object held when it was last in step with the store: what has changed since is told by this. */
+  /** Baseline of the changes: the object's data when it last equalled the stored data. */
   seen: StoredData;
 }
 
-/** How a bridge knows its framework's objects again. */
+/**
+ * How a bridge recognises the session objects of its framework. This decides what a save may do: an object that none of the
+ * three methods recognises is never written.
+ */
 export interface FrameworkObjects<Request> {
-  /** What was noted of an object, or of the one that the framework made it from. */
+  /** Returns what `set` kept for this object, or for the object that the framework built it from. */
   get(object: object): LoadedSession | undefined;
+
   set(object: object, loaded: LoadedSession): void;
-  /** The request that the framework made an object for; `undefined` for an application's own object. */
-  requestOf(object: object): Request | undefined;
+
+  /**
+   * Returns the request in which the framework made this object as a new session; `undefined` for any other object. Such a
+   * session is created. Never return a request for a copy of a loaded session: a late save would then create it again after
+   * its logout.
+   */
+  requestOfNew(object: object): Request | undefined;
+
+  /**
+   * Whether the application made this object itself, so that a save creates the session or replaces it as a whole. Such a
+   * save can undo a concurrent update, and can bring back a destroyed session. Default: no object is.
+   */
+  isApplicationsOwn?(object: object): boolean;
 }
 
-/** What an application said of its sessions, whatever the manager's other users take their data for. */
-export interface CookieSessionsOptions<Request, Framework extends object>
+/** The options of a bridge, whatever the type of the manager's data. */
+export interface ExpressStoreProtocolOptions<Request, Framework extends object>
   extends Omit<ResolvedStoreBridgeOptions<Request, Framework>, "manager"> {
   readonly manager: { readonly byId: unknown };
 }
 
-/** Each failed attempt means that a session ended just then. A store that says so for ever is broken. */
+/** A failed attempt means that the session ended in between. More in a row mean that the store is broken. */
 const maxAttempts = 100;
 
-/** A difference in lifetime that is the clock's, and nobody's wish. */
+/** A difference in lifetime that comes from the clock, not from the application. */
 const toleranceMs = 100;
 
 /**
- * The sessions of a manager, in the shape in which express-session, and the frameworks that took over its store protocol,
- * hold them: one object with the data and a `cookie`, read whole and handed back whole, under a session id that the
- * framework made. For bridges to such frameworks.
+ * The store protocol of express-session, which other frameworks have copied: a session is one object with its data and a
+ * `cookie`, loaded as a whole and saved as a whole, under a session id that the framework makes. For bridges to such
+ * frameworks.
  *
- * Session ids are stored as their hash. One that is none is a miss that reaches no store.
+ * Session ids are stored as their hash. A malformed one is a miss, and reaches no store.
  *
  * @typeParam Request - the framework's request
- * @typeParam Framework - what the framework's types say that a session holds
+ * @typeParam Framework - the framework's type of a session
  */
-export class CookieSessions<Request, Framework extends object> {
+export class ExpressStoreProtocol<Request, Framework extends object> {
   readonly #packageName: string;
   readonly #byId: SessionsById;
   readonly #userId: (data: StoredData) => string | undefined;
   readonly #metadata: ResolvedStoreBridgeOptions<Request, Framework>["metadata"];
   readonly #objects: FrameworkObjects<Request>;
-  /** Writes of one session in the order of the calls, as in `save()` without waiting and then `destroy()`. */
-  readonly #inOrder = new KeyedQueue();
+  /** Whole saves of one session, in the order of the calls. A `destroy` must not overtake the `save` before it. */
+  readonly #saves = new KeyedQueue();
 
-  /** @param packageName - the bridge's, for messages */
+  /** @param packageName - the bridge's, for error messages */
   constructor(
     packageName: string,
-    options: CookieSessionsOptions<Request, Framework>,
+    options: ExpressStoreProtocolOptions<Request, Framework>,
     objects: FrameworkObjects<Request>,
   ) {
     this.#packageName = packageName;
     const { manager, userId, metadata } = options;
-    // What the sessions hold is the framework's and the application's affair: here it is JSON.
+    // The type of the data concerns framework and application: here it is JSON.
     this.#byId = manager.byId as SessionsById;
-    // The application's types say what its sessions hold.
+    // The application states the type of its sessions.
     this.#userId = (data) => userId(data as Partial<Framework>) ?? undefined;
     this.#metadata = metadata;
     this.#objects = objects;
   }
 
-  /** Reads a session, which is no activity. @returns `undefined` when it is missing or has expired */
+  /**
+   * Reads a session, without counting as activity. Waits for this process's writes of the session that began earlier.
+   *
+   * @returns `undefined` when it is missing or has expired
+   */
   async get(sid: string): Promise<Framework | undefined> {
     if (!isSid(sid)) return undefined;
     const id = tokenToId(sid);
+    const writes = this.#saves.settled(id);
+    if (writes !== undefined) await writes;
     const session = await this.#byId.get(id, { touch: false });
     return session && this.#toFramework(id, session);
   }
@@ -102,8 +123,8 @@ export class CookieSessions<Request, Framework extends object> {
   }
 
   /**
-   * Goes on with `built`, the object that the framework made of `data`. What it does not show of the data, because
-   * properties of its own have these names, a request cannot have deleted.
+   * Transfers what is kept about `data` to `built`, the object that the framework built from it. Keys that `built` does not
+   * show, because the framework has members of these names, do not count as deleted by the request.
    */
   rebind(data: object, built: object): void {
     const loaded = this.#objects.get(data);
@@ -118,40 +139,46 @@ export class CookieSessions<Request, Framework extends object> {
   /**
    * Saves a session, as it is at the time of the call.
    *
-   * One that was loaded is merged into what is stored, touched when it holds nothing new, and dropped when it has ended.
-   * One that the framework made is created. Any other object, which is the application's own, is created or replaces what
-   * is stored. One whose cookie has expired is destroyed.
+   * - A loaded session is merged into the stored data. If it has not changed, it is only touched. If it has ended, the save
+   *   is dropped, and the manager emits `conflict`.
+   * - A session that the framework made new is created.
+   * - An object of the application's own is created or replaces the stored data.
+   * - Any other object is refused: without the data that was loaded, a save could undo a concurrent update or a logout.
    *
-   * @throws SessionError `INVALID_ARGUMENT` for a session id that is none, `ENCODE`, `CONFLICT`, and those of the manager
+   * A session whose cookie has expired is destroyed.
+   *
+   * @throws SessionError `NOT_SUPPORTED` for an object that the bridge does not recognise, `INVALID_ARGUMENT` for a malformed
+   * session id, `ENCODE`, `CONFLICT`, and those of the manager
    */
   async save(sid: string, object: object): Promise<void> {
     const id = this.sidToId(sid);
     const data = this.#snapshot(object);
     const lifetime = this.#lifetimeMs(object);
-    await this.#inOrder.run(id, async () => {
+    await this.#saves.run(id, async () => {
       const loaded = this.#find(id, object);
+      const upsert = loaded === undefined ? this.#upsertOf(object) : undefined;
       const idleMs = renewed(lifetime, data.cookie, loaded);
       if (idleMs <= 0) await this.#byId.destroy(id);
       else if (loaded !== undefined) await this.#write(loaded, data, idleMs);
-      else await this.#createOrWrite(id, object, data, idleMs);
+      else if (upsert !== undefined) await this.#createOrWrite(id, object, data, idleMs, upsert);
     });
   }
 
   /**
-   * Moves the deadline, where the manager's `touchAfter` says that this is due. Writes nothing of the data but a cookie that
-   * has changed. Never creates.
+   * Moves the deadline, if that is due according to the manager's `touchAfter`. Writes no data except a changed cookie.
+   * Never creates.
    *
-   * @returns `undefined` where nothing is to be written: a framework need not wait for it
+   * @returns `undefined` when there is nothing to write, so that a framework need not wait
    */
   touch(sid: string, object: object | undefined): Promise<void> | undefined {
     return isSid(sid) && this.#isTouchDue(tokenToId(sid), object) ? this.#touch(sid, object) : undefined;
   }
 
-  /** Where in doubt, it is. */
+  /** Returns true when in doubt. */
   #isTouchDue(id: string, object: object | undefined): boolean {
     const loaded = this.#find(id, object);
     const cookie = isObject(object) ? plainCookie(object.cookie) : undefined;
-    if (loaded === undefined || cookie === undefined || this.#inOrder.has(id)) return true;
+    if (loaded === undefined || cookie === undefined || this.#saves.settled(id) !== undefined) return true;
     const { session, seen } = loaded;
     const stored = withoutDrift(toStored(cookie), seen.cookie);
     if (!isSameCookie(stored, seen.cookie)) return true;
@@ -163,7 +190,7 @@ export class CookieSessions<Request, Framework extends object> {
     const id = tokenToId(sid);
     const { cookie } = this.#snapshot(isObject(object) ? { cookie: object.cookie } : {});
     const lifetime = this.#lifetimeMs(object);
-    await this.#inOrder.run(id, async () => {
+    await this.#saves.run(id, async () => {
       const found = this.#find(id, object);
       const idleMs = renewed(lifetime, cookie, found);
       if (idleMs <= 0) return void (await this.#byId.destroy(id));
@@ -177,10 +204,10 @@ export class CookieSessions<Request, Framework extends object> {
   async destroy(sid: string): Promise<void> {
     if (!isSid(sid)) return;
     const id = tokenToId(sid);
-    await this.#inOrder.run(id, () => this.#byId.destroy(id));
+    await this.#saves.run(id, () => this.#byId.destroy(id));
   }
 
-  /** The storage id of a session id. @throws SessionError `INVALID_ARGUMENT` when it is none */
+  /** Returns the storage id of a session id. @throws SessionError `INVALID_ARGUMENT` for a malformed one */
   sidToId(sid: string): string {
     if (isSid(sid)) return tokenToId(sid);
     throw new SessionError(
@@ -189,17 +216,17 @@ export class CookieSessions<Request, Framework extends object> {
     );
   }
 
-  /** A copy of a session's data that the caller may change and hand back. */
+  /** Copies a session into an object that the caller may change and pass to `save`. */
   #toFramework(id: string, session: Session): Framework {
-    // Bridges have no data of another shape.
-    const object = jsonCopy(session.data as StoredData);
+    // Only bridges write these sessions, in this shape.
+    const object = cloneJson(session.data as StoredData);
     if (isObject(object.cookie)) object.cookie = fromStored(object.cookie, session.remainingMs) as StoredCookie;
     this.#objects.set(object, { id, session, seen: session.data });
-    // The application's types say what its sessions hold.
+    // The application states the type of its sessions.
     return object as unknown as Framework;
   }
 
-  /** Writes what has changed in an object since it was in step with the store. Of a session that has ended, nothing. */
+  /** Writes the changes since the baseline. Writes nothing if the session has ended. */
   async #write(loaded: LoadedSession, data: StoredData, idleMs: number): Promise<void> {
     const { session, seen } = loaded;
     const cookie = data.cookie && withoutDrift(data.cookie, seen.cookie);
@@ -211,27 +238,43 @@ export class CookieSessions<Request, Framework extends object> {
     if (status === "saved" || status === "unchanged") loaded.seen = steady;
   }
 
-  /** Stores an object that did not come from the store. */
-  async #createOrWrite(id: string, object: object, data: StoredData, idleMs: number): Promise<void> {
-    const request = this.#objects.requestOf(object);
+  /** Decides how to store an object that was not loaded. @throws SessionError `NOT_SUPPORTED` if it may be a loaded one */
+  #upsertOf(object: object): Upsert<Request> {
+    const request = this.#objects.requestOfNew(object);
+    if (request !== undefined) return { isNew: true, request };
+    if (this.#objects.isApplicationsOwn?.(object)) return { isNew: false };
+    const message =
+      `${this.#packageName}: cannot save a session object that is neither loaded by this store nor new: the save could ` +
+      "undo a concurrent update or a logout. Nothing is written";
+    throw new SessionError("NOT_SUPPORTED", message);
+  }
+
+  async #createOrWrite(
+    id: string,
+    object: object,
+    data: StoredData,
+    idleMs: number,
+    upsert: Upsert<Request>,
+  ): Promise<void> {
     const userId = this.#userId(data);
-    const metadata = request && this.#metadata(request);
-    // Of the framework's own two requests made one id, and both keep what they set. What an application sets by itself is
-    // all there is.
-    const options: SaveOptions = request ? { base: {}, userId } : { onConflict: "overwrite", userId: userId ?? null };
+    const metadata = upsert.isNew ? this.#metadata(upsert.request) : undefined;
+    // Two requests may make one new id: both keep the keys that they set. An application's object is the whole data.
+    const options: SaveOptions = upsert.isNew
+      ? { base: {}, userId }
+      : { onConflict: "overwrite", userId: userId ?? null };
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const created = await this.#byId.create(id, { data, userId, metadata, idleTimeout: idleMs });
       if (created !== undefined && data.cookie !== undefined && !("cookie" in created.data)) {
-        // A framework cannot go on with a session that has none.
+        // A framework cannot load a session without a cookie.
         await this.#byId.destroy(id);
         throw new SessionError("INVALID_OPTION", `${this.#packageName}: the schema must keep the key "cookie"`);
       }
       const session = created ?? (await this.#byId.get(id, { touch: false, onUnreadable: "fail" }));
       const status = created ? "saved" : await session?.save(data, { ...options, idleMs });
-      // Otherwise the session that had the id has ended in between, and the id is free again.
+      // With any other status the session under this id has ended in between, and the id is free again.
       if (session !== undefined && (status === "saved" || status === "unchanged")) {
-        // The application's own object stays its own: setting it once more is meant as the first time.
-        if (request !== undefined) this.#objects.set(object, { id, session, seen: data });
+        // An application's object is not traced: saving it again replaces the stored data again.
+        if (upsert.isNew) this.#objects.set(object, { id, session, seen: data });
         return;
       }
     }
@@ -254,12 +297,12 @@ export class CookieSessions<Request, Framework extends object> {
     return Math.min(lifetimeMs(cookie) ?? this.#byId.idleMs, this.#byId.absoluteMs);
   }
 
-  /** The data of a session at this moment, as JSON: the request may go on changing the object while it is being saved. */
+  /** Copies the data of this moment, as JSON. The request may go on changing the object while the copy is being saved. */
   #snapshot(object: object): StoredData {
     const data = this.#toJson(object);
     if (!isObject(data)) throw new SessionError("ENCODE", `${this.#packageName}: a session must be an object`);
     const { cookie, ...rest } = data;
-    // A cookie that is not an object is not one that the framework made: it is none.
+    // The framework makes objects. Any other cookie is ignored.
     return isObject(cookie) ? { ...data, cookie: toStored(cookie) } : rest;
   }
 
@@ -267,16 +310,19 @@ export class CookieSessions<Request, Framework extends object> {
     try {
       return JSON.parse(JSON.stringify(value) ?? "null");
     } catch (cause) {
-      // The first line names what is in the way, and no value.
+      // The first line of the message names the reason, and contains no value.
       const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : "it is not JSON";
       throw new SessionError("ENCODE", `${this.#packageName}: session data cannot be encoded: ${reason}`, { cause });
     }
   }
 }
 
+/** How to store an object that was not loaded: as a new session of a request, or as the application's own data. */
+type Upsert<Request> = { readonly isNew: true; readonly request: Request } | { readonly isNew: false };
+
 /**
- * The lifetime that a request means. Some frameworks date a cookie when they load it: one that has run out since, in a
- * request that took longer than its session may rest, is as old as the request, and nobody's order to end it.
+ * Returns the lifetime that a save asks for. Some frameworks date a cookie when they load it. If such a date has passed
+ * during a slow request, and the request did not change the cookie, its `originalMaxAge` counts.
  */
 function renewed(lifetime: number, cookie: StoredCookie | undefined, loaded: LoadedSession | undefined): number {
   const maxAge = cookie?.originalMaxAge;
@@ -284,12 +330,12 @@ function renewed(lifetime: number, cookie: StoredCookie | undefined, loaded: Loa
   return lifetime <= 0 && isAsLoaded ? maxAge : lifetime;
 }
 
-/** A request that asks for no less than it found brings no deadline nearer that another has moved away meanwhile. */
+/** Whether a request shortens the lifetime. If not, it must not bring nearer a deadline that another request has moved. */
 function shortens(session: Session, idleMs: number): boolean {
   return idleMs + toleranceMs < session.remainingMs;
 }
 
-/** Whether a value may be a session id. Cookie parsers make objects, and clients send anything: that is never looked up. */
+/** Whether a value may be a session id. Cookie parsers can return objects, and clients can send anything. */
 function isSid(sid: unknown): sid is string {
   return isId(sid) && !/\p{Cc}/u.test(sid);
 }
