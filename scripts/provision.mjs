@@ -87,6 +87,16 @@ const requirements = [
     aptPackage: "chromium",
     help: "install chromium",
   },
+  // Without root, the tests that drop packets are skipped.
+  ...[
+    ["nftables", "nft"],
+    ["iproute2", "ip"],
+  ].map(([name, command]) => ({
+    name: `${name} (to drop packets)`,
+    isPresent: () => process.platform !== "linux" || process.getuid?.() !== 0 || hasBinary([command]),
+    aptPackage: name,
+    help: `install ${name}`,
+  })),
   ...versionRequirements(cache),
 ];
 

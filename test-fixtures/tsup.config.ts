@@ -4,7 +4,7 @@ import { application } from "../tsup.base.js";
 /** For programs that run on plain Node, as the benchmarks do. Tests use the sources. */
 export default defineConfig({
   ...application,
-  entry: ["src/index.ts", "src/supervisor.mjs"],
-  // The supervisor is started by its file name.
+  entry: ["src/index.ts", "src/supervisor.mjs", "src/namespace.mjs"],
+  // The processes are started by their file names.
   outExtension: () => ({ js: ".mjs" }),
 });

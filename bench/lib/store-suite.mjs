@@ -1,6 +1,6 @@
 /** Runs a suite of stores: every subject in a process of its own, one of them at work at a time. */
 import { fileURLToPath } from "node:url";
-import { startCountingProxy } from "./counting-proxy.mjs";
+import { startTcpProxy } from "@sojourn/test-fixtures";
 import { Remote } from "./remote.mjs";
 import { Table } from "./results.mjs";
 import { cpuOf } from "./server-cpu.mjs";
@@ -101,11 +101,11 @@ async function countTraffic(suite, server, { log }, table) {
   log("counting round trips and bytes");
   const payloadBytes = 1_024;
   for (const name of suite.subjects) {
-    const proxy = await startCountingProxy(server.url);
+    const proxy = await startTcpProxy(server.url);
     try {
       await countSubject(suite, name, proxy, payloadBytes, table);
     } finally {
-      proxy.stop();
+      await proxy.stop();
     }
   }
 }
@@ -116,12 +116,12 @@ async function countSubject(suite, name, proxy, payloadBytes, table) {
     for (const operation of operationsInOrder.filter((operation) => subject.operations.includes(operation))) {
       // Scripts are loaded and statements prepared at first use, on each connection.
       await subject.remote.call("repeat", { operation, calls: 20 });
-      proxy.reset();
+      proxy.resetCounts();
       await subject.remote.call("repeat", { operation, calls: countedCalls });
-      const { roundTrips, bytes } = proxy.counts;
+      const { roundTrips, sent, received } = proxy.counts;
       table.addRun(
         { subject: name, operation, payloadBytes, counted: true },
-        { roundTrips: roundTrips / countedCalls, bytes: bytes / countedCalls },
+        { roundTrips: roundTrips / countedCalls, bytes: (sent + received) / countedCalls },
       );
     }
   } finally {

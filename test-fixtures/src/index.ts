@@ -1,5 +1,6 @@
 export { Barrier } from "./barrier.js";
 export { Browser } from "./browser.js";
+export { type FilteredProxy, startFilteredProxy, whyNoPacketFilter } from "./filtered-proxy.js";
 export { findBinary, postgresDirectories, unprivilegedUser } from "./machine.js";
 export {
   askMemcached,
@@ -32,6 +33,8 @@ export {
   type SessionRace,
   sessionRaces,
 } from "./session-races.js";
+export { startTcpProxy, type TcpProxy } from "./tcp-proxy.js";
+export type { Cut, TcpProxyCounts } from "./tcp-relay.js";
 export {
   type PostgresVersion,
   type RedisVersion,

@@ -1,6 +1,4 @@
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { startMongoJavaServer } from "@sojourn/test-fixtures";
+import { startMongoJavaServer, startTcpProxy } from "@sojourn/test-fixtures";
 import { afterAll, expect, test } from "vitest";
 import { openClient6, openStore } from "./harness.js";
 
@@ -11,12 +9,12 @@ const big = (letter: string): string => letter.repeat(size);
 const little = 1_500;
 
 const server = await startMongoJavaServer();
-const relay = await startRelay(Number(new URL(server.url).port));
-const client = openClient6(`mongodb://127.0.0.1:${relay.port}/?directConnection=true`);
+const proxy = await startTcpProxy(server.url);
+const client = openClient6(`${proxy.url}?directConnection=true`);
 const store = await openStore({ client, dbName: "wire", collectionName: "sessions" });
 afterAll(async () => {
   await client.close();
-  relay.stop();
+  await proxy.stop();
   await server.stop();
 });
 
@@ -32,37 +30,9 @@ test.each<[string, (id: string) => Promise<unknown>, sent: number, received: num
   ["destroyByUser moves none", (id) => store.destroyByUser(id), 0, 0],
 ])("%s", async (what, operation, sent, received) => {
   await store.create(session(what));
-  const before = { ...relay.bytes };
+  const before = { ...proxy.counts };
   await operation(what);
-  const moved = [relay.bytes.sent - before.sent - sent, relay.bytes.received - before.received - received];
+  const moved = [proxy.counts.sent - before.sent - sent, proxy.counts.received - before.received - received];
   for (const rest of moved) expect(rest).toBeGreaterThan(0);
   for (const rest of moved) expect(rest).toBeLessThan(little);
 });
-
-/** Passes on what a client and the server say to each other, and counts it. */
-async function startRelay(target: number) {
-  const bytes = { sent: 0, received: 0 };
-  const sockets: Socket[] = [];
-  const listener = createServer((client) => {
-    const upstream = connect(target, "127.0.0.1");
-    pass(client, upstream, "sent");
-    pass(upstream, client, "received");
-  });
-  function pass(from: Socket, to: Socket, direction: keyof typeof bytes): void {
-    sockets.push(from);
-    from.on("data", (chunk) => {
-      bytes[direction] += chunk.length;
-      to.write(chunk);
-    });
-    from.on("error", () => to.destroy());
-    from.on("close", () => to.destroy());
-  }
-  await once(listener.listen(0, "127.0.0.1"), "listening");
-  // It listens on a port, not on a path.
-  const { port } = listener.address() as AddressInfo;
-  const stop = (): void => {
-    for (const socket of sockets) socket.destroy();
-    listener.close();
-  };
-  return { port, bytes, stop };
-}

@@ -1,9 +1,9 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isSessionError, type SessionErrorCode } from "@sojourn/core";
 import { MySQLStore } from "@sojourn/mysql";
-import { startMySQL } from "@sojourn/test-fixtures";
+import { startMySQL, startTcpProxy } from "@sojourn/test-fixtures";
 import { afterAll, expect, test } from "vitest";
 import { openPool, openStore, selectNumber } from "./harness.js";
 
@@ -185,19 +185,15 @@ test("a pool that its owner has closed", async () => {
 });
 
 test("a peer that accepts and says nothing: no connection within the timeout", async () => {
-  const sockets: Socket[] = [];
-  const silent = createServer((socket) => sockets.push(socket));
-  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
-  const address = silent.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
-  const pool = openPool(`mysql://root@127.0.0.1:${port}/sojourn`, { connectTimeout: 1_000 });
+  const proxy = await startTcpProxy(server.url);
+  proxy.freeze("all");
+  const pool = openPool(proxy.url, { connectTimeout: 1_000 });
   const store = new MySQLStore({ pool, timeoutMs: 300 });
   await expect(store.create({ id: "s", ...session })).rejects.toMatchObject({
     code: "UNAVAILABLE",
     outcomeUnknown: false,
   });
-  for (const socket of sockets) socket.destroy();
-  silent.close();
+  await proxy.stop();
   await sleep(50);
   await pool.end();
 });
