@@ -27,20 +27,39 @@ export function contentText(
   const keys = Object.keys(data);
   const frame = JSON.stringify({ ...content, data: 0 });
   if (keys.length > maxEntries || !frame.startsWith(frameOpening)) return undefined;
-  const before = base.data as Readonly<Record<string, unknown>>;
-  const keysBefore = known === undefined ? [] : Object.keys(before);
+  const entries = new KnownEntries(base, known);
   const ends: number[] = [];
   let text = opening;
-  let at = 0;
   for (const key of keys) {
-    while (at < keysBefore.length && !Object.hasOwn(data, keysBefore[at] ?? "")) at += 1;
     if (ends.length > 0) text += ",";
-    const isInPlace = known !== undefined && keysBefore[at] === key;
-    text += isInPlace && before[key] === data[key] ? entryAt(known, at) : entryOf(key, data[key]);
-    if (isInPlace) at += 1;
+    text += entries.take(key, data) ?? entryOf(key, data[key]);
     ends.push(text.length);
   }
   return { payload: `${text}}${frame.slice(frameOpening.length)}`, ends };
+}
+
+/** The entries of a known text, taken in the order of its keys. */
+class KnownEntries {
+  readonly #before: Readonly<Record<string, unknown>>;
+  readonly #text: ContentText | undefined;
+  readonly #keys: readonly string[];
+  #at = 0;
+
+  constructor(base: SessionContent, text: ContentText | undefined) {
+    this.#before = base.data as Readonly<Record<string, unknown>>;
+    this.#text = text;
+    this.#keys = text === undefined ? [] : Object.keys(this.#before);
+  }
+
+  /** Returns the text of an entry that is unchanged and stands where it stood. */
+  take(key: string, data: Readonly<Record<string, unknown>>): string | undefined {
+    const text = this.#text;
+    if (text === undefined) return undefined;
+    while (this.#at < this.#keys.length && !Object.hasOwn(data, this.#keys[this.#at] ?? "")) this.#at += 1;
+    if (this.#keys[this.#at] !== key) return undefined;
+    this.#at += 1;
+    return this.#before[key] === data[key] ? entryAt(text, this.#at - 1) : undefined;
+  }
 }
 
 function entryAt({ payload, ends }: ContentText, at: number): string {

@@ -7,8 +7,8 @@ import {
 } from "../content/content.js";
 import { applyKeys, diffKeys, isUnchanged } from "../content/merge.js";
 import type { CallOptions } from "../contract/call.js";
-import type { NewSession } from "../contract/store.js";
-import { Conflicts, maxAttempts } from "./conflicts.js";
+import type { NewSession, SessionRecord } from "../contract/store.js";
+import { type AfterConflict, Conflicts, maxAttempts } from "./conflicts.js";
 import { type ConflictPolicy, requirePolicy } from "./policies.js";
 import type { SaveOptions, SessionActions, TouchInput, UpdateFunction, WriteOptions, WriteOutcome } from "./session.js";
 import { ownerAfter, userChange } from "./user-change.js";
@@ -126,17 +126,28 @@ export class SessionWriter implements SessionActions {
         case "limitReached":
           throw reports.limitReached(userId);
         case "conflict": {
-          const next = await this.#conflicts.read(base, result.current, userId, "update");
-          if (next === "ended") reports.conflict(current, "ended");
-          if (next === "ended" || next === "changedUser") return { status: next, state: base };
+          const next = await this.#afterConflict(base, current, result.current, userId, policy);
+          if (typeof next === "string") return { status: next, state: base };
           current = next;
-          if (policy === "fail")
-            throw this.#conflicts.refuse(current, "was written by another writer since it was loaded");
           await this.#conflicts.retry(current, attempt);
         }
       }
     }
     throw this.#conflicts.refuse(current, `was not written: ${maxAttempts} writers were faster`);
+  }
+
+  /** Returns the session to write next, or the reason to give up. */
+  async #afterConflict(
+    base: SessionState,
+    current: SessionState,
+    stored: SessionRecord,
+    userId: string | null | undefined,
+    policy: ConflictPolicy,
+  ): Promise<AfterConflict> {
+    const next = await this.#conflicts.read(base, stored, userId, "update");
+    if (next === "ended") this.#parts.reports.conflict(current, "ended");
+    if (typeof next === "string" || policy !== "fail") return next;
+    throw this.#conflicts.refuse(next, "was written by another writer since it was loaded");
   }
 
   #encode(current: SessionState, data: object, userId: string | null | undefined) {
