@@ -1,4 +1,4 @@
-import { SessionError, type SessionErrorCode } from "@sojourn/core/adapter";
+import { type ErrorContext, SessionError, type SessionErrorCode } from "@sojourn/core/adapter";
 
 /** The statuses of the binary protocol by which a server answers a request that it understood. */
 export const status = { ok: 0x00, notFound: 0x01, exists: 0x02, notStored: 0x05 } as const;
@@ -25,32 +25,27 @@ const unreachable: ReadonlySet<string> = new Set([
 ]);
 const lost: ReadonlySet<string> = new Set(["ECONNABORTED", "ECONNRESET", "EPIPE", "ETIMEDOUT"]);
 
-/** An answer of the server that is an error. */
-export function refusal(statusCode: number, operation: string): SessionError {
+/** Returns the error for an answer of the server that refuses a request. */
+export function refusal(statusCode: number, step: string): SessionError {
   const [code, meaning] = refusals[statusCode] ?? ["BACKEND", `the server answered status ${statusCode}`];
-  return new SessionError(code, `@sojourn/memcached: ${operation}: ${meaning}`);
+  return new SessionError(code, `@sojourn/memcached: ${step}: ${meaning}`);
 }
 
-/**
- * Turns an error of memjs, or of the socket under it, into one of ours.
- *
- * @param writing - whether the request changes something: then a lost connection leaves its outcome unknown
- */
-export function classify(error: unknown, operation: string, writing: boolean): SessionError {
-  if (error instanceof SessionError) return error;
-  const say = (code: SessionErrorCode, meaning: string, outcomeUnknown: boolean): SessionError =>
+/** Turns an error of memjs, or of the socket under it, into a `SessionError`. */
+export function classify(error: unknown, { operation, sent }: ErrorContext): SessionError {
+  const toError = (code: SessionErrorCode, meaning: string, outcomeUnknown: boolean): SessionError =>
     new SessionError(code, `@sojourn/memcached: ${operation}: ${meaning}`, { cause: error, outcomeUnknown });
 
   const { code, message } = describeError(error);
   if (unreachable.has(code) || message === "socket timed out connecting to server.") {
-    return say("UNAVAILABLE", "the server cannot be reached", false);
+    return toError("UNAVAILABLE", "the server cannot be reached", sent);
   }
-  if (lost.has(code)) return say("UNAVAILABLE", "the connection to the server was lost", writing);
-  if (message === "socket timed out waiting on response.") return say("TIMEOUT", "memjs timed out", writing);
+  if (lost.has(code)) return toError("UNAVAILABLE", "the connection to the server was lost", sent);
+  if (message === "socket timed out waiting on response.") return toError("TIMEOUT", "memjs timed out", sent);
   if (message.includes("authentication failed")) {
-    return say("BACKEND", "the server refused the user or the password", false);
+    return toError("BACKEND", "the server refused the user or the password", sent);
   }
-  return say("BACKEND", "memjs failed", writing);
+  return toError("BACKEND", "memjs failed", sent);
 }
 
 /** memjs rejects with strings where authentication fails. */

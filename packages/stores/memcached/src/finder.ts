@@ -1,82 +1,57 @@
 import { LRUCache } from "lru-cache";
+import { untilWon } from "./contention.js";
+import type { Exchange } from "./exchange.js";
 import type { Items, SessionSlot, UserSlot } from "./items.js";
 import { isSame, type Memberships } from "./memberships.js";
 import type { Member, StoredSession } from "./record.js";
+import type { FoundRecord, PresentRecord, Records } from "./records.js";
 import type { ServerClock } from "./server-clock.js";
+import type { Survey } from "./survey.js";
 
-/** For so many sessions a process remembers the user, and so reads record and user's item in one wait. */
+/** A process remembers the user of so many sessions, and reads their record and user's item in one wait. */
 const rememberedSessions = 10_000;
 
-/** A session as it was found, with the items that it takes to change it. */
-export interface Found {
+/** The items that were read of users: the session's own, and the one that it is to have. */
+type UserSlots = ReadonlyMap<string, UserSlot | undefined>;
+
+export interface LiveSession {
+  readonly status: "live";
   readonly slot: SessionSlot;
-  /** The items read of its user and of the user that it is to have. */
-  readonly users: ReadonlyMap<string, UserSlot | undefined>;
-  /** `undefined` when it is missing, over, or not in its user's item. */
-  readonly session: StoredSession | undefined;
-  /** Its place in its user's item; `undefined` for one without a user. */
-  readonly member: Member | undefined;
-  /** There is none yet, but another writer is making one. */
-  readonly isPending: boolean;
+  readonly session: StoredSession;
+  readonly users: UserSlots;
+}
+
+/** An id, with the items that it takes to change its session. */
+export type Found =
+  | LiveSession
+  /** There is no live session, and the id can be taken. */
+  | { readonly status: "free"; readonly slot: SessionSlot; readonly users: UserSlots }
+  /** There is no live session yet, but an operation under way has taken the id. */
+  | { readonly status: "pending" }
+  /** The session has moved to another id, and the rename that did it has not ended. */
+  | { readonly status: "moved"; readonly slot: SessionSlot; readonly session: StoredSession };
+
+interface FinderParts {
+  readonly items: Items;
+  readonly records: Records;
+  readonly memberships: Memberships;
+  readonly survey: Survey;
+  readonly clock: ServerClock;
 }
 
 /** Finds sessions: reads a record and the item of its user, and tells whether the session is alive. */
 export class Finder {
-  readonly #items: Items;
-  readonly #memberships: Memberships;
-  readonly #clock: ServerClock;
-  readonly #readSeconds: () => Promise<number>;
-  /** Wrong entries cost a wait, never a wrong answer: what decides is the record. */
+  readonly #parts: FinderParts;
+  /** A wrong entry costs a wait, and never causes a wrong answer: the record decides. */
   readonly #userOf = new LRUCache<string, string>({ max: rememberedSessions });
 
-  constructor(items: Items, memberships: Memberships, clock: ServerClock, readSeconds: () => Promise<number>) {
-    this.#items = items;
-    this.#memberships = memberships;
-    this.#clock = clock;
-    this.#readSeconds = readSeconds;
+  constructor(parts: FinderParts) {
+    this.#parts = parts;
   }
 
   /** One wait where the user is known beforehand or there is none, else two. */
-  async find(id: string, alsoUser?: string): Promise<Found> {
-    const wanted = new Set([this.#userOf.get(id), alsoUser].filter((userId) => userId !== undefined));
-    const readings = [...wanted].map(async (userId): Promise<[string, UserSlot | undefined]> => {
-      // What is read on a guess must not fail the call. What proves necessary is read again.
-      return [userId, await this.#items.user(userId).catch(() => undefined)];
-    });
-    const [slot, users] = await Promise.all([
-      this.#items.session(id),
-      Promise.all(readings),
-      this.#clock.ready(this.#readSeconds),
-    ]);
-    return this.#judge(id, slot, new Map(users));
-  }
-
-  async #judge(id: string, slot: SessionSlot, users: Map<string, UserSlot | undefined>): Promise<Found> {
-    const session = slot.value;
-    const missing = { slot, users, session: undefined, member: undefined, isPending: false };
-    if (session === undefined || this.#memberships.isOver(session)) return missing;
-    const { userId, nonce } = session;
-    if (userId === undefined) return { ...missing, session };
-    this.#userOf.set(id, userId);
-    const memberIn = (userSlot: UserSlot | undefined): Member | undefined =>
-      userSlot?.value?.find((member) => isSame(member, { id, nonce }));
-    const guessed = memberIn(users.get(userId));
-    if (guessed !== undefined) return { ...missing, session, member: guessed };
-
-    // What was read together with the record may be older than the record.
-    const userSlot = await this.#items.user(userId);
-    users.set(userId, userSlot);
-    const member = memberIn(userSlot);
-    if (member !== undefined) return { ...missing, session, member };
-
-    // Dead, unless it moved to another user in between.
-    const again = await this.#items.session(id);
-    if (again.value !== undefined && again.value.nonce !== nonce) return this.#judge(id, again, new Map());
-    return {
-      ...missing,
-      slot: again,
-      isPending: again.value !== undefined && this.#clock.now() < session.pendingUntil,
-    };
+  find(id: string, alsoUser: string | undefined, exchange: Exchange): Promise<Found> {
+    return untilWon(exchange, () => this.#find(id, alsoUser, exchange));
   }
 
   /** Saves the next find a wait. */
@@ -86,5 +61,89 @@ export class Finder {
 
   forget(id: string): void {
     this.#userOf.delete(id);
+  }
+
+  async #find(id: string, alsoUser: string | undefined, exchange: Exchange): Promise<Found | undefined> {
+    const { items, records } = this.#parts;
+    const wanted = new Set([this.#userOf.get(id), alsoUser].filter((userId) => userId !== undefined));
+    const readings = [...wanted].map(async (userId): Promise<[string, UserSlot | undefined]> => {
+      // A read on a guess must not fail the call. If it proves necessary it is repeated.
+      return [userId, await items.user(userId, exchange).catch(() => undefined)];
+    });
+    const [record, users] = await Promise.all([records.find(id, exchange), Promise.all(readings)]);
+    return this.#judge(id, record, new Map(users), exchange);
+  }
+
+  /** Returns `undefined` where a claim of a dead process was in the way: look again. */
+  async #judge(
+    id: string,
+    record: FoundRecord,
+    users: Map<string, UserSlot | undefined>,
+    exchange: Exchange,
+  ): Promise<Found | undefined> {
+    const { slot } = record;
+    switch (record.status) {
+      case "missing":
+        return { status: "free", slot, users };
+      case "moved":
+        return record;
+      case "arriving":
+        return this.#isPending(record.session) ? { status: "pending" } : { status: "free", slot, users };
+      case "present":
+        return record.session.userId === undefined
+          ? { ...record, status: "live", users }
+          : this.#judgeOwned(id, record, record.session.userId, users, exchange);
+    }
+  }
+
+  async #judgeOwned(
+    id: string,
+    record: PresentRecord,
+    userId: string,
+    users: Map<string, UserSlot | undefined>,
+    exchange: Exchange,
+  ): Promise<Found | undefined> {
+    const { items, records } = this.#parts;
+    const { nonce } = record.session;
+    this.#userOf.set(id, userId);
+    const memberIn = (userSlot: UserSlot | undefined): Member | undefined =>
+      userSlot?.value?.find((member) => isSame(member, { id, nonce }));
+    let member = memberIn(users.get(userId));
+    if (member === undefined) {
+      // The item that was read together with the record may be older than the record.
+      users.set(userId, await items.user(userId, exchange));
+      member = memberIn(users.get(userId));
+    }
+    if (member === undefined) {
+      // Dead, unless it moved in between.
+      const again = await records.find(id, exchange);
+      const hasChanged = again.status !== "present" || again.session.nonce !== nonce;
+      if (hasChanged) return this.#judge(id, again, new Map(), exchange);
+      return this.#isPending(again.session) ? { status: "pending" } : { status: "free", slot: again.slot, users };
+    }
+    if (member.orderedBy === undefined) return { ...record, status: "live", users };
+    return this.#judgeOrdered(record, userId, member, users, exchange);
+  }
+
+  /** An ordered session lives until the one that has ordered it has arrived. */
+  async #judgeOrdered(
+    record: PresentRecord,
+    userId: string,
+    member: Member,
+    users: UserSlots,
+    exchange: Exchange,
+  ): Promise<Found | undefined> {
+    const { memberships, survey } = this.#parts;
+    const members = users.get(userId)?.value ?? [];
+    const arrivals = members.filter(({ nonce }) => nonce === member.orderedBy);
+    const [ordered, arrival] = await survey.all(userId, [member, ...arrivals], exchange);
+    if (ordered?.status !== "live") return { status: "free", slot: record.slot, users };
+    if (arrival?.status !== "pending" || !arrival.isStale) return { ...record, status: "live", users };
+    await memberships.heal(userId, exchange);
+    return undefined;
+  }
+
+  #isPending({ pendingUntil }: StoredSession): boolean {
+    return this.#parts.clock.now() < pendingUntil;
   }
 }

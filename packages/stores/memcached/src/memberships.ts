@@ -1,17 +1,10 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { isSessionError, SessionError, type SessionLimit } from "@sojourn/core/adapter";
-import { expiryPrecisionMs, type Items, type SessionSlot, type UserSlot } from "./items.js";
-import type { Member, StoredSession } from "./record.js";
-import type { ServerClock } from "./server-clock.js";
-
-/** Writers of one user's item take turns by chance. Who has had none for so long gives up. */
-export const contentionMs = 5_000;
-
-/** The writers of one user's item in this process: the turn of the last one, and how many turns have ended. */
-interface Turns {
-  last: Promise<true> | undefined;
-  ended: number;
-}
+import { SessionError, type SessionLimit } from "@sojourn/core/adapter";
+import { untilWon } from "./contention.js";
+import type { Exchange } from "./exchange.js";
+import type { Items, UserSlot } from "./items.js";
+import type { Member } from "./record.js";
+import type { Survey, Surveyed } from "./survey.js";
+import { Turns } from "./turns.js";
 
 /** From this many members on, and at each power of two, members that ended by themselves are looked for. */
 const firstCensus = 16;
@@ -19,113 +12,163 @@ const firstCensus = 16;
 /** A place in a user's item. */
 export type Place = Pick<Member, "id" | "nonce">;
 
-/** `abandoned`: the session that was to be let in could not be stored; nobody was evicted. */
 export type JoinResult =
-  | { readonly status: "joined"; readonly evicted: readonly Member[] }
-  | { readonly status: "full" }
+  /** `ordered`: members that were taken out to make room, oldest first. Their records are still to be ended. */
+  | { readonly status: "joined"; readonly ordered: readonly Member[] }
+  | { readonly status: "limitReached" }
+  /** The record of the new member could not be stored. Nothing was written. */
   | { readonly status: "abandoned" };
 
-/** What has become of a member, by its record. `pending`: the record may be about to name this user. */
-export interface Surveyed {
-  readonly member: Member;
-  readonly state: "live" | "pending" | "ended" | "corrupt";
-  readonly slot: SessionSlot | undefined;
-  readonly error: SessionError | undefined;
-}
+export type ClaimResult =
+  /** `slot`: the user's item as written. `ordered`: members whose sessions end when the new one arrives, oldest first. */
+  | { readonly status: "claimed"; readonly slot: UserSlot; readonly ordered: readonly Member[] }
+  | { readonly status: "limitReached" }
+  /** The place to be left is not there any more. */
+  | { readonly status: "missing" }
+  /** An arrival has ordered the place that is to be left. */
+  | { readonly status: "ordered" };
 
-/** What is to become of the members, and what to answer. `members` omitted: nothing is written. */
+type Refusal = Exclude<ClaimResult, { status: "claimed" }>;
+
+/** `members` omitted: nothing is written. */
 type Decide<Result> = (members: readonly Member[]) => Promise<{ members?: readonly Member[]; result: Result }>;
 
-export interface JoinOptions {
-  readonly limit?: SessionLimit | undefined;
-  /** Whether the session's record could be stored. Asked before anybody is evicted for it. */
-  readonly isStored?: () => Promise<boolean>;
+interface Changed<Result> {
+  readonly result: Result;
+  readonly slot: UserSlot;
 }
 
 /**
- * Who is logged in as whom: one item for each user, changed by compare-and-swap, which is the authority.
+ * The sessions of each user: one item, changed by compare-and-swap, which is the authority.
  *
- * A session of a user is alive if and only if its record is there and the user's item has its id and nonce. So a user's
- * sessions can be ended, limited and moved in one write, whatever several processes do at the same time.
+ * A session with a user is alive if and only if its record is there and the user's item has its id and nonce. So the
+ * sessions of a user are ended and limited in one write, whatever several processes do at the same time. A member that
+ * arrives from another id or user is in the item before its record decides. It has then ordered the members that make room
+ * for it: their sessions end in that same write, and not at all if the arrival is given up.
  */
 export class Memberships {
   readonly #items: Items;
-  readonly #clock: ServerClock;
+  readonly #survey: Survey;
   readonly #maxSessionsPerUser: number;
-  /** The longest wait for a turn while none ends: a turn is several requests, on a busy machine slow ones. */
-  readonly #turnMs: number;
-  readonly #turns = new Map<string, Turns>();
+  readonly #turns = new Turns();
 
-  /** @param timeoutMs - of a request */
-  constructor(items: Items, clock: ServerClock, maxSessionsPerUser: number, timeoutMs: number) {
+  constructor(items: Items, survey: Survey, maxSessionsPerUser: number) {
     this.#items = items;
-    this.#clock = clock;
+    this.#survey = survey;
     this.#maxSessionsPerUser = maxSessionsPerUser;
-    this.#turnMs = timeoutMs / 2;
   }
 
-  /** Lets a member in, under the limit. The members evicted are out of the item, but their records are not yet buried. */
-  join(userId: string, member: Member, options: JoinOptions = {}, first?: UserSlot): Promise<JoinResult> {
-    const { limit, isStored } = options;
-    return this.#change<JoinResult>(userId, first, async (members) => {
-      const joined = { status: "joined", evicted: [] } as const;
-      if (!this.#needsCensus(members.length, limit)) return { members: [...members, member], result: joined };
-
-      await this.#settle(members);
-      const surveyed = await this.survey(userId, members);
-      const isPresent = ({ state }: Surveyed): boolean => state === "live" || state === "corrupt";
-      const present = surveyed.filter(isPresent).map((survey) => ({ ...survey.member, isMoving: false }));
-      const surplus = limit === undefined ? 0 : present.length + 1 - limit.max;
-      if (surplus > 0 && limit?.whenReached === "reject") return { result: { status: "full" } };
-      const evicted = present.sort(byAge).slice(0, Math.max(surplus, 0));
-      const kept = present.slice(evicted.length);
-      if (kept.length >= this.#maxSessionsPerUser) throw this.#tooMany();
-      if (evicted.length > 0 && (await isStored?.()) === false) return { result: { status: "abandoned" } };
-      return { members: [...kept, member], result: { status: "joined", evicted } };
+  /**
+   * Adds a new session, under the limit.
+   *
+   * @param isStored - whether the session's record was stored; asked before any member is ordered
+   */
+  async join(
+    userId: string,
+    member: Member,
+    { limit, isStored }: { readonly limit: SessionLimit | undefined; readonly isStored: () => Promise<boolean> },
+    exchange: Exchange,
+    first?: UserSlot,
+  ): Promise<JoinResult> {
+    const { result } = await this.#change<JoinResult>(userId, exchange, first, async (members) => {
+      const room = await this.#makeRoom(userId, members, limit, exchange);
+      if (room === undefined) return { result: { status: "limitReached" } };
+      const { kept, ordered } = room;
+      if (ordered.length > 0 && !(await isStored())) return { result: { status: "abandoned" } };
+      return { members: [...kept, member], result: { status: "joined", ordered } };
     });
+    return result;
   }
 
-  /** Takes a member out. Of several that try one is told true. */
-  leave(userId: string, place: Place, first?: UserSlot): Promise<boolean> {
-    return this.#change(userId, first, async (members) => {
-      const others = members.filter((member) => !isSame(member, place));
-      return others.length === members.length ? { result: false } : { members: others, result: true };
+  /** Adds a session that arrives from another user, or from none, under the limit. It orders members that must go. */
+  claim(
+    userId: string,
+    arrival: Member,
+    limit: SessionLimit | undefined,
+    exchange: Exchange,
+    first?: UserSlot,
+  ): Promise<ClaimResult> {
+    return this.#claim(userId, exchange, first, async (members) => {
+      const room = await this.#makeRoom(userId, members, limit, exchange);
+      if (room === undefined) return { status: "limitReached" };
+      const ordered = room.ordered.map((member) => ({ ...member, orderedBy: arrival.nonce }));
+      return { members: [...room.kept, ...ordered, arrival], ordered };
     });
   }
 
   /**
-   * Decides a rename: takes a member out, and puts its successor in its place if the user stays.
+   * Announces that the record of a member may be about to leave.
    *
-   * @param former - as it was read before the rename claimed its record
-   * @returns false when it has left, or a claim on its record has been ended since
+   * @param arrival - the place that the session gets instead, where the user stays
    */
-  replace(userId: string, former: Member, successor: Member | undefined, first?: UserSlot): Promise<boolean> {
-    return this.#change(userId, first, async (members) => {
-      const current = members.find((member) => isSame(member, former));
-      if (current?.claimsEnded !== former.claimsEnded) return { result: false };
-      const replaced = members.map((member) => (member === current ? successor : member));
-      return { members: replaced.filter((member) => member !== undefined), result: true };
-    });
-  }
-
-  /**
-   * Makes sure that no rename takes that has claimed the member's record so far, however late its write arrives.
-   *
-   * @returns false when it is no member
-   */
-  endClaims(userId: string, place: Place, first?: UserSlot): Promise<boolean> {
-    return this.#change(userId, first, async (members) => {
-      if (!members.some((member) => isSame(member, place))) return { result: false };
-      const ended = members.map((member) =>
-        isSame(member, place) ? { ...member, claimsEnded: member.claimsEnded + 1 } : member,
+  depart(
+    userId: string,
+    { place, until, arrival }: { readonly place: Place; readonly until: number; readonly arrival: Member | undefined },
+    exchange: Exchange,
+    first?: UserSlot,
+  ): Promise<ClaimResult> {
+    return this.#claim(userId, exchange, first, async (members) => {
+      const current = members.find((member) => isSame(member, place));
+      if (current === undefined) return { status: "missing" };
+      if (current.orderedBy !== undefined) return { status: "ordered" };
+      // Written also where it is announced already: `Survey.settle` relies on a new token.
+      const announced = withoutOrdered(members, place).map((member) =>
+        member === current ? { ...member, movingUntil: until } : member,
       );
-      return { members: ended, result: true };
+      return { members: arrival === undefined ? announced : [...announced, arrival], ordered: [] };
+    });
+  }
+
+  /**
+   * Ends a claim whose session has arrived.
+   *
+   * @param former - the place that the session has left, where the user has stayed
+   */
+  async arrive(
+    userId: string,
+    place: Place,
+    former: Place | undefined,
+    exchange: Exchange,
+    first?: UserSlot,
+  ): Promise<void> {
+    await this.#change(userId, exchange, first, async (members) => {
+      const others = withoutOrdered(members, place).filter((member) => !former || !isSame(member, former));
+      const settled = others.map((member) => (isSame(member, place) ? { ...member, movingUntil: undefined } : member));
+      return { members: settled, result: undefined };
+    });
+  }
+
+  /** Takes out the members that a live session had ordered, before its record may go. */
+  async fulfil(userId: string, place: Place, exchange: Exchange, first: UserSlot | undefined): Promise<void> {
+    const hasOrdered = (members: readonly Member[]) => members.some(({ orderedBy }) => orderedBy === place.nonce);
+    if (first?.value === undefined || !hasOrdered(first.value)) return;
+    await this.#change(userId, exchange, undefined, async (members) => {
+      return hasOrdered(members)
+        ? { members: withoutOrdered(members, place), result: undefined }
+        : { result: undefined };
+    });
+  }
+
+  /** Takes back a claim whose session does not arrive, with its orders. */
+  async cancel(userId: string, place: Place, exchange: Exchange, first?: UserSlot): Promise<void> {
+    await this.#change(userId, exchange, first, async (members) => {
+      return members.some((member) => isSame(member, place))
+        ? { members: withoutClaim(members, place), result: undefined }
+        : { result: undefined };
+    });
+  }
+
+  /** Takes out a member whose record is gone. */
+  async leave(userId: string, place: Place, exchange: Exchange, first?: UserSlot): Promise<void> {
+    await this.#change(userId, exchange, first, async (members) => {
+      const others = members.filter((member) => !isSame(member, place));
+      return others.length === members.length ? { result: undefined } : { members: others, result: undefined };
     });
   }
 
   /** Keeps the user's item at least as long as the member is to live. */
-  async prolong(userId: string, place: Place, expiresAt: number, first?: UserSlot): Promise<void> {
-    await this.#change(userId, first, async (members) => {
+  async prolong(userId: string, place: Place, expiresAt: number, exchange: Exchange, first?: UserSlot): Promise<void> {
+    await this.#change(userId, exchange, first, async (members) => {
       const isShort = (member: Member): boolean => isSame(member, place) && member.expiresAt < expiresAt;
       if (!members.some(isShort)) return { result: undefined };
       const prolonged = members.map((member) => (isShort(member) ? { ...member, expiresAt } : member));
@@ -133,138 +176,122 @@ export class Memberships {
     });
   }
 
-  /** Announces that the member's record is about to name another user. @returns false when it is no member */
-  mark(userId: string, place: Place, first?: UserSlot): Promise<boolean> {
-    // Written also where it is marked already: who has settled that mark must see a new one.
-    return this.#change(userId, first, async (members) => {
-      if (!members.some((member) => isSame(member, place))) return { result: false };
-      const marked = members.map((member) => (isSame(member, place) ? { ...member, isMoving: true } : member));
-      return { members: marked, result: true };
+  /** Takes out all members but one, which ends their sessions. Their records are still to be ended. */
+  async order(userId: string, except: string | undefined, exchange: Exchange): Promise<readonly Member[]> {
+    const { result } = await this.#change<readonly Member[]>(userId, exchange, undefined, async (members) => {
+      const ordered = members.filter(({ id }) => id !== except);
+      if (ordered.length === 0) return { result: [] };
+      await this.#survey.settle(ordered, exchange);
+      const spared = members.filter(({ id }) => id === except);
+      return { members: await this.#withoutOrders(userId, spared, members, exchange), result: ordered };
     });
+    return result;
   }
 
-  /** Takes out all members but one. Their records are not yet buried. */
-  empty(userId: string, except: string | undefined): Promise<readonly Member[]> {
-    return this.#change<readonly Member[]>(userId, undefined, async (members) => {
-      const removed = members.filter(({ id }) => id !== except);
-      if (removed.length === 0) return { result: [] };
-      await this.#settle(removed);
-      return { members: members.filter(({ id }) => id === except), result: removed };
-    });
-  }
-
-  /** The members with their records, at one moment. Members that have ended are taken out. */
-  list(userId: string): Promise<readonly Surveyed[]> {
-    return this.#change<readonly Surveyed[]>(userId, undefined, async (members) => {
-      const result = await this.survey(userId, members);
-      if (result.every(({ state }) => state === "live" || state === "corrupt")) return { result };
-      // A member without a record has ended, or was renamed since the item was read: then this write fails.
-      const present = result.filter(({ state }) => state !== "ended");
-      return { members: present.map(({ member }) => member), result };
-    });
-  }
-
-  /** One wait for any number of members. */
-  survey(userId: string, members: readonly Member[]): Promise<Surveyed[]> {
-    return Promise.all(members.map((member) => this.#surveyOne(userId, member)));
-  }
-
-  /**
-   * Removes the records of members that have been taken out: nothing brings them back.
-   *
-   * @returns the ids of those that were alive
-   */
-  async bury(userId: string, members: readonly Member[]): Promise<string[]> {
-    const buried = await Promise.all(members.map((member) => this.#buryOne(userId, member)));
-    return members.filter((_, index) => buried[index]).map(({ id }) => id);
-  }
-
-  isOver(session: StoredSession): boolean {
-    return this.#clock.now() >= session.expiresAt + expiryPrecisionMs;
-  }
-
-  async #surveyOne(userId: string, member: Member): Promise<Surveyed> {
-    try {
-      const slot = await this.#items.session(member.id);
-      const session = slot.value;
-      const isTheirs = session?.userId === userId && session.nonce === member.nonce;
-      if (isTheirs) return { member, state: this.isOver(session) ? "ended" : "live", slot, error: undefined };
-      return { member, state: member.isMoving ? "pending" : "ended", slot, error: undefined };
-    } catch (error) {
-      if (isSessionError(error, "CORRUPT")) return { member, state: "corrupt", slot: undefined, error };
-      throw error;
-    }
-  }
-
-  async #buryOne(userId: string, member: Member): Promise<boolean> {
-    for (let attempt = 0; ; attempt++) {
-      const { state, slot } = await this.#surveyOne(userId, member);
-      if (state !== "live" || slot === undefined) return false;
-      if (await this.#items.remove(slot)) return true;
-      await backOff(attempt);
-    }
-  }
-
-  /**
-   * Makes sure that no record of a member changes hands before the user's item has changed: whoever moves one has to mark
-   * it first, and has to begin anew when the record was written since. So who takes members out knows whose they are.
-   */
-  async #settle(members: readonly Member[]): Promise<void> {
-    await Promise.all(members.filter(({ isMoving }) => isMoving).map(({ id }) => this.#settleOne(id)));
-  }
-
-  async #settleOne(id: string): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
-      const slot = await this.#items.session(id).catch(ignoreCorrupt);
-      if (slot?.value === undefined) return;
-      // A rename has written the record, and nobody moves it meanwhile.
-      const { claimedUntil } = slot.value;
-      if (claimedUntil !== undefined && this.#clock.now() < claimedUntil) return;
-      if (await this.#items.saveSession(slot, slot.value)) return;
-      await backOff(attempt);
-    }
-  }
-
-  /**
-   * The writers of this process take turns at a user's item, so that they do not spoil each other's writes. Nobody waits
-   * while no turn ends: who has it may be waiting for a server that hangs.
-   */
-  async #change<Result>(userId: string, first: UserSlot | undefined, decide: Decide<Result>): Promise<Result> {
-    const turns = this.#turns.get(userId) ?? { last: undefined, ended: 0 };
-    this.#turns.set(userId, turns);
-    const previous = turns.last;
-    const change = async (): Promise<Result> => {
-      if (previous === undefined) return this.#swap(userId, first, decide);
-      for (let isMine = false, ended = -1; !isMine && ended !== turns.ended; ) {
-        ended = turns.ended;
-        isMine = await Promise.race([previous, delay(this.#turnMs, false, { ref: false })]);
+  /** Surveys the members at one moment. Members that have ended are taken out. */
+  async list(userId: string, exchange: Exchange): Promise<readonly Surveyed[]> {
+    const { result } = await this.#change<readonly Surveyed[]>(userId, exchange, undefined, async (members) => {
+      let surveyed: readonly Surveyed[] = await this.#survey.all(userId, members, exchange);
+      if (surveyed.some((survey) => survey.status === "pending" && survey.isStale)) {
+        surveyed = await this.#settled(userId, members, exchange);
+        return { members: surveyed.filter(isPresent).map(atRest), result: surveyed };
       }
-      return this.#swap(userId, undefined, decide);
-    };
-    const changing = change();
-    const turn: Promise<true> = changing.then(ignore, ignore).then(() => {
-      turns.ended++;
-      if (turns.last === turn) this.#turns.delete(userId);
-      return true;
+      const has = (status: Surveyed["status"]): boolean => surveyed.some((survey) => survey.status === status);
+      // A rename that ended one of them has made another one live, perhaps after that one was read.
+      if (has("ended") && has("pending")) surveyed = await this.#survey.all(userId, members, exchange);
+      if (!has("ended")) return { result: surveyed };
+      // A member without a record has ended, or was renamed since the item was read: then this write fails.
+      const others = surveyed.filter(({ status }) => status !== "ended").map(({ member }) => member);
+      return { members: others, result: surveyed };
     });
-    turns.last = turn;
-    return changing;
+    return result;
+  }
+
+  /** Takes back claims that stand in the way, as of a process that died: their sessions have arrived, or begin again. */
+  async heal(userId: string, exchange: Exchange): Promise<void> {
+    await this.#change(userId, exchange, undefined, async (members) => {
+      const surveyed = await this.#settled(userId, members, exchange);
+      return { members: surveyed.filter(isPresent).map(atRest), result: undefined };
+    });
+  }
+
+  async #claim(
+    userId: string,
+    exchange: Exchange,
+    first: UserSlot | undefined,
+    decide: (
+      members: readonly Member[],
+    ) => Promise<Refusal | { readonly members: readonly Member[]; readonly ordered: readonly Member[] }>,
+  ): Promise<ClaimResult> {
+    type Decision = Refusal | { readonly ordered: readonly Member[] };
+    const { result, slot } = await this.#change<Decision>(userId, exchange, first, async (members) => {
+      const decision = await decide(members);
+      return "status" in decision ? { result: decision } : { members: decision.members, result: decision };
+    });
+    return "status" in result ? result : { status: "claimed", slot, ordered: result.ordered };
+  }
+
+  /** Surveys members so that those on the move arrive before the user's item changes, or begin again after it. */
+  async #settled(userId: string, members: readonly Member[], exchange: Exchange): Promise<readonly Surveyed[]> {
+    await this.#survey.settle(members, exchange);
+    return this.#survey.all(userId, members, exchange);
   }
 
   /**
-   * Reads, decides, compare-and-swaps, and starts over when another writer was faster.
+   * Looks for members that must go before one more fits. All records are read where there may be any.
    *
-   * @param first - what has been read already, to save the first reading
+   * @returns `undefined` where the limit refuses
    */
-  async #swap<Result>(userId: string, first: UserSlot | undefined, decide: Decide<Result>): Promise<Result> {
-    const startedAt = performance.now();
-    for (let attempt = 0; ; attempt++) {
-      const slot = attempt === 0 && first !== undefined ? first : await this.#items.user(userId);
-      const { members, result } = await decide(slot.value ?? []);
-      if (members === undefined || (await this.#items.saveUser(slot, members))) return result;
-      if (performance.now() - startedAt > contentionMs) throw contention();
-      await backOff(attempt);
-    }
+  async #makeRoom(
+    userId: string,
+    members: readonly Member[],
+    limit: SessionLimit | undefined,
+    exchange: Exchange,
+  ): Promise<{ readonly kept: readonly Member[]; readonly ordered: readonly Member[] } | undefined> {
+    if (!this.#needsCensus(members.length, limit)) return { kept: members, ordered: [] };
+    const surveyed = await this.#settled(userId, members, exchange);
+    const present = surveyed.filter(isPresent).map(atRest).sort(byAge);
+    const surplus = limit === undefined ? 0 : Math.max(0, present.length + 1 - limit.max);
+    if (surplus > 0 && limit?.whenReached === "reject") return undefined;
+    const kept = present.slice(surplus);
+    if (kept.length >= this.#maxSessionsPerUser) throw this.#tooMany();
+    return { kept, ordered: present.slice(0, surplus) };
+  }
+
+  /** Returns the members that live on when the other ones have been taken out, free of orders. */
+  async #withoutOrders(
+    userId: string,
+    spared: readonly Member[],
+    members: readonly Member[],
+    exchange: Exchange,
+  ): Promise<readonly Member[]> {
+    if (spared.every(({ orderedBy }) => orderedBy === undefined)) return spared;
+    const surveyed = await this.#survey.all(userId, members, exchange);
+    const living = surveyed.filter(({ status, member }) => status !== "ended" && spared.includes(member));
+    return living.map(({ member }) => ({ ...member, orderedBy: undefined }));
+  }
+
+  /**
+   * Reads a user's item, decides, compare-and-swaps, and begins again when another writer was faster.
+   *
+   * @param first - the item as it was read already, to save the first reading
+   */
+  async #change<Result>(
+    userId: string,
+    exchange: Exchange,
+    first: UserSlot | undefined,
+    decide: Decide<Result>,
+  ): Promise<Changed<Result>> {
+    return this.#turns.take(userId, (hasWaited) =>
+      untilWon(exchange, async (count): Promise<Changed<Result> | undefined> => {
+        const isKnown = first !== undefined && count === 0 && !hasWaited;
+        const slot = isKnown ? first : await this.#items.user(userId, exchange);
+        const { members, result } = await decide(slot.value ?? []);
+        if (members === undefined) return { result, slot };
+        const written = await this.#items.saveUser(slot, members, exchange);
+        return written && { result, slot: written };
+      }),
+    );
   }
 
   #needsCensus(count: number, limit: SessionLimit | undefined): boolean {
@@ -284,20 +311,25 @@ export function isSame(member: Member, { id, nonce }: Place): boolean {
   return member.id === id && member.nonce === nonce;
 }
 
-/** A pause by chance, longer with each attempt, before what another writer has spoilt is tried again. */
-export async function backOff(attempt: number): Promise<void> {
-  if (attempt >= 2) await delay(Math.random() * Math.min(attempt, 16));
+function isPresent({ status }: Surveyed): boolean {
+  return status === "live" || status === "corrupt";
 }
 
-export function contention(): SessionError {
-  const message = `@sojourn/memcached: other writers of one session or user were faster for ${contentionMs} ms`;
-  return new SessionError("CONFLICT", message);
+/** Returns a member free of claims and orders: those have been settled. */
+function atRest({ member }: Surveyed): Member {
+  return { ...member, movingUntil: undefined, orderedBy: undefined };
 }
 
-function ignore(): void {}
+/** Takes out the members that an arrival had ordered. */
+function withoutOrdered(members: readonly Member[], { nonce }: Place): readonly Member[] {
+  return members.filter(({ orderedBy }) => orderedBy !== nonce);
+}
 
-function ignoreCorrupt(error: unknown): undefined {
-  if (!isSessionError(error, "CORRUPT")) throw error;
+/** Takes out an arrival, and takes its orders back. */
+function withoutClaim(members: readonly Member[], { nonce }: Place): readonly Member[] {
+  return members
+    .filter((member) => member.nonce !== nonce)
+    .map((member) => (member.orderedBy === nonce ? { ...member, orderedBy: undefined } : member));
 }
 
 function byAge(a: Member, b: Member): number {

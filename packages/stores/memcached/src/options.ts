@@ -1,5 +1,5 @@
 import { defaultTimeoutMs, invalidOption, isId, refuseUnknownOptions } from "@sojourn/core/adapter";
-import type { MemjsClient } from "./wire.js";
+import type { MemjsClient } from "./memjs.js";
 
 const packageName = "@sojourn/memcached";
 
@@ -96,7 +96,7 @@ function isMemjsClient(client: unknown): client is MemjsClient {
 
 function isMemjsServer(server: unknown): boolean {
   if (typeof server !== "object" || server === null) return false;
-  return ["onResponse", "onError", "write", "error", "removeAllListeners"].every(
+  return ["onResponse", "onError", "sock", "write", "error", "removeAllListeners"].every(
     (method) => typeof Reflect.get(server, method) === "function",
   );
 }

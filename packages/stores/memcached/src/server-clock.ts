@@ -1,26 +1,26 @@
 const refreshMs = 60_000;
 
 /**
- * The server's clock, as well as it can be read: the judge of every deadline, in place of this process's own.
+ * The server's clock, as well as it can be read. It judges every deadline, in place of this process's clock.
  *
- * The server tells whole seconds. What it tells bounds its time from both sides, and the estimate is the lower bound: it
- * is behind by at most a second and a round trip, and never ahead. Each further reading, and each time that another
- * process has stored, can only bring it nearer. Between readings the process's monotonic clock, which nobody sets,
- * carries it on.
+ * The server answers whole seconds. An answer bounds its time from both sides, and the estimate is the lower bound: behind
+ * by at most a second and a round trip, and never ahead. Each further reading, and each time that another process has
+ * stored, can only bring it nearer. Between readings this process's monotonic clock, which cannot be set, carries it on.
  */
 export class ServerClock {
-  /** What to add to the monotonic clock; `undefined` until the first reading. */
+  /** Added to the monotonic clock; `undefined` until the first reading. */
   #offsetMs: number | undefined;
   #mostMs = Number.POSITIVE_INFINITY;
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
 
   /**
-   * Resolves once the time is known: at once, but for the first time.
+   * Reads the server's time when that is due.
    *
-   * @param readSeconds - asks the server, if that is due
+   * @param readSeconds - asks the server
+   * @returns a promise only while the time is not known yet
    */
-  async ready(readSeconds: () => Promise<number>): Promise<void> {
+  ready(readSeconds: () => Promise<number>): Promise<void> | undefined {
     const isStale = performance.now() - this.#readAt > refreshMs;
     if (isStale && this.#reading === undefined) {
       this.#reading = this.#read(readSeconds).finally(() => {
@@ -29,15 +29,15 @@ export class ServerClock {
       // A refresh that fails changes nothing, and the next operation tries again.
       this.#reading.catch(() => {});
     }
-    if (this.#offsetMs === undefined) await this.#reading;
+    return this.#offsetMs === undefined ? this.#reading : undefined;
   }
 
-  /** Epoch milliseconds. Only after {@link ServerClock.ready}. */
+  /** Returns epoch milliseconds. Call it only after {@link ServerClock.ready}. */
   now(): number {
     return Math.floor(performance.now() + (this.#offsetMs ?? Number.NaN));
   }
 
-  /** Takes note of a time that some process has stored: no estimate is ahead, so it has passed. */
+  /** Notes a time that some process has stored: no estimate is ahead, so that time has passed. */
   observe(time: number): void {
     if (this.#offsetMs === undefined) return;
     this.#offsetMs = Math.min(Math.max(this.#offsetMs, time - performance.now()), this.#mostMs);

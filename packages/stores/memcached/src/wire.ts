@@ -1,54 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { type GatheringSocket, SessionError, withTimeout } from "@sojourn/core/adapter";
-import { giveUp, prepare, send } from "./connection.js";
-import { classify, refusal, status } from "./errors.js";
-
-/** A response of the server, as memjs parses it. */
-export interface MemjsResponse {
-  readonly header: { readonly status: number; readonly totalBodyLength: number; readonly cas: Buffer };
-  readonly key: Buffer;
-  readonly val: Buffer;
-}
-
-/** A connection of memjs: a socket of Node.js. */
-export interface MemjsSocket extends GatheringSocket {
-  removeAllListeners(event: "close"): unknown;
-  destroy(): unknown;
-  unref(): unknown;
-}
-
-/** The part of a memjs 1.3 server that the store uses. */
-export interface MemjsServer {
-  readonly host: string;
-  readonly port: number;
-  onResponse(seq: number, listener: (response: MemjsResponse) => void): void;
-  onError(seq: number, listener: (error: Error) => void): void;
-  write(request: Buffer): void;
-  /** Ends the connection and fails all that is under way. */
-  error(error: Error): void;
-  removeAllListeners(event: "authenticated"): unknown;
-  /** `undefined` while there is none. */
-  readonly _socket?: MemjsSocket | undefined;
-  /** What of an answer has arrived. */
-  responseBuffer: Buffer;
-  readonly responseCallbacks: { [seq: number]: unknown };
-  readonly errorCallbacks: { [seq: number]: unknown };
-}
-
-/** The part of a memjs 1.3 client that the store uses. */
-export interface MemjsClient {
-  seq: number;
-  readonly servers: readonly MemjsServer[];
-  readonly options: { readonly failover?: boolean };
-  incrSeq(): void;
-  /** The server that holds a key. */
-  server(key: string): MemjsServer | null | undefined;
-  close(): void;
-}
+import { type Call, SessionError } from "@sojourn/core/adapter";
+import { connectionOf, OpenRequest, StaleConnectionError } from "./connection.js";
+import { refusal, status } from "./errors.js";
+import { Exchange, operationOver } from "./exchange.js";
+import type { MemjsClient, MemjsResponse, MemjsServer } from "./memjs.js";
 
 export interface RawItem {
   readonly value: Buffer;
-  /** What the server calls cas: it changes with each write of the item and is never used twice. */
+  /** The server calls it cas. It changes with each write of the item, and no value is used twice. */
   readonly token: bigint;
 }
 
@@ -74,21 +33,23 @@ interface Request {
 /**
  * Compare-and-swap on memcached, which memjs does not offer by name: requests of our own over its connections.
  *
- * Requests go straight to memjs' servers, not through `Client#perform`, whose retry sends a write again that may have been
- * applied, and whose failover moves keys. Each has a timeout of its own, because memjs forgets a request in flight when
- * the server closes the connection. Requests sent in one tick share a wait; one server sees them in the order sent.
+ * Requests go to memjs' servers, not through `Client#perform`: its retry sends a write again that may have been applied, and
+ * its failover moves keys. Requests sent in one tick share a wait; one server runs them in the order in which they were sent.
  */
 export class Wire {
+  /** For requests that several operations wait for. */
+  readonly shared: Exchange = new Exchange(undefined);
   readonly #client: MemjsClient;
-  readonly #timeoutMs: number;
+  readonly #silenceMs: number;
   readonly #maxItemBytes: number;
-  readonly #proven = new Set<MemjsServer>();
-  readonly #proofs = new Map<MemjsServer, Promise<void>>();
+  readonly #probed = new Set<MemjsServer>();
+  readonly #probes = new Map<MemjsServer, Promise<void>>();
   #isClosed = false;
 
   constructor(client: MemjsClient, timeoutMs: number, maxItemBytes: number) {
     this.#client = client;
-    this.#timeoutMs = timeoutMs;
+    // Half of it: a request may begin late in its operation, and service is to resume within twice the timeout.
+    this.#silenceMs = timeoutMs / 2;
     this.#maxItemBytes = maxItemBytes;
   }
 
@@ -102,53 +63,61 @@ export class Wire {
     throw new SessionError("UNAVAILABLE", "@sojourn/memcached: memjs has no server for the key");
   }
 
-  /** From here on nothing is sent: an operation under way would otherwise open a connection that nobody closes. */
+  /** Begins the requests of an operation. */
+  begin(call: Call): Exchange {
+    return new Exchange(call, this.#endSilent);
+  }
+
+  /** From here on nothing is sent: an operation under way would otherwise open a connection that is never closed. */
   close(): void {
     this.#isClosed = true;
   }
 
-  assertOpen(): void {
-    if (this.#isClosed) throw new SessionError("CLOSED", "@sojourn/memcached: the store has been closed");
-  }
-
-  async get(server: MemjsServer, key: string): Promise<RawItem | undefined> {
-    const response = await this.#request({ server, opcode: opcodes.get, key }, "read", [status.notFound]);
+  async get(server: MemjsServer, key: string, exchange: Exchange): Promise<RawItem | undefined> {
+    const request = { server, opcode: opcodes.get, key };
+    const response = await this.#request(request, "read", [status.notFound], exchange);
     if (response.header.status === status.notFound) return undefined;
     return { value: response.val, token: tokenOf(response) };
   }
 
   /** @returns the item's token, or `undefined` when the key is taken */
-  async add(server: MemjsServer, key: string, value: Buffer, exptime: number): Promise<bigint | undefined> {
-    const request = { server, opcode: opcodes.add, key, value, exptime };
-    const response = await this.#request(request, "add", [status.exists, status.notStored]);
-    return response.header.status === status.ok ? tokenOf(response) : undefined;
-  }
-
-  /** @returns the item's new token, or `undefined` when it is gone or no longer the one of `token` */
-  async swap(
+  async add(
     server: MemjsServer,
     key: string,
     value: Buffer,
     exptime: number,
-    token: bigint,
+    exchange: Exchange,
   ): Promise<bigint | undefined> {
-    const request = { server, opcode: opcodes.set, key, value, exptime, token };
-    const response = await this.#request(request, "compare-and-swap", [status.exists, status.notFound]);
+    const request = { server, opcode: opcodes.add, key, value, exptime };
+    const response = await this.#request(request, "add", [status.exists, status.notStored], exchange);
     return response.header.status === status.ok ? tokenOf(response) : undefined;
   }
 
-  async set(server: MemjsServer, key: string, value: Buffer, exptime: number): Promise<void> {
-    await this.#request({ server, opcode: opcodes.set, key, value, exptime }, "set", []);
+  /** @returns the item's new token, or `undefined` when the item is gone or its token is another one */
+  async swap(
+    { server, key, token }: { readonly server: MemjsServer; readonly key: string; readonly token: bigint },
+    value: Buffer,
+    exptime: number,
+    exchange: Exchange,
+  ): Promise<bigint | undefined> {
+    const request = { server, opcode: opcodes.set, key, value, exptime, token };
+    const expected = [status.exists, status.notFound];
+    const response = await this.#request(request, "compare-and-swap", expected, exchange);
+    return response.header.status === status.ok ? tokenOf(response) : undefined;
   }
 
-  /** @returns false when the item is gone or no longer the one of `token` */
-  async delete(server: MemjsServer, key: string, token: bigint): Promise<boolean> {
+  async set(server: MemjsServer, key: string, value: Buffer, exptime: number, exchange: Exchange): Promise<void> {
+    await this.#request({ server, opcode: opcodes.set, key, value, exptime }, "set", [], exchange);
+  }
+
+  /** @returns false when the item is gone or its token is another one */
+  async delete(server: MemjsServer, key: string, token: bigint, exchange: Exchange): Promise<boolean> {
     const request = { server, opcode: opcodes.delete, key, token };
-    const response = await this.#request(request, "delete", [status.exists, status.notFound]);
+    const response = await this.#request(request, "delete", [status.exists, status.notFound], exchange);
     return response.header.status === status.ok;
   }
 
-  /** What the server tells of itself; `group` is `""` or `"settings"`. */
+  /** @param group - `""` for the server's state, `"settings"` for its settings */
   async stats(server: MemjsServer, group: string): Promise<ReadonlyMap<string, string>> {
     const stats = new Map<string, string>();
     const collect = (response: MemjsResponse): boolean => {
@@ -156,71 +125,80 @@ export class Wire {
       if (!isLast) stats.set(response.key.toString(), response.val.toString());
       return isLast;
     };
-    const response = await this.#send({ server, opcode: opcodes.stat, key: group }, "stats", collect);
+    const response = await this.#send({ server, opcode: opcodes.stat, key: group }, this.shared, collect);
     if (response.header.status !== status.ok) throw refusal(response.header.status, "stats");
     return stats;
   }
 
-  async #request(request: Request, operation: string, expected: readonly number[]): Promise<MemjsResponse> {
-    if (!this.#proven.has(request.server)) await this.#prove(request.server);
-    return this.#sendExpecting(request, operation, expected);
+  async #request(
+    request: Request,
+    step: string,
+    expected: readonly number[],
+    exchange: Exchange,
+  ): Promise<MemjsResponse> {
+    if (!this.#probed.has(request.server)) await this.#probe(request.server);
+    return this.#sendExpecting(request, step, expected, exchange);
   }
 
-  async #sendExpecting(request: Request, operation: string, expected: readonly number[]): Promise<MemjsResponse> {
-    const response = await this.#send(request, operation);
+  async #sendExpecting(
+    request: Request,
+    step: string,
+    expected: readonly number[],
+    exchange: Exchange,
+  ): Promise<MemjsResponse> {
+    const response = await this.#send(request, exchange);
     const { status: code } = response.header;
-    if (code !== status.ok && !expected.includes(code)) throw refusal(code, operation);
+    if (code !== status.ok && !expected.includes(code)) throw refusal(code, step);
     return response;
   }
 
-  async #send(
-    { server, opcode, key, value, exptime, token }: Request,
-    operation: string,
-    isLast: (response: MemjsResponse) => boolean = () => true,
+  /** @throws the error of memjs or of the socket */
+  #send(request: Request, exchange: Exchange, isLast?: (response: MemjsResponse) => boolean): Promise<MemjsResponse> {
+    return this.#sendOnce(request, exchange, isLast).catch((error: unknown) => {
+      // Only a read fails like that. Only once: the second connection is new.
+      if (!(error instanceof StaleConnectionError)) throw error;
+      return this.#sendOnce(request, exchange, isLast);
+    });
+  }
+
+  async #sendOnce(
+    { server, ...request }: Request,
+    exchange: Exchange,
+    isLast: ((response: MemjsResponse) => boolean) | undefined,
   ): Promise<MemjsResponse> {
-    this.assertOpen();
+    if (this.#isClosed) throw new SessionError("CLOSED", "@sojourn/memcached: the store has been closed");
+    if (exchange.isOver) throw operationOver;
     if (this.#client.seq >= lastSeq) this.#client.seq = 0;
     this.#client.incrSeq();
     const { seq } = this.#client;
-    const request = encodeRequest({ opcode, key, value, exptime, token }, seq);
-    prepare(server);
-    let socket: MemjsSocket | undefined;
-    const answered = new Promise<MemjsResponse>((resolve, reject) => {
-      const listener = (response: MemjsResponse): void => {
-        if (isLast(response)) resolve(response);
-      };
-      // `quiet` is memjs' word for: more responses may follow, until one without a body.
-      server.onResponse(seq, opcode === opcodes.stat ? Object.assign(listener, { quiet: true }) : listener);
-      server.onError(seq, reject);
-      socket = send(server, request);
+    const isRead = request.opcode === opcodes.get || request.opcode === opcodes.stat;
+    const bytes = encodeRequest(request, seq);
+    return new Promise((resolve, reject) => {
+      connectionOf(server).send(new OpenRequest({ bytes, seq, isRead, isLast }, exchange, resolve, reject));
     });
-    try {
-      return await withTimeout(answered, this.#timeoutMs, `@sojourn/memcached: ${operation}`);
-    } catch (error) {
-      // memjs keeps the listeners of a request that is never answered.
-      delete server.responseCallbacks[seq];
-      delete server.errorCallbacks[seq];
-      giveUp(server, socket);
-      throw classify(error, operation, opcode !== opcodes.get && opcode !== opcodes.stat);
-    }
   }
 
-  /** Tries a server once before it is trusted. A failure is forgotten, and the next request tries again. */
-  #prove(server: MemjsServer): Promise<void> {
-    const running = this.#proofs.get(server);
+  /** Gives up connections that have said nothing for long, when an operation has ended without an answer. */
+  readonly #endSilent = (): void => {
+    for (const server of this.servers) connectionOf(server).endIfSilent(this.#silenceMs);
+  };
+
+  /** Probes a server once before it is trusted. A failure is forgotten, and the next request probes again. */
+  #probe(server: MemjsServer): Promise<void> {
+    const running = this.#probes.get(server);
     if (running !== undefined) return running;
-    const proof = this.#proveNow(server)
-      .then(() => void this.#proven.add(server))
-      .finally(() => this.#proofs.delete(server));
-    this.#proofs.set(server, proof);
-    return proof;
+    const probe = this.#probeNow(server)
+      .then(() => void this.#probed.add(server))
+      .finally(() => this.#probes.delete(server));
+    this.#probes.set(server, probe);
+    return probe;
   }
 
   /**
-   * Everything here rests on compare-and-swap, which memcached's `-C` turns off and which is reached by what memjs exports
-   * but does not document: so an item is written, and the server must refuse a token that is not the item's.
+   * Everything here rests on compare-and-swap, which memcached's `-C` turns off and which is reached by members that memjs
+   * exports but does not document: so an item is written, and the server must refuse a token that is not the item's.
    */
-  async #proveNow(server: MemjsServer): Promise<void> {
+  async #probeNow(server: MemjsServer): Promise<void> {
     const settings = await this.stats(server, "settings");
     const itemSizeMax = Number(settings.get("item_size_max") ?? Number.POSITIVE_INFINITY);
     if (itemSizeMax < this.#maxItemBytes) {
@@ -232,12 +210,12 @@ export class Wire {
     }
     const key = `sojourn:probe:${randomBytes(16).toString("hex")}`;
     const item = { server, key, value: Buffer.from("probe"), exptime: 5 };
-    const added = await this.#sendExpecting({ ...item, opcode: opcodes.add }, "probe", []);
+    const added = await this.#sendExpecting({ ...item, opcode: opcodes.add }, "probe", [], this.shared);
     const token = isWellFormed(added) ? tokenOf(added) : 0n;
     const [wrong, right, stale] = await Promise.all([
-      this.#send({ ...item, opcode: opcodes.set, token: token + 1n }, "probe"),
-      this.#send({ ...item, opcode: opcodes.set, token }, "probe"),
-      this.#send({ server, key, opcode: opcodes.delete, token }, "probe"),
+      this.#send({ ...item, opcode: opcodes.set, token: token + 1n }, this.shared),
+      this.#send({ ...item, opcode: opcodes.set, token }, this.shared),
+      this.#send({ server, key, opcode: opcodes.delete, token }, this.shared),
     ]);
     const answers = [wrong, right, stale].map((response) => response.header.status);
     if (token !== 0n && answers.join() === [status.exists, status.ok, status.exists].join()) return;
@@ -257,9 +235,9 @@ function isWellFormed(response: MemjsResponse): boolean {
   return Buffer.isBuffer(response.header.cas) && response.header.cas.length === 8;
 }
 
-/** The binary protocol's request, in one buffer; that of memjs takes six. */
+/** Encodes a request of the binary protocol in one buffer. memjs takes six. */
 function encodeRequest({ opcode, key, value, exptime, token }: Omit<Request, "server">, seq: number): Buffer {
-  // Flags, which nobody uses here, and expiry.
+  // Flags, which are not used here, and expiry.
   const extrasBytes = exptime === undefined ? 0 : 8;
   const bodyBytes = extrasBytes + key.length + (value?.length ?? 0);
   const request = Buffer.allocUnsafe(headerBytes + bodyBytes).fill(0, 0, headerBytes + extrasBytes);

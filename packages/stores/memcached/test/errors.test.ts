@@ -1,4 +1,3 @@
-import { SessionError } from "@sojourn/core";
 import { describe, expect, test } from "vitest";
 import { classify, refusal } from "../src/errors.js";
 
@@ -7,29 +6,25 @@ function socketError(code: string): Error {
 }
 
 describe("classify", () => {
-  const table: readonly [error: unknown, code: string, unknownWhenWriting: boolean][] = [
-    [socketError("ECONNREFUSED"), "UNAVAILABLE", false],
-    [socketError("ENOTFOUND"), "UNAVAILABLE", false],
-    [socketError("EHOSTUNREACH"), "UNAVAILABLE", false],
-    [socketError("ECONNRESET"), "UNAVAILABLE", true],
-    [socketError("EPIPE"), "UNAVAILABLE", true],
-    [new Error("socket timed out connecting to server."), "UNAVAILABLE", false],
-    [new Error("socket timed out waiting on response."), "TIMEOUT", true],
-    ["Memcached server authentication failed!", "BACKEND", false],
-    [new TypeError("something else"), "BACKEND", true],
-    [undefined, "BACKEND", true],
+  const table: readonly [error: unknown, code: string][] = [
+    [socketError("ECONNREFUSED"), "UNAVAILABLE"],
+    [socketError("ENOTFOUND"), "UNAVAILABLE"],
+    [socketError("EHOSTUNREACH"), "UNAVAILABLE"],
+    [socketError("ECONNRESET"), "UNAVAILABLE"],
+    [socketError("EPIPE"), "UNAVAILABLE"],
+    [new Error("socket timed out connecting to server."), "UNAVAILABLE"],
+    [new Error("socket timed out waiting on response."), "TIMEOUT"],
+    ["Memcached server authentication failed!", "BACKEND"],
+    [new TypeError("something else"), "BACKEND"],
+    [undefined, "BACKEND"],
   ];
-  test.each(table)("%s is %s", (error, code, unknownWhenWriting) => {
-    const written = classify(error, "compare-and-swap", true);
-    expect(written).toMatchObject({ code, outcomeUnknown: unknownWhenWriting });
-    expect(written.cause).toBe(error);
-    expect(written.message).toMatch(/^@sojourn\/memcached: compare-and-swap: /);
-    expect(classify(error, "read", false)).toMatchObject({ code, outcomeUnknown: false });
-  });
-
-  test("leaves an error of ours as it is", () => {
-    const ours = new SessionError("TIMEOUT", "late");
-    expect(classify(ours, "read", false)).toBe(ours);
+  test.each(table)("%s is %s", (error, code) => {
+    for (const sent of [true, false]) {
+      const classified = classify(error, { operation: "create", sent });
+      expect(classified).toMatchObject({ code, outcomeUnknown: sent });
+      expect(classified.cause).toBe(error);
+      expect(classified.message).toMatch(/^@sojourn\/memcached: create: /);
+    }
   });
 });
 
@@ -41,6 +36,6 @@ test.each([
   [0x85, "UNAVAILABLE"],
   [0x86, "UNAVAILABLE"],
   [0x4242, "BACKEND"],
-])("a server that answers status %i is %s", (status, code) => {
+])("an answer of the server with status %i is %s", (status, code) => {
   expect(refusal(status, "add")).toMatchObject({ code });
 });
