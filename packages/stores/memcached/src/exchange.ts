@@ -50,7 +50,11 @@ export class Exchange {
 
   /** Turns an error of the operation into a `SessionError` that says whether something may have changed. */
   explain(error: unknown): SessionError {
-    const { operation = "" } = this.#call ?? {};
+    const { operation = "", sent = true } = this.#call ?? {};
+    if (error === operationOver) {
+      const message = `@sojourn/memcached: ${operation}: the time was up`;
+      return new SessionError(sent ? "TIMEOUT" : "UNAVAILABLE", message, { outcomeUnknown: sent });
+    }
     if (!isSessionError(error)) return classify(error, { operation, sent: this.hasWritten });
     const isOutage = error.code === "UNAVAILABLE" || error.code === "BACKEND" || error.code === "TIMEOUT";
     if (isOutage ? !this.hasWritten : !this.hasDecided) return error;
@@ -64,7 +68,5 @@ export class Exchange {
   }
 }
 
-/** Ends the driver's work on an operation. By then its caller has been answered, or is answered in this very turn. */
-export const operationOver: SessionError = new SessionError("TIMEOUT", "@sojourn/memcached: the time was up", {
-  outcomeUnknown: true,
-});
+/** Ends the driver's work on an operation whose caller has been answered, or is about to be. */
+export const operationOver: Error = new Error("the operation is over");

@@ -14,7 +14,7 @@ afterAll(async () => {
 
 const hour = 3_600_000;
 const lifetime = { payload: "p", idleMs: hour, absoluteMs: 24 * hour };
-/** Longer than a rename's claim. */
+/** Longer than a claim lasts. */
 const stallMs = 20_000;
 let namespaces = 0;
 
