@@ -4,16 +4,16 @@ import { flows, outcomeOf } from "./bridges/flows.js";
 import { subjects } from "./bridges/subjects.js";
 import { root } from "./support.js";
 
-/* The same flows over real HTTP, by each way to have sessions. What comes of them is docs/bridges.md. */
+/* The same flows over real HTTP, in each framework. docs/bridges.md shows the outcomes. */
 
-// Time passes only where a flow says so.
+// Time passes only when a flow moves the clock.
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"] }));
 afterEach(() => void vi.useRealTimers());
 
 const outcomes = new Map<string, string[]>();
 
 describe.each(flows)("$name", (flow) => {
-  test("comes out as it must where the sessions are ours", async () => {
+  test("has an allowed outcome with Sojourn's sessions", async () => {
     const found: string[] = [];
     for (const subject of subjects) {
       const outcome = await outcomeOf(flow, subject, (ms) => void vi.setSystemTime(Date.now() + ms));
@@ -24,7 +24,7 @@ describe.each(flows)("$name", (flow) => {
   });
 });
 
-test("docs/bridges.md says what was found", async () => {
+test("docs/bridges.md shows the outcomes of this run", async () => {
   console.table(
     [...outcomes].map(([flow, found]) => ({
       flow,
@@ -38,4 +38,9 @@ test("docs/bridges.md says what was found", async () => {
     ...[...outcomes].map(([flow, found]) => row([flow, ...found])),
   ].join("\n");
   expect(await readFile(`${root}/docs/bridges.md`, "utf8")).toContain(table);
+});
+
+test("docs/writing-a-bridge.md shows the bridge that these flows run with", async () => {
+  const bridge = await readFile(`${root}/tests/bridges/koa-bridge.ts`, "utf8");
+  expect(await readFile(`${root}/docs/writing-a-bridge.md`, "utf8")).toContain(bridge);
 });

@@ -9,7 +9,7 @@ export class Browser {
     this.cookie = cookie;
   }
 
-  /** The body of a response, parsed. */
+  /** Returns the body of a response, parsed if it is JSON. */
   async get(path: string): Promise<unknown> {
     return (await this.request(path)).body;
   }
@@ -20,6 +20,7 @@ export class Browser {
     // @fastify/session removes a cookie and sets it anew in one response: the last one counts.
     this.cookie = response.headers.getSetCookie().at(-1)?.split(";")[0] ?? this.cookie;
     const text = await response.text();
-    return { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
+    const isJson = response.headers.get("content-type")?.includes("json");
+    return { status: response.status, body: text === "" ? undefined : isJson ? JSON.parse(text) : text };
   }
 }

@@ -1,13 +1,13 @@
 import { Barrier, Browser } from "@sojourn/test-fixtures";
 import type { FailingCall, FlowAction, FlowOptions, Running, Subject } from "./subjects.js";
 
-/** One thing that happens to sessions, and what may come of it. */
+/** A situation, and the outcomes that are allowed. */
 export interface Flow {
   readonly name: string;
-  /** What the outcome must be where the sessions are ours. */
+  /** Outcomes that are allowed with Sojourn's sessions. */
   readonly wanted: readonly string[];
   readonly limit?: FlowOptions["limit"];
-  /** Walks it; the outcome in a few words. */
+  /** Walks the flow, and returns the outcome in a few words. */
   walk(walk: Walk): Promise<string>;
 }
 
@@ -26,7 +26,7 @@ export const flows: readonly Flow[] = [
     },
   },
   {
-    name: "fixation: an attacker plants the cookie of a session of his own, the victim logs in with it",
+    name: "fixation: a victim logs in with the cookie of an attacker's session",
     wanted: ["stays out"],
     async walk({ browser }) {
       const attacker = browser();
@@ -36,7 +36,7 @@ export const flows: readonly Flow[] = [
     },
   },
   {
-    name: "fixation: a signed cookie of a session that has ended is planted",
+    name: "fixation: a victim gets the signed cookie of an ended session",
     wanted: ["a new id"],
     async walk({ browser }) {
       const attacker = browser();
@@ -62,18 +62,18 @@ export const flows: readonly Flow[] = [
     },
   },
   {
-    name: "reload: what was not saved",
-    wanted: ["is dropped"],
+    name: "reload: unsaved changes",
+    wanted: ["dropped"],
     async walk({ browser }) {
       const user = browser();
       await user.get("login?account=u1");
       await user.get("reload");
       const { account, junk } = await look(user);
-      return account === "u1" && junk === undefined ? "is dropped" : "is kept";
+      return account === "u1" && junk === undefined ? "dropped" : "kept";
     },
   },
   {
-    name: "reload and write, after a logout came in between",
+    name: "a request reloads and writes, after a logout in between",
     wanted: ["an error, stays out", "no error, stays out"],
     async walk({ browser, hold }) {
       const user = browser();
@@ -100,7 +100,7 @@ export const flows: readonly Flow[] = [
   },
   ...(["put?key=late", "look"] as const).map(
     (path): Flow => ({
-      name: `logout while a request is under way that ${path === "look" ? "only reads" : "writes"}`,
+      name: `logout during a request that ${path === "look" ? "only reads" : "writes"}`,
       wanted: ["stays out"],
       async walk({ browser, hold }) {
         const user = browser();
@@ -114,8 +114,8 @@ export const flows: readonly Flow[] = [
     }),
   ),
   {
-    name: "logout while a request is under way that regenerates",
-    // Two calls of the store, destroy and set, by both frameworks.
+    name: "logout during a request that regenerates",
+    // express-session and @fastify/session make two store calls of it, destroy and set.
     wanted: ["stays out", "logged in under the new id"],
     async walk({ browser, hold }) {
       const user = browser();
@@ -128,7 +128,7 @@ export const flows: readonly Flow[] = [
     },
   },
   {
-    name: "unused for longer than the session may rest",
+    name: "unused beyond the idle timeout",
     wanted: ["ended"],
     async walk({ browser, wait }) {
       const user = browser();
@@ -138,7 +138,7 @@ export const flows: readonly Flow[] = [
     },
   },
   {
-    name: "used in time, again and again",
+    name: "used again and again, within the idle timeout",
     wanted: ["lives on"],
     async walk({ browser, wait }) {
       const user = browser();
@@ -151,7 +151,7 @@ export const flows: readonly Flow[] = [
     },
   },
   {
-    name: "used in time, for longer than a session may live at all",
+    name: "used again and again, beyond the absolute timeout",
     wanted: ["ended"],
     async walk({ browser, wait }) {
       const user = browser();
@@ -164,7 +164,7 @@ export const flows: readonly Flow[] = [
     },
   },
   {
-    name: "a third login where two are allowed, the oldest to go",
+    name: "a third login under a limit of two, by evictOldest",
     wanted: ["the first is out"],
     limit: { max: 2, whenReached: "evictOldest" },
     async walk({ browser, wait }) {
@@ -179,7 +179,7 @@ export const flows: readonly Flow[] = [
     },
   },
   {
-    name: "a third login where two are allowed, to be refused",
+    name: "a third login under a limit of two, by reject",
     wanted: ["500, not logged in"],
     limit: { max: 2, whenReached: "reject" },
     async walk({ browser }) {
@@ -221,7 +221,7 @@ export const flows: readonly Flow[] = [
   },
   {
     name: "the store fails to write: a change, saved at the end of the request",
-    // express-session has answered by then.
+    // express-session sends the response before it saves.
     wanted: ["200, not stored", "500, not stored", "503, not stored"],
     async walk({ browser, failing }) {
       const user = browser();
@@ -254,14 +254,14 @@ export const flows: readonly Flow[] = [
   },
 ];
 
-/** What a flow is walked with. */
+/** Tools of a flow. */
 export interface Walk {
-  /** A browser, with a cookie that it may have from another. */
+  /** Opens a browser, with the cookie of another one if given. */
   browser(cookie?: string): Browser;
-  /** Starts a request that waits with its session loaded; answers the function that lets it go on and waits for its end. */
+  /** Starts a request, which waits with its session loaded. Returns a function that lets it continue, and waits for its end. */
   hold(browser: Browser, path: string): Promise<() => Promise<{ readonly status: number }>>;
   failing<Result>(call: FailingCall, request: () => Promise<Result>): Promise<Result>;
-  /** Lets time pass, by the clock of this process. */
+  /** Moves the clock of this process. */
   wait(ms: number): void;
 }
 
@@ -282,12 +282,12 @@ const actions: Record<string, FlowAction> = {
   "reload-anyway": (session) => session.reload().catch(() => undefined),
 };
 
-/** Walks a flow with a subject of its own. */
+/** Starts the subject, and walks the flow with it. */
 export async function outcomeOf(flow: Flow, subject: Subject, wait: Walk["wait"]): Promise<string> {
   const barriers: Barrier[] = [];
   const waiting = (action: FlowAction): FlowAction => {
     return async (session, query) => {
-      // The session is loaded by now, also where that is done when it is first asked for.
+      // The session is loaded by now, also in bridges that load it when it is first asked for.
       await barriers[Number(query.get("barrier") ?? -1)]?.wait();
       return action(session, query);
     };

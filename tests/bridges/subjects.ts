@@ -1,23 +1,27 @@
 import { once } from "node:events";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import fastifyCookie from "@fastify/cookie";
 import fastifySession from "@fastify/session";
 import { SessionError, type SessionLimit, SessionManager, type SessionManagerOptions } from "@sojourn/core";
+import type { RequestSession } from "@sojourn/core/bridge";
 import { ExpressSessionStore } from "@sojourn/express-session";
-import { FastifySessionStore, type RequestSession, sojournSession } from "@sojourn/fastify";
+import { FastifySessionStore, sojournSession } from "@sojourn/fastify";
 import { MemoryStore } from "@sojourn/memory";
 import { type Method, overriding } from "@sojourn/test-fixtures";
 import express, { type ErrorRequestHandler } from "express";
 import expressSession from "express-session";
 import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import Koa from "koa";
+import { KoaSessions } from "./koa-bridge.js";
 
-/** What the routes of every subject do with the session of their request, each in its framework's way. */
+/** The acts of a route on the session of its request, each in the way of its framework. */
 interface FlowSession {
   read(): Record<string, unknown>;
   set(key: string, value: unknown): void;
-  /** As the documentation of each recommends: a new id, then the user, stored before the response. */
+  /** A login as the documentation of each recommends: a new id, then the user, stored before the response. */
   login(account: string): Promise<void>;
-  /** A new id for the same user. */
+  /** Gives the session of the same user a new id. */
   rotate(): Promise<void>;
   reload(): Promise<void>;
   logout(): Promise<void>;
@@ -25,7 +29,7 @@ interface FlowSession {
 
 export type FlowAction = (session: FlowSession, query: URLSearchParams) => unknown;
 
-/** The calls of a store that may fail, by the names of express-session's protocol. */
+/** Store calls that may fail, by their names in express-session's protocol. */
 export type FailingCall = "get" | "set" | "touch" | "destroy";
 
 interface Fault {
@@ -34,9 +38,9 @@ interface Fault {
 
 export interface FlowOptions {
   readonly actions: Record<string, FlowAction>;
-  /** How long a session lives unused. */
+  /** Idle timeout. */
   readonly idleMs: number;
-  /** How long it lives in any case, where that can be said. */
+  /** Absolute timeout, in subjects that have one. */
   readonly absoluteMs: number;
   readonly limit?: SessionLimit | undefined;
 }
@@ -46,7 +50,7 @@ export interface Running extends AsyncDisposable {
   readonly fault: Fault;
 }
 
-/** A way to have sessions, with everything in front of it that a browser meets. */
+/** A framework with its sessions, as an application on a port. */
 export interface Subject {
   readonly name: string;
   readonly isOurs: boolean;
@@ -91,7 +95,7 @@ export const subjects: readonly Subject[] = [
     },
   },
   {
-    name: "Sojourn's Fastify plugin",
+    name: "Fastify, Sojourn's plugin",
     isOurs: true,
     start: async (options) => {
       const fault: Fault = { call: undefined };
@@ -99,15 +103,27 @@ export const subjects: readonly Subject[] = [
       const app = fastify();
       await app.register(sojournSession, { manager, secret, cookie: { secure: false }, decorator: "flow" });
       serve(app, options, async (request) => {
-        // The decorator's type is this test's affair.
-        return new PluginSession(await (request.getDecorator("flow") as Promise<RequestSession<object>>));
+        // The test states the type of its data.
+        return new OwnSession(await (request.getDecorator("flow") as Promise<OwnMembers>));
       });
       return listening(app, fault, () => manager.close());
     },
   },
+  {
+    name: "Koa, the example bridge",
+    isOurs: true,
+    start: (options) => {
+      const fault: Fault = { call: undefined };
+      const sessions = new KoaSessions<object>({ ...managed(options, fault), secret, cookie: { secure: false } });
+      return startKoa(options, fault, sessions);
+    },
+  },
 ];
 
-/** The sessions of express-session and @fastify/session, which have these methods in common. */
+/** The members of `RequestSession` that the flows use, in any framework. */
+type OwnMembers = Pick<RequestSession<object>, "data" | "userId" | "regenerate" | "reload" | "destroy">;
+
+/** The methods that the sessions of express-session and @fastify/session have in common. */
 interface FrameworkSession {
   save(done: (error?: unknown) => void): unknown;
   regenerate(done: (error?: unknown) => void): unknown;
@@ -155,10 +171,10 @@ class ProtocolSession implements FlowSession {
   }
 }
 
-class PluginSession implements FlowSession {
-  readonly #session: RequestSession<object>;
+class OwnSession implements FlowSession {
+  readonly #session: OwnMembers;
 
-  constructor(session: RequestSession<object>) {
+  constructor(session: OwnMembers) {
     this.#session = session;
   }
 
@@ -207,7 +223,23 @@ async function startExpress(
     if (!res.headersSent) res.status(500).json({ error: error.message });
   };
   app.use(report);
-  const server = app.listen(0, "127.0.0.1");
+  return serving(app.listen(0, "127.0.0.1"), fault, close);
+}
+
+async function startKoa({ actions }: FlowOptions, fault: Fault, sessions: KoaSessions<object>): Promise<Running> {
+  const app = new Koa();
+  app.silent = true;
+  app.use(sessions.middleware);
+  app.use(async (ctx) => {
+    const action = actions[ctx.path.slice(1)];
+    const body = await action?.(new OwnSession(await sessions.of(ctx)), ctx.URL.searchParams);
+    ctx.type = "application/json";
+    ctx.body = JSON.stringify(body ?? null);
+  });
+  return serving(app.listen(0, "127.0.0.1"), fault, () => sessions.close());
+}
+
+async function serving(server: Server, fault: Fault, close: () => unknown): Promise<Running> {
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
@@ -271,7 +303,7 @@ function accountOf(data: object): string | undefined {
   return "account" in data ? String(data.account) : undefined;
 }
 
-/** The same manager's options for each of ours. */
+/** Returns the same manager options for each of Sojourn's subjects. */
 function managed({ idleMs, absoluteMs, limit }: FlowOptions, fault: Fault): SessionManagerOptions {
   const memory = new MemoryStore({ clock: { now: () => Date.now() } });
   const store = overriding(memory, (method, original) => {
