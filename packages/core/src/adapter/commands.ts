@@ -129,7 +129,7 @@ export const clear: Command<unknown, unknown, unknown> = {
 };
 
 /** Reports each corrupt record and leaves it out. */
-export function recordsOf(reads: readonly Read[], { onCorrupt }: ReadManyOptions): SessionRecord[] {
+function recordsOf(reads: readonly Read[], { onCorrupt }: ReadManyOptions): SessionRecord[] {
   const records: SessionRecord[] = [];
   for (const item of reads) {
     if (isCorrupt(item)) onCorrupt?.(item);

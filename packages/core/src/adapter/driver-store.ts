@@ -1,3 +1,4 @@
+import { aborted } from "../contract/abort.js";
 import type { StoreCallOptions } from "../contract/call.js";
 import { SessionError } from "../contract/errors.js";
 import type {
@@ -36,7 +37,7 @@ import * as commands from "./commands.js";
 import { type Command, classified, isCorrupt } from "./commands.js";
 import type { Answer, BatchLimits, Call, Read, StoreDriver, Touch, Write } from "./driver.js";
 import { Gatherer, type OperationBatch } from "./gatherer.js";
-import { type AnyOperation, aborted, Operation, type OperationOwner } from "./operation.js";
+import { type AnyOperation, Operation, type OperationOwner } from "./operation.js";
 import { WriteOrder } from "./write-order.js";
 
 /** A command, of which only the name matters. */

@@ -1,3 +1,4 @@
+import { aborted } from "../contract/abort.js";
 import type { StoreCallOptions } from "../contract/call.js";
 import { SessionError } from "../contract/errors.js";
 import type { Command } from "./commands.js";
@@ -161,17 +162,6 @@ export class Operation<Item, Raw, Result> implements Call {
     const message = `${this.#owner.driver.name}: ${this.operation} was not answered within ${this.#timeoutMs} ms${outcome}`;
     return new SessionError("TIMEOUT", message, { outcomeUnknown: isWrite });
   }
-}
-
-/** Returns the error for a call whose signal has fired. */
-export function aborted(
-  packageName: string,
-  operation: string,
-  signal: AbortSignal | undefined,
-  outcomeUnknown: boolean,
-): SessionError {
-  const message = `${packageName}: ${operation} was aborted by the caller`;
-  return new SessionError("ABORTED", message, { cause: signal?.reason, outcomeUnknown });
 }
 
 function expire(operation: AnyOperation): void {

@@ -17,7 +17,7 @@ export const maxIdBytes = 512;
 /** A hundred years: later deadlines leave the range that every backend can hold. */
 export const maxDurationMs = 3_155_760_000_000;
 /** A session taken over begins with this version at most: a store holds ten digits. */
-export const maxVersion = 1_000_000_000;
+const maxVersion = 1_000_000_000;
 
 /*
  * The checks of arguments, one per verb of the contract. Every store makes them before it sends anything, so that the same

@@ -1,5 +1,5 @@
 import type { SessionState } from "../content/content.js";
-import { throwIfAborted } from "../contract/abort.js";
+import { aborted } from "../contract/abort.js";
 import type { CallOptions } from "../contract/call.js";
 import type { SessionError } from "../contract/errors.js";
 import type { SessionRecord } from "../contract/store.js";
@@ -21,7 +21,7 @@ export interface ReadInput extends CallOptions {
 }
 
 /** A session that was found. */
-export interface Found {
+interface Found {
   readonly state: SessionState;
   /** Whether it was read by the id that it had before its regeneration. */
   readonly isSuperseded: boolean;
@@ -115,7 +115,7 @@ export class SessionReader {
     const { calls, contents, events } = this.#parts;
     const onCorrupt = (error: SessionError): void => events.emit("error", { error, operation });
     for await (const record of calls.scan({ onCorrupt }, call)) {
-      throwIfAborted(call.signal, operation);
+      if (call.signal?.aborted) throw aborted("@sojourn/core", operation, call.signal, false);
       const [session] = sessionsOnly([record]);
       const state = session && (await contents.readOrReport(session, operation));
       if (state !== undefined) yield state;
