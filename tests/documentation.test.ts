@@ -23,9 +23,17 @@ const documents = [
     .filter((file) => file.endsWith(".md"))
     .map((file) => `docs/${file}`),
 ];
-const snippets = (await Promise.all(documents.map(snippetsOf))).flat();
+const sources = packages.flatMap(({ folder }) =>
+  readdirSync(`${root}/packages/${folder}/src`, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => `packages/${folder}/src/${file}`),
+);
+const [inDocuments, inComments] = await Promise.all(
+  [documents, sources].map(async (files) => (await Promise.all(files.map(snippetsOf))).flat()),
+);
+const snippets = [...(inDocuments ?? []), ...(inComments ?? [])];
 
-/** The variables by which examples find a server, and what provides one. */
+/** The variables by which examples find a server, each with the function that provides one. */
 const servers = {
   REDIS_URL: resolveRedis,
   POSTGRES_URL: resolvePostgres,
@@ -44,7 +52,7 @@ describe("the examples in the documentation", () => {
     await mkdir(directory, { recursive: true });
     await Promise.all(snippets.map((snippet, index) => writeFile(`${directory}/${index}.mts`, snippet.code)));
     const all = [...snippets.keys()];
-    // What one application says of its requests would contradict what another one does.
+    // Two applications would declare the same members of a Fastify request with different types.
     const apart = all.filter((index) => snippets[index]?.code.includes('declare module "fastify"'));
     for (const program of [all.filter((index) => !apart.includes(index)), ...apart.map((index) => [index])]) {
       const config = {
@@ -59,16 +67,11 @@ describe("the examples in the documentation", () => {
     }
   });
 
-  test.each(snippets.filter(({ runs }) => runs))("$where runs", async (snippet) => {
+  test.each(inDocuments?.filter(({ runs }) => runs) ?? [])("$where runs", async (snippet) => {
     const port = await freePort();
     const code = snippet.code.replaceAll(/(?<=listen\((?:\{ port: )?)\d+/g, String(port));
-    const { outputText } = ts.transpileModule(code, {
-      compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
-    });
-    const file = `${directory}/${snippets.indexOf(snippet)}.run.mjs`;
-    await mkdir(directory, { recursive: true });
-    await writeFile(file, outputText);
-    // What a program of node:test or vitest is run by, a reader sees from its imports.
+    const file = await programOf(snippet, code);
+    // The imports of a program name its runner.
     const runner = code.includes('from "node:test"') ? ["--test"] : [];
     const child = spawn("node", [...runner, file], {
       env: { ...process.env, ...(await serverUrls(snippet)) },
@@ -78,6 +81,17 @@ describe("the examples in the documentation", () => {
     const program = { child, ended: ended(child) };
     if (code !== snippet.code) return answers(program, port);
     const { status, output } = await program.ended;
+    expect(status, output).toBe(0);
+  });
+
+  test("of the TSDoc comments run, one after the other in one process", async () => {
+    const programs = inComments?.filter(({ runs }) => runs) ?? [];
+    expect(programs.length).toBeGreaterThan(0);
+    const files = await Promise.all(programs.map((snippet) => programOf(snippet, snippet.code)));
+    const calls = programs.map(({ where }, at) => `console.log("${where}");\nawait import("${files[at]}");`);
+    const all = `${directory}/comments.run.mjs`;
+    await writeFile(all, calls.join("\n"));
+    const { status, output } = await run("node", [all]);
     expect(status, output).toBe(0);
   });
 });
@@ -96,6 +110,17 @@ describe("links", () => {
     expect(missing).toEqual([]);
   });
 });
+
+/** Writes a program as JavaScript, and returns its file. */
+async function programOf(snippet: Snippet, code: string): Promise<string> {
+  const { outputText } = ts.transpileModule(code, {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+  });
+  const file = `${directory}/${snippets.indexOf(snippet)}.run.mjs`;
+  await mkdir(directory, { recursive: true });
+  await writeFile(file, outputText);
+  return file;
+}
 
 async function serverUrls({ code }: Snippet): Promise<Record<string, string>> {
   const urls: Record<string, string> = {};
@@ -121,7 +146,7 @@ function ended(child: ChildProcess): Promise<Ended> {
   return new Promise((resolve) => child.on("close", (status) => resolve({ status, output })));
 }
 
-/** A program that serves is right when it answers; it is stopped then. */
+/** Waits until a server program answers a request, then stops it. */
 async function answers({ child, ended }: { child: ChildProcess; ended: Promise<Ended> }, port: number): Promise<void> {
   let crashed: Ended | undefined;
   void ended.then((outcome) => {

@@ -1,24 +1,26 @@
 import { readFile } from "node:fs/promises";
 import { fromMarkdown } from "mdast-util-from-markdown";
+import ts from "typescript";
 import { root } from "./support.js";
 
-/** A program shown in a document. */
+/** A program shown in a document or in a TSDoc comment. */
 export interface Snippet {
   /** `packages/core/README.md:12`. */
   readonly where: string;
   readonly code: string;
-  /** False for one marked `no-run`: shown to be read, checked by the compiler alone. */
+  /** False for `no-run`: the program is compiled only. */
   readonly runs: boolean;
 }
 
 /**
- * The TypeScript programs of a Markdown file.
+ * Returns the TypeScript programs of a Markdown file, or of the TSDoc comments of a source file.
  *
- * A fence says `ts`, or `ts continued` for code that goes on from the fence before it, or `ts no-run`.
+ * A fence says `ts`, `ts continued` for code that goes on from the fence before it, or `ts no-run`.
  */
 export async function snippetsOf(file: string): Promise<Snippet[]> {
   const snippets: Snippet[] = [];
-  for (const node of fromMarkdown(await readFile(`${root}/${file}`, "utf8")).children) {
+  const text = await readFile(`${root}/${file}`, "utf8");
+  for (const node of fromMarkdown(file.endsWith(".ts") ? tsdocOf(file, text) : text).children) {
     if (node.type !== "code" || node.lang !== "ts") continue;
     const previous = snippets.at(-1);
     if (node.meta === "continued" && previous !== undefined) {
@@ -28,4 +30,24 @@ export async function snippetsOf(file: string): Promise<Snippet[]> {
     }
   }
   return snippets;
+}
+
+/** Returns the TSDoc comments of a source as Markdown. Each line keeps its number. */
+function tsdocOf(file: string, source: string): string {
+  const lines = new Map<number, string>();
+  const tree = ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true);
+  const visit = (node: ts.Node): void => {
+    for (const comment of ts.getJSDocCommentsAndTags(node)) {
+      if (!ts.isJSDoc(comment)) continue;
+      const first = tree.getLineAndCharacterOfPosition(comment.getStart()).line;
+      const text = comment.getText().slice("/**".length, -"*/".length);
+      for (const [index, line] of text.split("\n").entries()) lines.set(first + index, line.replace(/^\s*\* ?/, ""));
+    }
+    node.forEachChild(visit);
+  };
+  visit(tree);
+  return source
+    .split("\n")
+    .map((_line, index) => lines.get(index) ?? "")
+    .join("\n");
 }

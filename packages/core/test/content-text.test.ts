@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
+import { cloneFrozenJson } from "../src/content/clone-frozen-json.js";
 import type { SessionContent } from "../src/content/content.js";
 import { type ContentText, contentText } from "../src/content/content-text.js";
-import { jsonImage } from "../src/content/json-image.js";
 import { setUp } from "./support.js";
 
 const keys = fc.constantFrom<string[]>("a", "b", "c", '"quoted":{', "7", "é");
@@ -22,7 +22,7 @@ test("property: the text is the JSON of the content, whatever was taken over fro
         const data = Object.fromEntries(
           Object.entries({ ...base.data, ...set }).filter(([key]) => !deleted.includes(key)),
         );
-        const content = jsonImage({ ...base, idleMs, data }, base) ?? base;
+        const content = cloneFrozenJson({ ...base, idleMs, data }, base) ?? base;
         known = contentText(content, base, isTextKnown ? known : undefined);
         expect(known?.payload).toBe(JSON.stringify(content));
         base = content;

@@ -1,17 +1,22 @@
 import { SessionError } from "../contract/errors.js";
 
 /**
- * That a user has proven who they are, kept in a session's content.
+ * The proof that a user has authenticated, kept in the content of a session.
  *
- * It names the user, so that it is void as soon as the session is another's, whoever wrote that. The time is counted from the session's creation, by the store's clock: an encoded session
- * cannot know when the store will date it.
+ * It names the user, so that it becomes void when the session gets another user, whichever process writes that.
+ * `afterMs` counts from the creation of the session, by the store's clock: when a session is encoded, its creation time
+ * is not known yet.
  */
 export interface Authentication {
   readonly userId: string;
   readonly afterMs: number;
 }
 
-/** @throws SessionError `INVALID_ARGUMENT` when there is no user who could have proven anything */
+/**
+ * Makes the proof for a session.
+ *
+ * @throws SessionError `INVALID_ARGUMENT` for an anonymous session
+ */
 export function authentication(userId: string | undefined, afterMs: number): Authentication {
   if (userId !== undefined) return { userId, afterMs: Math.max(0, Math.floor(afterMs)) };
   throw new SessionError("INVALID_ARGUMENT", '@sojourn/core: "authenticated" needs a session with a user');

@@ -3,7 +3,9 @@ export interface ResolvedPrefixes {
   readonly ipv6Prefix: number;
 }
 
-/** What a session is bound to, as kept in its content: hashes, and the prefixes that they were made with. */
+/**
+ * The client that a session is bound to, as hashes, with the address prefixes that were hashed. Part of the content.
+ */
 export interface BoundClient {
   readonly userAgent?: string | undefined;
   readonly address?: (ResolvedPrefixes & { readonly hash: string }) | undefined;

@@ -2,19 +2,19 @@ import { parse } from "secure-json-parse";
 import { isSessionError, SessionError } from "../contract/errors.js";
 import { deepFreeze } from "./freeze.js";
 
-/** Which session a payload belongs to, for codecs that bind one to the other. */
+/** Names the session of a payload, for codecs that bind the payload to its session. */
 export interface CodecContext {
   readonly id: string;
   readonly userId: string | undefined;
 }
 
 /**
- * Turns the content of a session into a payload and back.
+ * Turns the content of a session into a payload and back. Set it by the option `codec`.
  *
- * What `decode` returns must equal, as JSON, what `encode` was given: a payload is decoded before it is sent, and refused
- * when that fails. Both may be asynchronous. An error thrown by either reaches the caller as `ENCODE` or `DECODE`, and a
- * `SessionError` as it is, so that a key service that is down for the moment can say `UNAVAILABLE`; the stored session is
- * left as it is. A change of id or user encodes anew.
+ * `decode` must return a value that equals, as JSON, the value given to `encode`: a payload is decoded before it is
+ * sent, and a payload that fails is refused. Both methods may be asynchronous. An error thrown by either reaches the
+ * caller as `ENCODE` or `DECODE`; a `SessionError` passes unchanged, so that a key service that is down can throw
+ * `UNAVAILABLE`. The stored session stays as it is. A change of the id or the user encodes the session again.
  */
 export interface SessionCodec {
   encode(content: unknown, context: CodecContext): string | Promise<string>;
@@ -22,11 +22,11 @@ export interface SessionCodec {
 }
 
 /**
- * JSON, the default.
+ * Encodes sessions as JSON. The default.
  *
- * What JSON cannot hold follows its rules: a `Date` comes back as a string, `undefined` is left out, `NaN` becomes `null`.
- * `__proto__` keys, and `constructor` keys that hold a `prototype`, are left out when reading, so that no later copy can
- * carry them into an object's prototype.
+ * Values that JSON cannot hold follow its rules: a `Date` comes back as a string, `undefined` is left out, `NaN`
+ * becomes `null`. Reading removes `__proto__` keys, and `constructor` keys with a `prototype`, so that a later copy
+ * cannot change the prototype of an object.
  */
 export const jsonCodec: SessionCodec = {
   encode: (content) => JSON.stringify(content),
@@ -37,8 +37,8 @@ export const jsonCodec: SessionCodec = {
 };
 
 /**
- * Whether a text may hold what {@link jsonCodec} leaves out, or begin with a byte order mark. No key is `__proto__` or
- * `prototype` without these letters in it, but where they are escaped: all others are spared the search for keys.
+ * Whether a text may hold a key that {@link jsonCodec} removes, or begins with a byte order mark. The keys `__proto__`
+ * and `prototype` contain "proto" or an escape; all other texts skip the slow parser.
  */
 function mayReachPrototype(payload: string): boolean {
   return payload.includes("proto") || payload.includes("\\u") || payload.startsWith("\uFEFF");
@@ -69,8 +69,8 @@ export async function decodeContent(codec: SessionCodec, payload: string, contex
 }
 
 /**
- * The first line of an error of the language names what is in the way, and no value. Any other error may quote one: what it
- * says stays in `cause`.
+ * Makes an `ENCODE` error. The first line of a built-in error names the cause and contains no value. Any other error
+ * may quote a value: its message stays in `cause`.
  */
 export function encodeError(cause: unknown): SessionError {
   const isOfLanguage = cause instanceof TypeError || cause instanceof RangeError;

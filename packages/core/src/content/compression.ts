@@ -1,12 +1,15 @@
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 
-/** The most that a compressed payload may hold: what asks for more when it is read is refused before it takes the memory. */
+/** The largest content that may be compressed. Reading refuses a larger one before it allocates the memory. */
 const maxInflatedBytes = 2 ** 24;
 
 /** Level 1: higher ones save little on JSON of this size and cost several times the time. */
 const deflateOptions = { level: 1 };
 
-/** The text deflated, or `undefined` where that saves nothing. Throws when nobody could inflate it. */
+/**
+ * Deflates a text. Returns `undefined` where that is no shorter. Throws for a text that {@link inflateText} would
+ * refuse.
+ */
 export function deflateText(text: string): Buffer | undefined {
   const bytes = Buffer.from(text);
   if (bytes.length > maxInflatedBytes) {
@@ -16,7 +19,9 @@ export function deflateText(text: string): Buffer | undefined {
   return deflated.length < bytes.length ? deflated : undefined;
 }
 
-/** Throws when the bytes are no deflated text, or one of more than {@link maxInflatedBytes}. */
+/**
+ * Inflates a text. Throws for bytes that are no deflated text, and for a text of more than {@link maxInflatedBytes}.
+ */
 export function inflateText(bytes: Buffer): string {
   return inflateRawSync(bytes, { maxOutputLength: maxInflatedBytes }).toString();
 }

@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { isSessionError, SessionError, type SessionErrorDetails } from "../contract/errors.js";
 import type { SessionRecord } from "../contract/store.js";
+import { cloneFrozenJson } from "./clone-frozen-json.js";
 import { type CodecContext, decodeContent, encodeContent, encodeError, jsonCodec, type SessionCodec } from "./codec.js";
 import {
   assertContent,
@@ -14,7 +15,6 @@ import {
 import { contentText } from "./content-text.js";
 import { DecodedContents } from "./decoded-contents.js";
 import { type DeepReadonly, deepFreeze } from "./freeze.js";
-import { jsonImage } from "./json-image.js";
 import { validateData } from "./schema.js";
 import type { SessionData, UpgradeFunction } from "./session-data.js";
 
@@ -27,12 +27,15 @@ export interface FormatOptions {
   readonly maxPayloadBytes: number;
 }
 
-/** How the content of sessions becomes payloads and back: by codec, schema, and the version that the data is of. */
+/** Turns the content of sessions into payloads and back: codec, schema, and versions of the data. */
 export class ContentFormat {
   readonly #options: FormatOptions;
-  /** For JSON alone: what another codec makes of a payload may depend on more, and what it has decrypted is not to lie about. */
+  /**
+   * Decoded contents, for JSON only. The result of another codec may depend on more than the payload, and decrypted
+   * data must not stay in memory.
+   */
   readonly #decoded: DecodedContents | undefined;
-  /** Whether what is read is what JSON has parsed: nothing else has a hand in it. */
+  /** Whether a read returns the parsed JSON unchanged: no other codec, no validation and no upgrade. */
   readonly #isPlainJson: boolean;
 
   constructor(options: FormatOptions) {
@@ -43,9 +46,10 @@ export class ContentFormat {
   }
 
   /**
-   * Everything that can be wrong with a payload shows here, before anything is sent: also that nobody could read it.
+   * Encodes a content and checks that the payload can be decoded again. All errors of a payload appear here, before it
+   * is sent.
    *
-   * @param base - what the content was made from, as it was read or written: what it still has of that is taken over
+   * @param base - the content that this one was made from, as read or written: unchanged parts are shared
    * @throws SessionError `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
    */
   async encode(content: SessionContent, context: CodecContext, base?: SessionContent): Promise<EncodedContent> {
@@ -66,30 +70,30 @@ export class ContentFormat {
     }
   }
 
-  /** What {@link decode} would make of a record, where that is known from before. */
+  /** Returns the result of {@link decode} at once, if this payload was decoded or written before. */
   known(record: SessionRecord): SessionState | undefined {
     const content = this.#decoded?.find(record.id, record.payload);
     return content && stateOf(record, content, performance.now());
   }
 
-  /** @throws SessionError `DECODE`; what a codec, a schema or `upgrade` throws that is a `SessionError` stays what it is */
+  /** @throws SessionError `DECODE`; a `SessionError` of a codec, a schema or `upgrade` passes unchanged */
   async decode(record: SessionRecord, isOneOfMany = false): Promise<SessionState> {
     const readAt = performance.now();
     return this.known(record) ?? stateOf(record, await this.#fromPayload(record.payload, record, isOneOfMany), readAt);
   }
 
-  /** Keeps nothing of a session that has ended. */
+  /** Drops the cached content of a session that has ended. */
   forget(id: string): void {
     this.#decoded?.forget(id);
   }
 
   /**
-   * What JSON makes of a content, and what it will make of that again, without asking it: most of what a write would cost
-   * otherwise. `undefined` where only JSON knows.
+   * Encodes by JSON, and computes the result of decoding without parsing the text: parsing is the largest part of a
+   * write. Returns `undefined` where only JSON can tell the result.
    */
   #encodeJson(written: SessionContent, { id }: CodecContext, base?: SessionContent): EncodedContent | undefined {
     try {
-      const content = jsonImage(written, base);
+      const content = cloneFrozenJson(written, base);
       if (content === undefined) return undefined;
       const text = base && contentText(content, base, this.#decoded?.textOf(id, base));
       const payload = text?.payload ?? JSON.stringify(content);
@@ -103,7 +107,7 @@ export class ContentFormat {
 
   #assertFits(payload: string): void {
     const { maxPayloadBytes } = this.#options;
-    // A UTF-16 unit becomes at most three bytes: short payloads need no count.
+    // A UTF-16 unit becomes at most three bytes: a short payload fits without a count.
     if (payload.length * 3 <= maxPayloadBytes) return;
     const bytes = Buffer.byteLength(payload);
     if (bytes <= maxPayloadBytes) return;
@@ -114,7 +118,7 @@ export class ContentFormat {
   async #toStored(content: SessionContent): Promise<SessionContent> {
     const { schema, schemaVersion } = this.#options;
     const data = schema === undefined ? content.data : await validateData(schema, content.data);
-    // Version 1 goes without saying: so are the payloads of an application that has named no version yet.
+    // Version 1 is left out, so that payloads of an application without versions count as version 1.
     return { ...content, data, ...(schemaVersion !== 1 && { schemaVersion }) };
   }
 
@@ -124,7 +128,7 @@ export class ContentFormat {
     const { schemaVersion, validateOnRead } = this.#options;
     const { schemaVersion: from = 1 } = content;
     if (from === schemaVersion && !validateOnRead) {
-      // A walk over all sessions must not drive out those that requests are about.
+      // A walk over all sessions must not evict the contents that requests use.
       if (!isOneOfMany) this.#decoded?.keep(context.id, payload, content);
       return content;
     }
@@ -132,14 +136,14 @@ export class ContentFormat {
       return await this.#renew(content, from, context);
     } catch (cause) {
       if (isSessionError(cause) && cause.code !== "INVALID_DATA") throw cause;
-      // What an application's function says may quote a value: it stays in the cause.
+      // The error of an application's function may quote a value: it stays in the cause.
       throw unreadable(context, `its data, of schema version ${from}, was refused by "upgrade" or the schema`, {
         cause,
       });
     }
   }
 
-  /** What is stored, as this version of the application has it: upgraded, and as the schema puts it. */
+  /** Upgrades and validates stored data for this version of the application. */
   async #renew(content: SessionContent, from: number, context: CodecContext): Promise<SessionContent> {
     const { schema, schemaVersion, upgrade } = this.#options;
     if (from > schemaVersion) {
@@ -150,7 +154,7 @@ export class ContentFormat {
       if (upgrade === undefined) {
         throw unreadable(context, `it has schema version ${from} of ${schemaVersion}, and no "upgrade" is set`);
       }
-      // Whatever an earlier release has stored, it is an object of what JSON holds.
+      // Every release stores a JSON object.
       data = await upgrade(content.data as DeepReadonly<SessionData>, from);
     }
     if (schema !== undefined) data = await validateData(schema, data);
@@ -161,7 +165,7 @@ export class ContentFormat {
   }
 }
 
-/** Content as its user's: who has proven to be another user is forgotten. */
+/** Removes the proof of authentication that belongs to another user. */
 function ownContent(content: SessionContent, { userId }: CodecContext): SessionContent {
   const { authenticated, ...rest } = content;
   return authenticated === undefined || authenticated.userId === userId ? content : rest;

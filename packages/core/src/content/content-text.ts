@@ -1,6 +1,6 @@
 import type { SessionContent } from "./content.js";
 
-/** A content as JSON, and where in it each entry of its `data` ends, in the order of the keys. */
+/** A content as JSON, with the end position of each entry of its `data`, in the order of the keys. */
 export interface ContentText {
   readonly payload: string;
   readonly ends: readonly number[];
@@ -8,15 +8,15 @@ export interface ContentText {
 
 const opening = '{"data":{';
 const frameOpening = '{"data":0';
-/** Beyond that, to write so many by themselves costs more than it spares the next write. */
+/** Above this number, writing the entries one by one costs more than the next write saves. */
 const maxEntries = 50;
 
 /**
- * The JSON of an image (see {@link jsonImage}), entry by entry of its `data`: those that are the base's own are taken over
- * from its text, so that a write costs what has changed, not what there is.
+ * Writes a clone (see {@link cloneFrozenJson}) as JSON, entry by entry of its `data`. Copies the text of unchanged
+ * entries from `known`, so that the cost of a write depends on the size of the change.
  *
  * @param known - the text of `base`
- * @returns `undefined` for a content that is better written as a whole
+ * @returns `undefined` for a content that `JSON.stringify` writes faster as a whole
  */
 export function contentText(
   content: SessionContent,
@@ -38,7 +38,7 @@ export function contentText(
   return { payload: `${text}}${frame.slice(frameOpening.length)}`, ends };
 }
 
-/** The entries of a known text, taken in the order of its keys. */
+/** Hands out the entries of a known text, in the order of its keys. */
 class KnownEntries {
   readonly #before: Readonly<Record<string, unknown>>;
   readonly #text: ContentText | undefined;
@@ -51,7 +51,7 @@ class KnownEntries {
     this.#keys = text === undefined ? [] : Object.keys(this.#before);
   }
 
-  /** Returns the text of an entry that is unchanged and stands where it stood. */
+  /** Returns the text of an entry that has its old value and its old place. */
   take(key: string, data: Readonly<Record<string, unknown>>): string | undefined {
     const text = this.#text;
     if (text === undefined) return undefined;

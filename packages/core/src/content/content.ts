@@ -3,45 +3,48 @@ import type { SessionRecord } from "../contract/store.js";
 import { type Authentication, isAuthentication } from "./authentication.js";
 import { type BoundClient, isBoundClient } from "./bound-client.js";
 
-/** What an application may note about where a session comes from, shown by "active sessions" pages. JSON values only. */
+/** Notes of an application on the origin of a session, shown by "active sessions" pages. JSON values only. */
 export interface SessionMetadata {
   readonly ip?: string | undefined;
   readonly userAgent?: string | undefined;
   readonly [key: string]: unknown;
 }
 
-/** What a payload holds. */
+/** The decoded content of a payload. */
 export interface SessionContent {
   readonly data: object;
   readonly metadata: SessionMetadata;
   /** The session's own idle timeout, where it differs from the manager's. */
   readonly idleMs?: number | undefined;
-  /** Who has proven to be the session's user, and when. */
+  /** The proof that the session's user has authenticated. */
   readonly authenticated?: Authentication | undefined;
   /**
-   * The id under which the session was given its user in place, without a new token: whoever planted the token of that id
-   * knows it still, so that a regeneration leaves it no grace. Kept where there is a grace.
+   * The id of the session when it gained its user by `update` or `save`, without a new token. The token of that id may
+   * have been planted before the login, so its regeneration gets no grace. Set only where there is a grace.
    */
   readonly gainedUserAs?: string | undefined;
   /** The client that the session is bound to. */
   readonly boundTo?: BoundClient | undefined;
-  /** Which version of the application's schema the data is of, in a payload. Absent: 1. */
+  /** The version of the application's schema in which the data was written. Absent: 1. */
   readonly schemaVersion?: number | undefined;
 }
 
-/** A record with its content decoded, deeply frozen, so that any number of readers may share it. */
+/** A record with its content decoded and deeply frozen, so that readers can share it. */
 export interface SessionState extends Omit<SessionRecord, "payload"> {
   readonly content: SessionContent;
   /** This process's monotonic clock (`performance.now()`) when the store answered. */
   readonly readAt: number;
 }
 
-/** The store's clock at this moment: what it said when the session was read, and the time since, with its fractions. */
+/**
+ * Returns the store's clock at this moment: its value when the session was read, plus the time since, in fractions of a
+ * millisecond.
+ */
 export function storeNow({ now, readAt }: SessionState): number {
   return now + performance.now() - readAt;
 }
 
-/** Content ready to be sent, and as every reader will get it. */
+/** A payload to send, and the content that a reader will decode from it. */
 export interface EncodedContent {
   readonly payload: string;
   readonly content: SessionContent;
@@ -53,24 +56,27 @@ export function assertContent({ data, metadata }: SessionContent): void {
   assertObject(metadata, "metadata");
 }
 
-/** The state after a write that the store has just answered: what was sent is not decoded again. */
+/** Returns the state after a write that the store has just answered. The payload sent is not decoded again. */
 export function writtenState(record: SessionRecord, content: SessionContent): SessionState {
   return stateOf(record, content, performance.now());
 }
 
-/** Field by field: to leave one out by a rest pattern costs V8 ten times as much as all else in a read of a small session. */
+/**
+ * Makes a state from a record and its content. It copies field by field: a rest pattern costs V8 ten times as much as
+ * the rest of a read of a small session.
+ */
 export function stateOf(record: SessionRecord, content: SessionContent, readAt: number): SessionState {
   const { id, userId, version, createdAt, lastActiveAt, expiresAt, endsAt, now } = record;
   return { id, userId, version, createdAt, lastActiveAt, expiresAt, endsAt, now, content, readAt };
 }
 
-/** When the user of a session has last proven who they are, by the store's clock. */
+/** Returns the time of the last authentication of the session's user, by the store's clock. */
 export function authenticatedAt({ userId, createdAt, content: { authenticated } }: SessionState): number | undefined {
   if (authenticated === undefined || authenticated.userId !== userId) return undefined;
   return createdAt + authenticated.afterMs;
 }
 
-/** Milliseconds until a session ends if it is not used, rounded up. */
+/** Returns the milliseconds until the idle deadline of a session, rounded up. */
 export function remainingMs(state: SessionState): number {
   return Math.ceil(state.expiresAt - storeNow(state));
 }
@@ -99,7 +105,7 @@ export function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Data may be a secret: a refused value is named by its type. */
+/** Data may be a secret: the message names the type of a refused value only. */
 function typeOf(value: unknown): string {
   return typeof value === "string" ? "a string" : typeof value === "number" ? "a number" : describe(value);
 }

@@ -2,28 +2,29 @@ import type { SessionContent } from "./content.js";
 import type { ContentText } from "./content-text.js";
 
 /**
- * What one generation holds at most, in characters of payload; an entry counts as {@link entrySize} more. A thousand
- * sessions of 10 KB, which are asked for in turn, then stay. Payload and content take 2.4 bytes a character at 10 KB, 2.5 at
- * 1 KB: two full generations are 60 MB.
+ * The largest size of one generation, in characters of payload; each entry adds {@link entrySize}. A thousand sessions
+ * of 10 KB, read in turn, then stay cached. Payload and content take 2.4 bytes a character at 10 KB, 2.5 at 1 KB: two
+ * full generations are 60 MB.
  */
 const generationSize = 12 * 2 ** 20;
-/** A few large ones would drive out all others, and keep much memory. */
+/** Larger sessions are not cached: a few would evict all others. */
 const largestSize = 64 * 2 ** 10;
-/** A Map's entry and the object in it, about. */
+/** The approximate memory of a Map entry and its object. */
 const entrySize = 256;
 
 interface Decoded {
   readonly payload: string;
   readonly content: SessionContent;
-  /** Where the entries of its data end in the payload, if this process has written them. */
+  /** The end positions of the data's entries in the payload, if this process has written it. */
   readonly ends: readonly number[] | undefined;
 }
 
 /**
- * What payloads were decoded to, for those that come back unchanged, as they do in most reads: to compare one costs a
- * fraction of parsing and freezing it again, and all readers share one object. The store is asked all the same.
+ * Caches decoded payloads by session id. Most reads return an unchanged payload: comparing it costs a fraction of
+ * parsing and freezing it again, and readers share one object. The store is still asked on each read.
  *
- * In two generations, the older of which is dropped when the other one is full: bounded, and without order to keep.
+ * Two generations: when the recent one is full, it replaces the older one. This bounds the memory without an order to
+ * maintain.
  */
 export class DecodedContents {
   #recent = new Map<string, Decoded>();
@@ -39,7 +40,7 @@ export class DecodedContents {
     return older.content;
   }
 
-  /** The text of a content that is kept, if it was written entry by entry. */
+  /** Returns the text of a cached content, if it was written entry by entry. */
   textOf(id: string, content: SessionContent): ContentText | undefined {
     const decoded = this.#recent.get(id) ?? this.#older.get(id);
     if (decoded?.content !== content || decoded.ends === undefined) return undefined;
@@ -54,12 +55,12 @@ export class DecodedContents {
       this.#recent = new Map();
       this.#size = 0;
     }
-    // What is replaced goes on counting: the generation ends a little earlier.
+    // A replaced entry still counts: the generation ends a little earlier.
     this.#recent.set(id, { payload, content, ends });
     this.#size += size;
   }
 
-  /** Of a session that has ended nothing is kept. */
+  /** Drops the content of a session that has ended. */
   forget(id: string): void {
     this.#recent.delete(id);
     this.#older.delete(id);

@@ -12,43 +12,46 @@ import {
   ProvidedKeyring,
 } from "./keyring.js";
 
-/** What an operator should know of before it becomes an error. No key is in it. */
+/** A warning for the operator before calls fail. Contains no key. */
 export type EncryptionWarning =
-  /** A key has encrypted three quarters of the messages that it may: put a new one first. Once for each key. */
+  /** A key has encrypted three quarters of its allowed messages: put a new one first. Once for each key. */
   | { readonly type: "keyNearlyUsedUp"; readonly keyId: string; readonly messages: number; readonly limit: number }
-  /** The provider failed, or gave no usable keys. Those that it gave last stay in use; where there are none, calls fail. */
+  /** The provider failed, or returned no usable keys. The last keys stay in use; without any, calls fail. */
   | { readonly type: "keysUnavailable"; readonly error: SessionError };
 
 export interface EncryptedCodecOptions {
   /**
-   * The first key writes, all read. To rotate, put a new key first and keep the old ones as long as sessions live; a session
-   * that is written meanwhile is encrypted with the new key. Where processes read their keys at different moments, let all
-   * know the new key before it comes first.
+   * The keys. The first key writes, all keys read. To rotate, put a new key first and keep the old ones as long as
+   * sessions live; each write then moves its session to the new key. If processes load their keys at different times,
+   * add the new key at the end everywhere before you put it first.
    *
-   * A function is asked on first use, again after `cacheKeysFor`, and when a session names a key that is not among those
-   * cached: at most once a second, every ten seconds for one that it did not have, one call for all who wait, each given
-   * five seconds. While it fails, the keys that it gave last stay in use, and it is asked again every ten seconds, without
-   * holding up calls.
+   * A function is called on first use, after `cacheKeysFor`, and when a session names an unknown key. It is called at
+   * most once a second, and every ten seconds for one unknown key. Waiting calls share one call, which may take five
+   * seconds. While the function fails, the last keys stay in use and it is called every ten seconds in the background.
    */
   readonly keys: readonly EncryptionKey[] | EncryptionKeyProvider;
-  /** How long keys from a function are used before it is asked again: a removed one reads that much longer. Default `"5m"`. */
+  /**
+   * How long keys from a function are used before it is called again. A removed key still reads for this long. Default
+   * `"5m"`.
+   */
   readonly cacheKeysFor?: Duration | undefined;
-  /** What makes text of the content before it is encrypted. Default {@link jsonCodec}. */
+  /** The codec whose text is encrypted. Default {@link jsonCodec}. */
   readonly inner?: SessionCodec | undefined;
   /**
-   * How often this process may encrypt with one key; from there on writes are refused with `ENCODE`, and reads go on. NIST
-   * SP 800-38D (section 8.3) allows one key 2^32 messages with random nonces, over all processes that ever use it: divide by
-   * their number, restarts included. Every attempt to write a session is a message. Default, and most, 2^32.
+   * How many messages this process may encrypt with one key. After that, writes are refused with `ENCODE` and reads go
+   * on. NIST SP 800-38D (section 8.3) allows 2^32 messages with random nonces for one key, over all processes that ever
+   * use it: divide by their number, restarts included. Each attempt to write a session is a message. Default and
+   * maximum 2^32.
    */
   readonly maxMessagesPerKey?: number | undefined;
   /**
-   * Deflates before encrypting, where that makes it shorter. **Risk:** encryption hides content, not length, and a
-   * compressed length tells how alike the parts are. Where a client can put text of its own into a session that also holds
-   * a secret, and can see stored lengths, it can guess the secret piece by piece (as the attacks CRIME and BREACH do). What
-   * was compressed is read also without this option. Content of more than 16 MiB is refused with `ENCODE`. Default false.
+   * Deflates before encrypting, where that is shorter. **Risk:** encryption hides content, not length, and a compressed
+   * length shows repetitions. If a client can put text into a session that also holds a secret, and can see stored
+   * lengths, it can guess the secret piece by piece (as in the attacks CRIME and BREACH). Compressed sessions are read
+   * without this option, too. Content of more than 16 MiB is refused with `ENCODE`. Default false.
    */
   readonly compress?: boolean | undefined;
-  /** Told what should be known before it becomes an error. What it throws is ignored. */
+  /** Called with each warning. An error that it throws is ignored. */
   readonly onWarning?: ((warning: EncryptionWarning) => void) | undefined;
 }
 
@@ -57,20 +60,32 @@ const known = ["keys", "cacheKeysFor", "inner", "maxMessagesPerKey", "compress",
 const maxMessages = 2 ** 32;
 
 /**
- * Encrypts sessions at rest, with AES-256-GCM and a random nonce for each write.
+ * Returns a codec that encrypts sessions at rest, with AES-256-GCM and a random nonce for each write.
  *
- * An envelope belongs to its session and user: moved to another of either it does not open. What was not written by this
- * codec with one of its keys is `DECODE`, plain JSON from before encryption included: there is no fallback. Lengths, ids,
- * user ids and times are not hidden.
+ * An envelope is bound to its session and user: it cannot be decrypted for another session or user. A payload that was
+ * not written by this codec with one of its keys is `DECODE`, plain JSON from before encryption included: there is no
+ * fallback. Lengths, ids, user ids and times are not hidden.
  *
- * `encode` throws `ENCODE` once a key is used up; both throw `UNAVAILABLE` (retryable, the session is there) while a
- * provider fails that has never answered, or that alone could tell whether a key is one.
+ * `encode` throws `ENCODE` when a key is used up. Both methods throw `UNAVAILABLE` (retryable) while a provider fails
+ * that has never answered, or that is needed to look up an unknown key.
  *
  * @throws SessionError `INVALID_OPTION`
+ * @example
+ * ```ts
+ * import { randomBytes } from "node:crypto";
+ * import { encryptedCodec, SessionManager } from "@sojourn/core";
+ * import { MemoryStore } from "@sojourn/memory";
+ *
+ * const keys = [{ id: "2026-01", secret: randomBytes(32) }]; // in production: from a secret manager
+ * const manager = new SessionManager({ store: new MemoryStore(), codec: encryptedCodec({ keys }) });
+ * const { token } = await manager.create({ data: { cart: ["book"] } });
+ * console.log((await manager.get(token))?.data); // { cart: ["book"] }; the store holds only ciphertext
+ * await manager.close();
+ * ```
  */
 export function encryptedCodec(options: EncryptedCodecOptions): SessionCodec {
   if (typeof options !== "object" || options === null) {
-    // What stands here by mistake may be the key.
+    // A string passed by mistake may be the key.
     const received = typeof options === "string" ? "a string" : options;
     throw invalidOption(packageName, "options", "an object", received);
   }
@@ -92,11 +107,11 @@ export function encryptedCodec(options: EncryptedCodecOptions): SessionCodec {
     try {
       onWarning?.(warning);
     } catch {
-      // A listener's failure is not the session's.
+      // An error of the listener must not fail the session call.
     }
   }
 
-  /** Each message is counted before it exists: one that fails later counts, which is on the safe side. */
+  /** Counts a message before it is encrypted, so that a failed one counts, too. */
   function count(key: Key): void {
     if (key.messages >= limit) {
       throw new SessionError(
@@ -112,7 +127,7 @@ export function encryptedCodec(options: EncryptedCodecOptions): SessionCodec {
   return {
     async encode(content, context) {
       const text = await inner.encode(content, context);
-      // Bytes could not hold it as it is.
+      // UTF-8 cannot hold a lone surrogate.
       if (typeof text !== "string" || !text.isWellFormed()) throw notWellFormed();
       const deflated = compress ? deflateText(text) : undefined;
       const key = await keyring.first();

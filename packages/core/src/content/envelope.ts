@@ -14,7 +14,10 @@ export interface Envelope {
 
 type EnvelopeFormat = "e1" | "e1d";
 
-/** Whose payload it is and how it was written: what the tag covers beside the ciphertext. */
+/**
+ * The associated data of an envelope: the session, the user, the format and the key. The tag covers it and the
+ * ciphertext.
+ */
 export interface EnvelopeContext extends CodecContext {
   readonly format: EnvelopeFormat;
   readonly keyId: string;
@@ -23,13 +26,13 @@ export interface EnvelopeContext extends CodecContext {
 const algorithm = "aes-256-gcm";
 const nonceBytes = 12;
 const tagBytes = 16;
-// A tag that is cut short is refused, never compared by what is left of it.
+// A truncated tag is refused.
 const cipherOptions = { authTagLength: tagBytes };
 
-/** A key's id is part of the envelope. Too short to hold a key by mistake. */
+/** The form of a key id, which is part of the envelope: too short for a key that was passed by mistake. */
 export const keyIdPattern: RegExp = /^[A-Za-z0-9_-]{1,32}$/;
 
-/** Encrypts `plain` under a nonce of its own. */
+/** Encrypts `plain` with a new random nonce. */
 export function seal(secret: KeyObject, plain: string | Buffer, context: EnvelopeContext): string {
   const nonce = randomBytes(nonceBytes);
   const cipher = createCipheriv(algorithm, secret, nonce, cipherOptions).setAAD(associatedData(context));
@@ -38,30 +41,35 @@ export function seal(secret: KeyObject, plain: string | Buffer, context: Envelop
   return `${context.format}.${context.keyId}.${body.toString("base64url")}`;
 }
 
-/** Takes an envelope apart. `undefined` for any other text: also for one that only a lenient decoder reads the same. */
+/** Parses an envelope. Returns `undefined` for any other text, also for base64url that is not canonical. */
 export function parseEnvelope(text: string): Envelope | undefined {
   const [format, keyId, encoded, ...more] = text.split(".", 4);
   if ((format !== "e1" && format !== "e1d") || keyId === undefined || encoded === undefined || more.length > 0) {
     return undefined;
   }
   const body = Buffer.from(encoded, "base64url");
-  // Node skips what is not base64url, and ignores the spare bits of the last character.
+  // Node's decoder skips characters outside base64url, and ignores the spare bits of the last one.
   const isCanonical = body.length >= nonceBytes + tagBytes && body.toString("base64url") === encoded;
   return isCanonical && keyIdPattern.test(keyId) ? { format, keyId, body } : undefined;
 }
 
-/** Decrypts. Throws when the key, the context or any bit of the body is another: nothing of the plaintext gets out then. */
+/**
+ * Decrypts an envelope. Throws when the key, the context or any bit of the body differs; no plaintext is returned then.
+ */
 export function open(secret: KeyObject, { format, keyId, body }: Envelope, context: CodecContext): Buffer {
   const decipher = createDecipheriv(algorithm, secret, body.subarray(0, nonceBytes), cipherOptions)
     .setAAD(associatedData({ ...context, format, keyId }))
     .setAuthTag(body.subarray(-tagBytes));
   const plain = decipher.update(body.subarray(nonceBytes, -tagBytes));
-  // GCM is a stream: the end adds no bytes, it checks the tag.
+  // GCM is a stream cipher: `final` adds no bytes, it checks the tag.
   decipher.final();
   return plain;
 }
 
-/** Each part with its length before it, so that no two contexts read alike. An anonymous session has no length there. */
+/**
+ * Encodes each part with its length, so that no two contexts have the same bytes. An anonymous session has no length
+ * there.
+ */
 function associatedData({ format, keyId, id, userId }: EnvelopeContext): Buffer {
   const user = userId === undefined ? "-" : prefixed(userId);
   return Buffer.from(`${prefixed(format)}${prefixed(keyId)}${prefixed(id)}${user}`);

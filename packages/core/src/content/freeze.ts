@@ -12,7 +12,10 @@ export function deepFreeze<T>(value: T): T {
   return value;
 }
 
-/** Before it is frozen, and without a list of its values: a fifth of the time that `Object.values` of a frozen one takes. */
+/**
+ * Adds the object values of `parent`. `for in` on an object that is not frozen takes a fifth of the time of
+ * `Object.values` on a frozen one.
+ */
 function addOwnObjects(left: unknown[], parent: object): void {
   for (const key in parent) if (Object.hasOwn(parent, key)) addObject(left, parent[key as keyof typeof parent]);
 }
@@ -32,5 +35,5 @@ export type DeepReadonly<T> = T extends Primitive | ((...args: never[]) => unkno
       ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
       : T;
 
-/** Named, so that a branded one (`string & { brand }`) is not taken for an object. */
+/** Named, so that a branded primitive (`string & { brand }`) does not count as an object. */
 type Primitive = string | number | bigint | boolean | symbol | null | undefined;

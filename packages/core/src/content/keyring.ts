@@ -5,63 +5,81 @@ import { keyIdPattern } from "./envelope.js";
 
 /** A key that encrypts sessions. */
 export interface EncryptionKey {
-  /** Stands in every envelope: 1 to 32 characters of `A-Z a-z 0-9 _ -`. Never give one id to two secrets. */
+  /** Part of every envelope: 1 to 32 characters of `A-Z a-z 0-9 _ -`. Never use one id for two secrets. */
   readonly id: string;
-  /** 32 random bytes, or their base64 or base64url (`openssl rand -base64 32`). Copied: the caller may clear its own. */
+  /**
+   * 32 random bytes, or their base64 or base64url (`openssl rand -base64 32`). The bytes are copied: the caller may
+   * clear its own.
+   */
   readonly secret: Uint8Array | string;
 }
 
-/** Fetches the keys from where they are kept: a KMS, a file. The first writes, all read. */
+/** Fetches the keys from a KMS or a file. The first key writes, all keys read. */
 export type EncryptionKeyProvider = () => readonly EncryptionKey[] | Promise<readonly EncryptionKey[]>;
 
 /** A key in use. */
 export interface Key {
   readonly id: string;
-  /** Shows nothing of itself to `inspect` or JSON. */
+  /** The secret. `inspect` and JSON do not show it. */
   readonly secret: KeyObject;
-  /** How often this process has encrypted with it. */
+  /** How many messages this process has encrypted with it. */
   messages: number;
 }
 
 export interface Keyring {
-  /** The key that writes. @throws SessionError `UNAVAILABLE` */
+  /**
+   * Returns the key that writes.
+   *
+   * @throws SessionError `UNAVAILABLE`
+   */
   first(): Key | Promise<Key>;
-  /** A key that reads; `undefined` only when it is certainly not among the keys. @throws SessionError `UNAVAILABLE` */
+  /**
+   * Returns a key that reads, or `undefined` when it is certain that the key does not exist.
+   *
+   * @throws SessionError `UNAVAILABLE`
+   */
   find(id: string): Key | undefined | Promise<Key | undefined>;
 }
 
 const packageName = "@sojourn/core";
 const secretBytes = 32;
 
-/** Keys by value. @throws SessionError `INVALID_OPTION` */
+/**
+ * Returns the keyring of a fixed list.
+ *
+ * @throws SessionError `INVALID_OPTION`
+ */
 export function fixedKeyring(given: readonly EncryptionKey[]): Keyring {
   const keys = resolveKeys(given, new Map());
   return { first: () => firstOf(keys), find: (id) => keys.get(id) };
 }
 
-/** A load begins at the earliest so long after the one before. */
+/** The shortest time between the starts of two loads. */
 const pauseMs = 1_000;
-/** While the provider fails, the keys that it gave last are in use, and it is asked this often; so for a key that it lacks. */
+/** The time between two calls of a failing provider, and between two lookups of one unknown key. */
 const retryMs = 10_000;
-/** A provider that does not answer for so long has failed. */
+/** The time after which a provider that does not answer has failed. */
 const providerTimeoutMs = 5_000;
-/** Ids known not to be keys, for the moment: a provider may learn of one later than the process that writes with it. More of them come from nobody's rotation. */
+/**
+ * The largest number of cached unknown ids. An id is cached for a short time only, because a provider may learn of a
+ * key later than the process that writes with it. A rotation never needs this many.
+ */
 const maxAbsent = 1_000;
 
-/** Keys from a provider, loaded on first use, when they are `cacheMs` old, and when an id turns up that is not among them. */
+/** Loads keys from a provider: on first use, when they are `cacheMs` old, and when an unknown id appears. */
 export class ProvidedKeyring implements Keyring {
   readonly #provide: EncryptionKeyProvider;
   readonly #cacheMs: number;
   readonly #onFailure: (error: SessionError) => void;
-  /** Until when an id is taken for no key. */
+  /** Unknown ids, each with the time until which it is not looked up again. */
   readonly #absent = new Map<string, number>();
   #keys: ReadonlyMap<string, Key> = new Map();
   #dueAt = Number.NEGATIVE_INFINITY;
   #beganAt = Number.NEGATIVE_INFINITY;
   #loading: Promise<void> | undefined;
-  /** Whether there are keys, and the last load has failed. */
+  /** Whether the last load failed while older keys are in use. */
   #isFailing = false;
-  /** Loads are numbered: how many have begun, and the last that succeeded. */
+  /** The number of loads begun, and the number of the last one that succeeded. */
   #begun = 0;
   #succeeded = 0;
 
@@ -79,7 +97,7 @@ export class ProvidedKeyring implements Keyring {
   async find(id: string): Promise<Key | undefined> {
     const begun = this.#begun;
     await this.#refreshWhenDue();
-    // Another process may write with a new key already. A load under way may have begun before there was one.
+    // Another process may already write with a new key. A load under way may have begun before that key existed.
     if (!this.#isSettled(id)) await this.#loading?.catch(() => {});
     if (!this.#isSettled(id) && this.#succeeded <= begun) await this.#load();
     const key = this.#keys.get(id);
@@ -94,15 +112,15 @@ export class ProvidedKeyring implements Keyring {
     return this.#keys.has(id) || performance.now() < (this.#absent.get(id) ?? 0);
   }
 
-  /** Fails only while no keys have ever been had: those that the provider gave last are better than an outage. */
+  /** Loads keys that are due. Fails only if there are no older keys to use. */
   async #refreshWhenDue(): Promise<void> {
     if (performance.now() < this.#dueAt) return;
     const loaded = this.#keys.size === 0 ? this.#load() : this.#load().catch(() => {});
-    // A provider that has failed is asked beside the calls: else each time that it hangs they would all wait for it.
+    // A failing provider is called in the background. Otherwise each call would wait for it.
     if (!this.#isFailing) await loaded;
   }
 
-  /** One load for all who wait for one. */
+  /** Starts a load, or joins the one under way. */
   #load(): Promise<void> {
     this.#loading ??= this.#loadAfterPause().finally(() => {
       this.#loading = undefined;
@@ -134,7 +152,11 @@ export class ProvidedKeyring implements Keyring {
   }
 }
 
-/** A key that was there before goes on counting. @throws SessionError `INVALID_OPTION` */
+/**
+ * Resolves a list of keys. A key that was there before keeps its count of messages.
+ *
+ * @throws SessionError `INVALID_OPTION`
+ */
 function resolveKeys(given: readonly EncryptionKey[], before: ReadonlyMap<string, Key>): ReadonlyMap<string, Key> {
   if (!Array.isArray(given) || given.length === 0) {
     throw invalidOption(
@@ -174,7 +196,7 @@ function resolveKey(key: EncryptionKey, option: string): { id: string; secret: K
   );
 }
 
-/** Strictly: what a lenient decoder makes of a typing error is another key. */
+/** Decodes strictly: a lenient decoder would turn a typing error into another key. */
 function fromBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
   const isCanonical = bytes.toString("base64") === text || bytes.toString("base64url") === text;
@@ -183,12 +205,12 @@ function fromBase64(text: string): Buffer | undefined {
 
 function firstOf(keys: ReadonlyMap<string, Key>): Key {
   const [first] = keys.values();
-  // Lists without a key are refused.
+  // An empty list was refused before.
   if (first === undefined) throw new SessionError("UNAVAILABLE", `${packageName}: there is no encryption key`);
   return first;
 }
 
-/** A value in the place of a key may be the key. */
+/** A refused value may be the key itself: the message must not show it. */
 function unquoted(value: unknown): unknown {
   return typeof value === "string" ? `a string of ${value.length} characters` : value;
 }

@@ -1,6 +1,6 @@
 import { encodeError } from "./codec.js";
 
-/** What one writer did to the top-level keys of a session since it loaded it. */
+/** The changes that one writer made to the top-level keys of a session since it loaded the session. */
 export interface KeyChanges {
   readonly set: ReadonlyMap<string, unknown>;
   readonly deleted: ReadonlySet<string>;
@@ -17,7 +17,7 @@ export function diffKeys(base: object, changed: object): KeyChanges {
   const deleted = new Set<string>();
   for (const [key, value] of Object.entries(changed)) {
     const before = own(base, key);
-    // Most values are what they were: shared, or of few bytes.
+    // Most values are unchanged: the same object, or a short primitive.
     if (value === before) continue;
     const json = toJson(value);
     if (json === toJson(before)) continue;
@@ -39,9 +39,9 @@ export function isUnchanged({ set, deleted }: KeyChanges): boolean {
 }
 
 /**
- * The three-way merge: applies what one writer changed to what is stored by then.
+ * Applies the changes of one writer to the data stored meanwhile: the three-way merge.
  *
- * The merge goes by whole top-level keys. Where both wrote one key, the changes win; counters and lists that several
+ * It works on whole top-level keys. If both writers changed one key, these changes win; counters and lists that several
  * requests add to belong in `update(fn)`.
  */
 export function applyKeys(stored: object, { set, deleted }: KeyChanges): object {

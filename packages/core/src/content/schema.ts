@@ -2,13 +2,13 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { describe, isSessionError, type SessionDataIssue, SessionError } from "../contract/errors.js";
 import { isObject } from "./content.js";
 
-/** At most this many paths stand in a message; `issues` has them all. */
+/** The largest number of paths in a message; `issues` has all of them. */
 const maxPathsShown = 5;
 
 /**
- * What a schema makes of a session's data.
+ * Validates data by a schema, and returns the schema's output.
  *
- * @throws SessionError `INVALID_DATA` when it refuses, or fails
+ * @throws SessionError `INVALID_DATA` when the schema refuses the data, or fails
  */
 export async function validateData(schema: StandardSchemaV1, data: unknown): Promise<object> {
   let result: StandardSchemaV1.Result<unknown>;
@@ -33,7 +33,9 @@ function toIssue({ message, path = [] }: StandardSchemaV1.Issue): SessionDataIss
   return { path: path.map((segment) => (typeof segment === "object" ? segment.key : segment)), message };
 }
 
-/** Keys may come from a client, as those of a record do: quoted, and cut where they are long. */
+/**
+ * Formats a path for a message. Record keys may come from a client: they are quoted, and shortened where they are long.
+ */
 function pathText(path: readonly PropertyKey[]): string {
   return path.length === 0 ? "its top level" : describe(path.map(String).join("."));
 }

@@ -1,9 +1,9 @@
 import type { DeepReadonly } from "./freeze.js";
 
-/** The data of a session when nothing narrower is known: a JSON object. */
+/** The data of a session without a narrower type: a JSON object. */
 export type SessionData = Record<string, unknown>;
 
-/** Makes the data of this release from the data of an earlier one, which is deeply frozen. */
+/** Turns the data of an earlier release, which is deeply frozen, into the data of this release. */
 export type UpgradeFunction<Data extends object> = (
   data: DeepReadonly<SessionData>,
   from: number,

@@ -1,19 +1,19 @@
 import { isSessionError } from "../contract/errors.js";
 
 /**
- * What is answered for a stored session that cannot be read: because it was encrypted by a key that is not there, was
- * stored by a later release, was refused by `upgrade` or the schema, or is malformed:
+ * The result for a stored session that cannot be read, because its key is missing, a later release wrote it, `upgrade`
+ * or the schema refused it, or it is malformed:
  *
  * - `fail`: the call rejects `DECODE`;
- * - `missing`: there is no session, so that the client gets a fresh one.
+ * - `missing`: the call answers as if there was no session, so that the client gets a new one.
  *
- * Under both, nothing is overwritten or destroyed, since the fault may be this process's own: a key that was not deployed, a
- * release that was rolled back. It shows by an `error` and a `security` event, counts in its user's session limit, ends by
- * itself at its deadline, and at once by `destroy` and `destroyByUser`.
+ * Neither overwrites or destroys the session: the cause may be this process, such as a missing key or an older release.
+ * The session is reported by an `error` and a `security` event and counts in its user's session limit. It ends at its
+ * deadline, and at once by `destroy` and `destroyByUser`.
  */
 export type UnreadablePolicy = "fail" | "missing";
 
-/** Answers for a session that cannot be read: under the policy `missing`, `undefined`. */
+/** Applies the policy to a read: under `missing`, a `DECODE` error becomes `undefined`. */
 export function answerUnreadable<T>(policy: UnreadablePolicy, reading: Promise<T>): Promise<T | undefined> {
   if (policy === "fail") return reading;
   return reading.catch((error: unknown) => {

@@ -1,6 +1,6 @@
-/** A source of time for what a backend's own clock does not judge. */
+/** A source of time, for everything that the backend's clock does not judge. */
 export interface Clock {
-  /** Epoch milliseconds. */
+  /** Returns epoch milliseconds. */
   now(): number;
 }
 

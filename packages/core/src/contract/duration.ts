@@ -9,9 +9,10 @@ import { maxDurationMs } from "./validate.js";
 export type Duration = number | `${number}${string}`;
 
 /**
- * Turns a duration into whole milliseconds.
+ * Returns a duration as whole milliseconds.
  *
- * @throws SessionError `INVALID_OPTION` when it is not a duration, or not within `minMs` and a hundred years
+ * @throws SessionError `INVALID_OPTION` for a value that is no duration, or outside the range from `minMs` to a hundred
+ * years
  */
 export function durationMs(value: Duration, option: string, minMs = 1): number {
   const ms = typeof value === "string" && /[a-z]\s*$/i.test(value) ? parse(value) : value;

@@ -1,5 +1,5 @@
 /**
- * What went wrong, as a closed list that callers can switch on.
+ * The reason of a {@link SessionError}.
  *
  * | code | meaning | retryable |
  * |---|---|---|
@@ -11,7 +11,7 @@
  * | `BACKEND` | the backend answered with an error that a retry does not cure: permissions, a missing table, a read-only replica, a key of the wrong type | no |
  * | `CORRUPT` | a stored record cannot be read | no |
  * | `ENCODE` | data cannot be turned into a payload: a BigInt, a cycle, not an object | no |
- * | `INVALID_DATA` | data does not match the schema; `issues` says where | no |
+ * | `INVALID_DATA` | data does not match the schema; `issues` lists the problems | no |
  * | `DECODE` | a payload cannot be turned into data | no |
  * | `PAYLOAD_TOO_LARGE` | the encoded session is larger than the backend or the manager accepts | no |
  * | `CONFLICT` | another writer was faster, and the policy or the number of attempts ends here | yes |
@@ -36,36 +36,39 @@ export type SessionErrorCode =
   | "NOT_SUPPORTED"
   | "CLOSED";
 
-/** What a {@link SessionError} carries beside code and message. */
+/** The optional members of a {@link SessionError}. */
 export interface SessionErrorDetails {
-  /** The error underneath, usually the driver's. */
+  /** The underlying error, usually of the driver. */
   readonly cause?: unknown;
-  /** True when a write was sent and nobody knows whether it was applied. Default: true for `TIMEOUT`, else false. */
+  /** Whether a write was sent and its result is unknown. Default: true for `TIMEOUT`, else false. */
   readonly outcomeUnknown?: boolean;
-  /** Of `INVALID_DATA`: what the schema found. */
+  /** The issues of `INVALID_DATA`. */
   readonly issues?: readonly SessionDataIssue[];
 }
 
-/** Something that a schema found in a session's data. */
+/** A problem that a schema found in the data of a session. */
 export interface SessionDataIssue {
-  /** The keys that lead to it, from the top of the data. */
+  /** The keys that lead to the value, from the top of the data. */
   readonly path: readonly PropertyKey[];
-  /** In the words of the schema's library, which may quote the value. */
+  /** The message of the schema's library, which may quote the value. */
   readonly message: string;
 }
 
 const brand = Symbol.for("sojourn.SessionError");
 const retryableCodes: ReadonlySet<SessionErrorCode> = new Set(["UNAVAILABLE", "TIMEOUT", "CONFLICT"]);
 
-/** The one error class of every Sojourn package. Recognise it by {@link isSessionError}, decide by `code`. */
+/** The error class of every Sojourn package. Recognise it by {@link isSessionError}, decide by `code`. */
 export class SessionError extends Error {
   override readonly name = "SessionError";
   readonly code: SessionErrorCode;
-  /** Whether the same call may succeed a moment later. A repeated write needs `outcomeUnknown` considered first. */
+  /** Whether the same call may succeed later. Check `outcomeUnknown` before you repeat a write. */
   readonly retryable: boolean;
-  /** True when a write was sent and nobody knows whether it was applied. */
+  /** Whether a write was sent and its result is unknown. */
   readonly outcomeUnknown: boolean;
-  /** Of `INVALID_DATA`: what the schema found. Not enumerable, as the cause is not: what it says may not belong in a log. */
+  /**
+   * The issues of `INVALID_DATA`. Not enumerable, as `cause` is not, because a message may quote a value that must not
+   * be logged.
+   */
   declare readonly issues: readonly SessionDataIssue[] | undefined;
 
   constructor(code: SessionErrorCode, message: string, details: SessionErrorDetails = {}) {
@@ -79,21 +82,40 @@ export class SessionError extends Error {
 }
 
 /**
- * Whether `error` is a {@link SessionError}, and one of `code` if that is given.
+ * Whether `error` is a {@link SessionError}, with this `code` if one is given.
  *
- * Goes by a brand, not by `instanceof`: an application may hold an ESM and a CommonJS copy of this package.
+ * Compares a brand instead of using `instanceof`: an application may hold an ESM and a CommonJS copy of this package.
+ *
+ * @example
+ * ```ts
+ * import { isSessionError, SessionManager } from "@sojourn/core";
+ * import { MemoryStore } from "@sojourn/memory";
+ *
+ * const manager = new SessionManager({ store: new MemoryStore(), sessionLimit: { max: 1, whenReached: "reject" } });
+ * await manager.create({ userId: "42", data: {} });
+ * try {
+ *   await manager.create({ userId: "42", data: {} });
+ * } catch (error) {
+ *   if (!isSessionError(error, "LIMIT_REACHED")) throw error;
+ *   console.log("log out on another device first");
+ * }
+ * await manager.close();
+ * ```
  */
 export function isSessionError(error: unknown, code?: SessionErrorCode): error is SessionError {
   if (typeof error !== "object" || error === null || !(brand in error)) return false;
   return code === undefined || ("code" in error && error.code === code);
 }
 
-/** What somebody else's code threw: as it is when it is one of ours, else a `BACKEND` error with that cause. */
+/** Returns a `SessionError` unchanged, and any other thrown value as the cause of a `BACKEND` error. */
 export function asSessionError(cause: unknown, message: string): SessionError {
   return isSessionError(cause) ? cause : new SessionError("BACKEND", message, { cause });
 }
 
-/** An option that cannot be used: names the package, the option, what it must be and what it was. */
+/**
+ * Returns the error for an invalid option. The message names the package, the option, the expected and the received
+ * value.
+ */
 export function invalidOption(
   packageName: string,
   option: string,
@@ -104,7 +126,7 @@ export function invalidOption(
   return new SessionError("INVALID_OPTION", message);
 }
 
-/** Refuses options that `known` does not list, so that a misspelt one is not silently ignored. */
+/** Throws for an option that `known` does not list, so that a misspelt option is not ignored. */
 export function refuseUnknownOptions(packageName: string, options: object, known: readonly string[]): void {
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
@@ -113,7 +135,7 @@ export function refuseUnknownOptions(packageName: string, options: object, known
   }
 }
 
-/** A received value, short enough for a message. Strings are shown: never pass one that may be a token or a secret. */
+/** Describes a received value for a message. Strings are shown: never pass a value that may be a token or a secret. */
 export function describe(value: unknown): string {
   if (typeof value === "string")
     return value.length > 80 ? `a string of ${value.length} characters` : JSON.stringify(value);

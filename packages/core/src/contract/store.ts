@@ -3,8 +3,8 @@
  *
  * A store keeps opaque payloads under opaque ids, atomically, and ends them on time. It knows nothing of tokens,
  * cookies, codecs or events. Deadlines travel as durations and the store adds them to its own clock, so that a wrong
- * clock in an application node neither ends a session nor prolongs it. The promises are numbered in `docs/contract.md`
- * and proven for each store by the cases of `@sojourn/testkit`.
+ * clock in an application node neither ends a session nor prolongs it. The promises are numbered in `docs/contract.md`;
+ * the cases of `@sojourn/testkit` test them on each store.
  */
 
 import type { StoreCallOptions } from "./call.js";
@@ -18,7 +18,7 @@ export interface SessionRecord {
   readonly userId: string | undefined;
   /** The encoded session, opaque to the store, returned byte for byte. */
   readonly payload: string;
-  /** 1 at creation, one more with each write of payload or user. `touch` and a `rename` without a change leave it. */
+  /** 1 at creation, plus 1 for each write of payload or user. `touch` and a `rename` without a change leave it. */
   readonly version: number;
   readonly createdAt: number;
   /** When the session was last created, updated with `idleMs`, renamed with `idleMs`, or touched. */
@@ -58,7 +58,7 @@ export interface NewSession {
   readonly version?: number | undefined;
 }
 
-/** A write to a stored session. An empty one changes nothing, and is answered as if it did. */
+/** A write to a stored session. An empty change writes nothing and answers as a write does. */
 export interface SessionChange {
   /** The new payload; omitted, the stored one stays. */
   readonly payload?: string;
@@ -80,11 +80,13 @@ export interface SessionRename extends SessionChange {
   readonly absoluteMs?: number;
 }
 
-/** How many sessions one user may have, decided inside the atomic step by which the user gains one. */
+/** The largest number of sessions of one user, checked inside the atomic step by which the user gains a session. */
 export interface SessionLimit {
   /** A positive integer. */
   readonly max: number;
-  /** `reject` refuses the new session; `evictOldest` ends the oldest others by `createdAt`, never the one being gained. */
+  /**
+   * `reject` refuses the new session; `evictOldest` ends the oldest other sessions by `createdAt`, never the new one.
+   */
   readonly whenReached: "reject" | "evictOldest";
 }
 
@@ -99,7 +101,7 @@ export interface CreateOptions {
 }
 
 export interface UpdateOptions {
-  /** Write only if the stored version is this one. Omit to write whatever it is. */
+  /** Writes only if the stored version equals this one. Omit to write under any version. */
   readonly expectedVersion?: number | undefined;
   /** Applies when the change moves the session to a user who does not have it yet. Omit for no limit. */
   readonly limit?: SessionLimit | undefined;
@@ -120,17 +122,20 @@ export interface DestroyByUserOptions {
 }
 
 export interface ReadManyOptions {
-  /** Told of each record that could not be read (`CORRUPT`). It is left out, left alone, and the reading goes on. */
+  /**
+   * Called for each record that cannot be read (`CORRUPT`). The record is left out and left as it is, and the reading
+   * goes on.
+   */
   readonly onCorrupt?: ((error: SessionError) => void) | undefined;
 }
 
 export interface ScanOptions extends ReadManyOptions {
-  /** How many records are held at a time: a positive integer. Default 500. */
+  /** How many records are held in memory at a time: a positive integer. Default 500. */
   readonly batchSize?: number | undefined;
 }
 
 export interface SweepOptions {
-  /** The most sessions that this call removes: a positive integer. */
+  /** The largest number of sessions that this call removes: a positive integer. */
   readonly limit: number;
 }
 
@@ -178,7 +183,7 @@ export interface StoreCapabilities {
   readonly expiryPrecisionMs: number;
   /** `native`: the backend removes expired sessions. `sweep`: the application or its manager calls {@link SessionStore.sweep}. */
   readonly expiry: "native" | "sweep";
-  /** Whose clock judges deadlines: the backend's, or that of this process. */
+  /** The clock that judges deadlines: `server`, the backend's; `process`, the one of this process. */
   readonly clock: "server" | "process";
   /** False: `scan` rejects `NOT_SUPPORTED`. */
   readonly scan: boolean;
@@ -212,8 +217,8 @@ export interface SessionStore {
   /**
    * Creates a session, together with its place in the user index and the session limit, in one step.
    *
-   * The only method that creates. A lifetime that passes on the way to the backend answers `created`, stores nothing and
-   * evicts nobody. An id whose session has expired is free.
+   * No other method creates. A lifetime that passes on the way to the backend answers `created`, stores nothing and
+   * evicts no session. The id of an expired session is free.
    *
    * @throws SessionError `PAYLOAD_TOO_LARGE`
    */
@@ -223,14 +228,15 @@ export interface SessionStore {
    * Reads a live session.
    *
    * @returns the record, or `undefined` when it is missing or expired
-   * @throws SessionError `CORRUPT` when there is a record that cannot be read; it is left as it is
+   * @throws SessionError `CORRUPT` when the record cannot be read; it is left as it is
    */
   get(id: string, options?: ReadOptions, call?: StoreCallOptions): Promise<SessionRecord | undefined>;
 
   /**
-   * Returns a live session that this process holds, at once and without a request. Absent where a store holds none.
+   * Returns a live session that this process holds, at once and without a request. Absent where a store holds no
+   * sessions in the process.
    *
-   * @returns `undefined` for "not known here": it never proves that there is no such session
+   * @returns `undefined` for "not known here": the session may still exist
    */
   peek?(id: string): SessionRecord | undefined;
 
@@ -282,8 +288,8 @@ export interface SessionStore {
   /**
    * Ends the sessions of a user ("log out everywhere").
    *
-   * Ends each one that existed when the call began, under whatever id a concurrent rename gave it. One that is being
-   * created meanwhile is ended too (its `create` may still answer `created`) or is listed afterwards.
+   * Ends every session that existed when the call began, also when a concurrent rename gives it another id. A session
+   * created meanwhile is ended too (its `create` may still answer `created`), or is listed afterwards.
    *
    * @returns the ids of the live sessions ended
    */
@@ -292,7 +298,7 @@ export interface SessionStore {
   /**
    * Removes expired sessions that the backend does not remove by itself.
    *
-   * @returns the sessions removed, at most `limit`; as many as `limit` means that there may be more. Always empty where
+   * @returns the sessions removed, at most `limit`; exactly `limit` means that there may be more. Always empty where
    * the backend expires by itself
    */
   sweep(options: SweepOptions, call?: StoreCallOptions): Promise<EndedSession[]>;
@@ -300,8 +306,8 @@ export interface SessionStore {
   /**
    * Walks all live sessions of this namespace, in no particular order, in bounded memory.
    *
-   * A session that lives under one id throughout the walk is seen; one may be seen twice where the backend's own cursor
-   * does so. One that is renamed meanwhile may be missed, or seen under both ids.
+   * A session that keeps its id during the walk is seen, and may be seen twice where the backend's cursor repeats it. A
+   * session that is renamed meanwhile may be missed, or seen under both ids.
    *
    * @throws SessionError `NOT_SUPPORTED`
    */
@@ -314,17 +320,17 @@ export interface SessionStore {
    */
   count(call?: StoreCallOptions): Promise<SessionCounts>;
 
-  /** Ends all sessions of this namespace and of no other, in bounded batches. Not atomic: one created meanwhile may stay. */
+  /** Ends all sessions of this namespace only, in bounded batches. Not atomic: a session created meanwhile may stay. */
   clear(call?: StoreCallOptions): Promise<void>;
 
   /**
-   * Calls `listener` for each live session that the store itself ended for lack of room. Absent where a store never does
-   * that, or cannot tell.
+   * Calls `listener` for each live session that the store itself ended for lack of room. Absent where a store never
+   * does so, or cannot tell.
    *
    * @returns a function that ends the subscription
    */
   onEvicted?(listener: (session: EndedSession) => void): () => void;
 
-  /** Ends timers, and whatever connection the store itself opened. Idempotent; every other method then rejects `CLOSED`. */
+  /** Ends timers, and each connection that the store opened. Idempotent; every other method then rejects `CLOSED`. */
   close(): Promise<void>;
 }

@@ -1,15 +1,15 @@
 import { SessionError } from "./errors.js";
 
-/** Stores give a round trip this long, in milliseconds, unless their option says otherwise. */
+/** The timeout of an operation where the store has no option for it, in milliseconds. */
 export const defaultTimeoutMs = 2_000;
 
-/** A timer takes no more, and fires at once beyond that. */
+/** The largest delay of a timer; a larger one fires at once. */
 export const maxTimerMs: number = 2 ** 31 - 1;
 
 /**
  * Settles as `promise` does, or rejects `TIMEOUT` after `timeoutMs`.
  *
- * A late outcome of `promise` is ignored, and never an unhandled rejection.
+ * A later outcome of `promise` is ignored and causes no unhandled rejection.
  */
 export function withTimeout<T>(promise: Promise<T>, timeoutMs: number, operation: string): Promise<T> {
   return new Promise<T>((resolve, reject) => {

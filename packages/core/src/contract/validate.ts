@@ -12,11 +12,11 @@ import type {
   UpdateOptions,
 } from "./store.js";
 
-/** Ids, user ids and namespaces are at most this long, in bytes of UTF-8. */
+/** The largest length of ids, user ids and namespaces, in bytes of UTF-8. */
 export const maxIdBytes = 512;
-/** A hundred years: later deadlines leave the range that every backend can hold. */
+/** A hundred years: every backend can hold such a deadline. */
 export const maxDurationMs = 3_155_760_000_000;
-/** A session taken over begins with this version at most: a store holds ten digits. */
+/** The highest version of a session that is taken over: a store holds ten digits. */
 const maxVersion = 1_000_000_000;
 
 /*
@@ -77,7 +77,7 @@ export function assertCall({ signal, timeoutMs, deadline }: StoreCallOptions): v
   }
 }
 
-/** Refuses what no backend must ever see as an id: another type, nothing, more than 512 bytes, NUL, lone surrogates. */
+/** Throws for a value that is no id: another type, the empty string, more than 512 bytes, NUL, lone surrogates. */
 export function assertId(id: unknown, name = "id"): asserts id is string {
   if (!isId(id)) {
     throw invalidArgument(name, `a string of 1 to ${maxIdBytes} bytes of well-formed UTF-8 without NUL`, shape(id));
@@ -136,7 +136,7 @@ function invalidArgument(name: string, expectation: string, received: string): S
   );
 }
 
-/** Names what was received without showing it: an id that was refused may be a token in the wrong place. */
+/** Describes a received value without showing it: a refused id may be a token passed by mistake. */
 function shape(value: unknown): string {
   return typeof value === "string" ? `a string of ${value.length} characters` : describe(value);
 }

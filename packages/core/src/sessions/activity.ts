@@ -11,7 +11,7 @@ interface ActivityOptions {
   readonly touchAfterMs: number | undefined;
 }
 
-/** Writes the activity of sessions down, by moving their idle deadline. */
+/** Records the activity of sessions, by moving their idle deadline. */
 export class Activity {
   readonly #options: ActivityOptions;
   readonly #calls: StoreCalls;
@@ -27,7 +27,7 @@ export class Activity {
     this.#grace = grace;
   }
 
-  /** The session's own idle timeout in milliseconds. */
+  /** Returns the session's own idle timeout in milliseconds. */
   idleMs({ content }: SessionState): number {
     return content.idleMs ?? this.#options.idleMs;
   }
@@ -43,7 +43,7 @@ export class Activity {
     return this.#touches.of(base.id, () => this.touch(base));
   }
 
-  /** Writes when that moves the deadline by `touchAfter`, or nearer where `shorten` allows it. */
+  /** Writes when the deadline moves away by at least `touchAfter`, or nearer where `shorten` allows it. */
   async touch(
     base: SessionState,
     { idleMs = this.idleMs(base), shorten, ...call }: TouchInput = {},
@@ -62,7 +62,7 @@ export class Activity {
   /** @param gain - how far the deadline would move, in milliseconds */
   #isDue(gain: number, idleMs: number, shorten?: boolean): boolean {
     const { touchAfterMs: wanted = idleMs } = this.#options;
-    // A touch that moves the deadline that far never comes where the whole idle timeout is shorter.
+    // With an idle timeout below `touchAfter`, no touch would ever move the deadline that far.
     const touchAfterMs = wanted < idleMs ? wanted : idleMs / 60;
     return gain > 0 ? gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
   }

@@ -7,21 +7,27 @@ import type { Client } from "./client.js";
 import type { Detection } from "./detection.js";
 import { tokenToId } from "./tokens.js";
 
-/** How much of an address has to stay the same, in bits. */
+/** The number of leading bits of an address that must stay the same. */
 export interface AddressPrefixes {
   /** 1 to 32. Default 24. */
   readonly ipv4Prefix?: number | undefined;
-  /** 1 to 128. Default 56, what a provider gives to one home or less. */
+  /** 1 to 128. Default 56: providers give one home such a network or a smaller one. */
   readonly ipv6Prefix?: number | undefined;
 }
 
-/** What a session is bound to of the client that it was created or regenerated for. */
+/** The properties of a client that its sessions are bound to, at their creation and regeneration. */
 export interface BindingOptions {
-  /** The whole user agent. It changes with each update of a browser. Default false. */
+  /** Binds to the whole user agent, which changes with each update of a browser. Default false. */
   readonly userAgent?: boolean | undefined;
-  /** The network of the address. It changes with a phone that leaves the house. Default false; true: the default prefixes. */
+  /**
+   * Binds to the network of the address, which changes when a phone changes networks. Default false; true: the default
+   * prefixes.
+   */
   readonly address?: boolean | AddressPrefixes | undefined;
-  /** `report` emits a `security` event; `reject` answers, besides, that there is no such session, and leaves it alive. */
+  /**
+   * `report` emits a `security` event and returns the session. `reject` emits it and answers that there is no such
+   * session; the session stays alive.
+   */
   readonly onMismatch: "report" | "reject";
 }
 
@@ -31,7 +37,7 @@ export interface ResolvedBinding {
   readonly onMismatch: BindingOptions["onMismatch"];
 }
 
-/** Binds sessions to clients, and tells when another one presents a session. */
+/** Binds sessions to clients, and detects a session that another client presents. */
 export class ClientBinding {
   readonly #options: ResolvedBinding;
   readonly #detection: Detection;
@@ -49,17 +55,20 @@ export class ClientBinding {
     };
   }
 
-  /** Whether a client may have a session. One that is bound to nothing, or a client that nobody has named, passes. */
+  /**
+   * Whether a client may have a session. Always true for a session that is bound to no client, and for a call without
+   * `client`.
+   */
   admits({ id, userId, content }: SessionState, client: Client | undefined): boolean {
     if (client === undefined || content.boundTo === undefined || this.#matches(content.boundTo, client)) return true;
     this.#detection.report("bindingMismatch", id, { id, userId, source: client.ip });
     return this.#options.onMismatch === "report";
   }
 
-  /** What is missing counts as empty: a client does not get past by leaving its user agent out. */
+  /** A missing property counts as empty: a client cannot pass by leaving its user agent out. */
   #matches({ userAgent, address }: BoundClient, client: Client): boolean {
     if (this.#options.userAgent && userAgent !== undefined && userAgent !== hashOf(client.userAgent)) return false;
-    // By the prefixes that it was bound with: other options do not log everybody out.
+    // Uses the prefixes of the time of binding: a change of the options logs no user out.
     if (this.#options.address === undefined || address === undefined) return true;
     return address.hash === hashOf(networkOf(client.ip, address));
   }
@@ -91,9 +100,12 @@ function resolvePrefixes(address: boolean | AddressPrefixes): ResolvedPrefixes |
   return { ipv4Prefix, ipv6Prefix };
 }
 
-/** The network of an address, an IPv4 address in IPv6 clothes included; nothing for what is no address. */
+/**
+ * Returns the network of an address, also of an IPv4 address mapped into IPv6; `undefined` for a text that is no
+ * address.
+ */
 function networkOf(ip: string | undefined, { ipv4Prefix, ipv6Prefix }: ResolvedPrefixes): string | undefined {
-  // The library takes octal numbers and single ones as well.
+  // The library also accepts octal numbers and single numbers.
   if (ip === undefined || isIP(ip) === 0) return undefined;
   const address = ipaddr.process(ip);
   const network =
@@ -103,7 +115,7 @@ function networkOf(ip: string | undefined, { ipv4Prefix, ipv6Prefix }: ResolvedP
   return network.toString();
 }
 
-/** The zone names an interface of this machine, and is no part of the address. */
+/** Removes the zone, which names a network interface of this machine. */
 function withoutZone(address: string): string {
   return address.split("%", 1)[0] ?? address;
 }

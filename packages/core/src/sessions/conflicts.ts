@@ -55,8 +55,9 @@ export class Conflicts {
 }
 
 /**
- * Whether the stored session belongs to another user than the one loaded: the data of this write is not meant for it. A
- * session that was loaded anonymous and is to become one user's has changed hands when another user has it by now.
+ * Whether the stored session belongs to another user than the session loaded: this write must then be dropped. A
+ * session that was loaded as anonymous, and that this write gives to one user, has changed hands when it belongs to
+ * another user by now.
  */
 function hasChangedUser(base: SessionState, current: SessionState, userId: string | null | undefined): boolean {
   if (base.userId !== undefined) return base.userId !== current.userId;

@@ -54,8 +54,8 @@ export class Contents {
   }
 
   /**
-   * As {@link Contents.readOneOfMany}, but `undefined` for a session that cannot be read. A session whose keys cannot be had
-   * for the moment still rejects: it is there.
+   * As {@link Contents.readOneOfMany}, but `undefined` for a session that cannot be read. While the keys of a session
+   * are not available, it still rejects, because the session exists.
    */
   readOrReport(record: SessionRecord, operation: string): Promise<SessionState | undefined> {
     return answerUnreadable("missing", this.readOneOfMany(record, operation));
@@ -72,7 +72,7 @@ export class Contents {
     } catch (error) {
       const { id, userId } = record;
       if (isSessionError(error)) this.#events.emit("error", { error, operation, id, userId });
-      // Many at once have one cause, such as a missing key.
+      // One cause, such as a missing key, makes many sessions unreadable at once: they share one event.
       if (isSessionError(error, "DECODE")) this.#detection.report("unreadable", undefined, { id, userId });
       throw error;
     }

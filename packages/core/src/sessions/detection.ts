@@ -6,11 +6,11 @@ import type { EventHub, SecurityEvent, SecurityKind } from "./events.js";
 /** When `security` events are emitted. */
 export interface DetectionOptions {
   /**
-   * How many tokens that find nothing one source may present within the interval before that is an event: a positive
-   * integer. Sources are told apart where calls say their `client`; all others are one. Default 20.
+   * How many unknown tokens one source may present within the interval before an event is emitted: a positive integer.
+   * Sources are distinguished by the `client` of the calls; calls without `client` count as one source. Default 20.
    */
   readonly unknownTokens?: number | undefined;
-  /** Of one kind and source at most one event is emitted in this time. Default `"1m"`. */
+  /** The shortest time between two events of one kind and source. Default `"1m"`. */
   readonly interval?: Duration | undefined;
 }
 
@@ -19,22 +19,28 @@ export interface ResolvedDetection {
   readonly intervalMs: number;
 }
 
-/** What has happened, and to whom. */
+/** The session, user and source of a report. */
 type Occurrence = Pick<SecurityEvent, "id" | "userId" | "source">;
 
 interface Tally {
   readonly kind: SecurityKind;
   readonly occurrence: Occurrence;
-  /** Those that no event has reported. */
+  /** The number of reports since the last event. */
   count: number;
   /** Whether an event was emitted in this interval. */
   isReported: boolean;
 }
 
-/** Whoever attacks chooses sources: beyond so many in an interval, those of one kind are counted together. */
+/**
+ * The largest number of sources counted one by one in an interval. An attacker can use any number of sources: beyond
+ * this one, the sources of one kind are counted together.
+ */
 const maxTallies = 1_000;
 
-/** Turns what happens often into few `security` events. Has no timer: what follows an event is told with the next one. */
+/**
+ * Turns frequent reports into few `security` events. It has no timer: reports after an event are counted in the next
+ * one.
+ */
 export class Detection {
   readonly #options: ResolvedDetection;
   readonly #clock: Clock;
@@ -48,7 +54,7 @@ export class Detection {
     this.#events = events;
   }
 
-  /** @param source - what events of this kind are told apart by */
+  /** @param source - distinguishes the events of one kind */
   report(kind: SecurityKind, source: string | undefined, occurrence: Occurrence): void {
     this.#startInterval();
     const tally = this.#tally(kind, source, occurrence);
@@ -71,7 +77,7 @@ export class Detection {
 
   #startInterval(): void {
     const now = this.#clock.now();
-    // A clock may be set back.
+    // The clock may have been set back.
     if (now >= this.#intervalStart && now < this.#intervalStart + this.#options.intervalMs) return;
     this.#intervalStart = now;
     const tallies = this.#tallies;

@@ -2,49 +2,54 @@ import { type Clock, systemClock } from "../contract/clock.js";
 import { asSessionError, type SessionError } from "../contract/errors.js";
 
 /**
- * Why a session was destroyed: by its token or id, by "log out everywhere", to stay within the user's session limit, or
- * because the store had no room left.
+ * The reason why a session was destroyed: by its token or id (`destroyed`), by "log out everywhere"
+ * (`destroyedByUser`), to stay within the user's session limit, or because the store had no room left (`capacity`).
  */
 export type DestroyReason = "destroyed" | "destroyedByUser" | "limit" | "capacity";
 
 /**
- * What became of a write that met a concurrent one: `retried` on the fresh data; `refused` by policy or after too many
- * attempts; dropped because the session had `ended`, because it `changedUser` since it was loaded, or because it was
- * `superseded`: regenerated since, so that the token it was read by only reads.
+ * The outcome of a write that met a concurrent one:
+ *
+ * - `retried`: it was computed again from the fresh data;
+ * - `refused`: by policy, or after too many attempts;
+ * - `ended`: it was dropped because the session had ended;
+ * - `changedUser`: it was dropped because the session belongs to another user since it was loaded;
+ * - `superseded`: it was dropped because the session was regenerated since, and its old token only reads.
  */
 export type ConflictReason = "retried" | "refused" | "ended" | "changedUser" | "superseded";
 
 /**
- * What a security event is about:
+ * The kind of a security event:
  *
- * - `malformedToken`: what a client presented is no token; it never reached the store;
- * - `unknownTokens`: more tokens that find nothing than `detection` allows one source: somebody may be guessing;
+ * - `malformedToken`: a client presented a text that is no token; it never reached the store;
+ * - `unknownTokens`: one source presented more unknown tokens than `detection` allows, as an attacker who guesses
+ *   does;
  * - `unreadable`: a stored session cannot be decrypted, decoded, validated or upgraded;
- * - `bindingMismatch`: a session was presented by another client than the one that it is bound to;
- * - `limitReached`: a user could not gain a session because of the session limit.
+ * - `bindingMismatch`: a session was presented by another client than the one it is bound to;
+ * - `limitReached`: the session limit refused a user a session.
  */
 export type SecurityKind = "malformedToken" | "unknownTokens" | "unreadable" | "bindingMismatch" | "limitReached";
 
 interface Dated {
-  /** When it was emitted: epoch milliseconds (UTC) by the manager's `clock`. */
+  /** The time of the event: epoch milliseconds (UTC) by the manager's `clock`. */
   readonly at: number;
 }
 
 interface SessionEvent extends Dated {
   readonly id: string;
-  /** Of an anonymous session `undefined`, and of one that was touched by its id without being read. */
+  /** `undefined` for an anonymous session, and for a session that was touched by its id without being read. */
   readonly userId: string | undefined;
 }
 
-/** Something that whoever watches for attacks wants to know. Holds no token, no payload and no secret. */
+/** An event for the monitoring of attacks. Contains no token, no payload and no secret. */
 export interface SecurityEvent extends Dated {
   readonly kind: SecurityKind;
-  /** How often it has happened since the last event of this kind and source: those in between were not emitted. */
+  /** The number of occurrences since the last event of this kind and source, this one included. */
   readonly count: number;
-  /** The session that it happened to, where there is one. */
+  /** The session concerned, where there is one. */
   readonly id?: string | undefined;
   readonly userId?: string | undefined;
-  /** Where it came from: the `client.ip` that the application passed to the call, if any. */
+  /** The `client.ip` that the application passed to the call, if any. */
   readonly source?: string | undefined;
 }
 
@@ -52,19 +57,22 @@ export interface SecurityEvent extends Dated {
 export interface SessionEvents {
   created: SessionEvent;
   updated: SessionEvent;
-  /** The idle deadline moved. Throttled by `touchAfter`: not one for each read. */
+  /** The idle deadline moved. Throttled by `touchAfter`: most reads emit none. */
   touched: SessionEvent;
-  /** `previousId` is the id that is dead from here on, or only reads for the `regenerationGrace`. */
+  /** `previousId` is the old id. It is dead, or only reads for the `regenerationGrace`. */
   regenerated: SessionEvent & { readonly previousId: string };
   destroyed: SessionEvent & { readonly reason: DestroyReason };
   /**
-   * A session ran out and was removed by this manager's own sweep: at most once for each session, on one node, and only
-   * for stores that are swept. A backend that expires by itself tells nobody.
+   * A session expired and was removed by this manager's own sweep: at most once for each session, on one node, and only
+   * for stores that are swept. A backend that expires by itself sends no such event.
    */
   expired: SessionEvent;
   conflict: SessionEvent & { readonly reason: ConflictReason };
   security: SecurityEvent;
-  /** A store call failed, a record could not be read, a sweep failed, or a listener threw. Also reported to the caller, if any. */
+  /**
+   * A store call failed, a record could not be read, a sweep failed, or a listener threw. If a call caused it, the
+   * caller gets the error, too.
+   */
   error: Dated & {
     readonly error: SessionError;
     readonly operation: string;
@@ -89,7 +97,7 @@ export class EventHub {
   on<Name extends keyof SessionEvents>(name: Name, listener: SessionListener<Name>): () => void {
     const subscriptions = this.#subscriptions.get(name) ?? new Set();
     this.#subscriptions.set(name, subscriptions);
-    // One for each call: two that share a listener end by themselves.
+    // One object for each call: two subscriptions of one listener end independently.
     const subscription = { listener };
     subscriptions.add(subscription);
     return () => subscriptions.delete(subscription);
@@ -99,13 +107,13 @@ export class EventHub {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     const subscriptions = this.#subscriptions.get(name);
     if (subscriptions === undefined || subscriptions.size === 0) return;
-    // What "at" was omitted from has it again.
+    // Adding `at` restores the type that `Omit` took it from.
     const event = { ...undated, at: this.#clock.now() } as SessionEvents[Name];
     // The type of the listeners follows from the name that they were added under.
     for (const { listener } of [...subscriptions] as { listener: SessionListener<Name> }[]) {
       try {
         const outcome = listener(event);
-        // Not by class: a library's own kind of promise rejects as well.
+        // Not by `instanceof`: a promise of a library rejects as well.
         if (typeof outcome === "object") {
           Promise.resolve(outcome).catch((error: unknown) => this.#reportListener(name, error));
         }
@@ -116,7 +124,7 @@ export class EventHub {
   }
 
   #reportListener(name: keyof SessionEvents, cause: unknown): void {
-    // A listener of "error" that fails has nobody left to tell.
+    // A failing listener of "error" is not reported: the report would call it again.
     if (name === "error") return;
     const error = asSessionError(cause, `@sojourn/core: a listener of "${name}" failed`);
     this.emit("error", { error, operation: `listener of "${name}"` });

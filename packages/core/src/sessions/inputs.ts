@@ -12,9 +12,9 @@ export interface CreateInput<Data extends object> extends CallOptions {
   readonly data: Data;
   /** Omit for an anonymous session. */
   readonly userId?: string | undefined;
-  /** Whether the user has just proven who they are, for `session.isFresh`. Needs a user. Default false. */
+  /** Whether the user has just authenticated, for `session.isFresh`. Needs a user. Default false. */
   readonly authenticated?: boolean | undefined;
-  /** Shown by "active sessions" pages. Default `{}`. */
+  /** Notes for "active sessions" pages. Default `{}`. */
   readonly metadata?: SessionMetadata | undefined;
   /** This session's own idle timeout ("remember me"). Default: the manager's. */
   readonly idleTimeout?: Duration | undefined;
@@ -39,15 +39,15 @@ export interface RenameInput<Data extends object> extends CallOptions {
   /** Changes the data in the same step. May be called again when another writer was faster. */
   readonly update?: UpdateFunction<Data> | undefined;
   /**
-   * Whether the old token goes on reading the session, in its new state, for the manager's `regenerationGrace`. Default:
-   * true, but false with an `update` or `authenticated`, which may be a change of privilege. Never for an anonymous session,
-   * never when the user changes, and never for the token under which `update` or `save` has set the user: whoever planted
-   * the old token would read the session that its victim has logged into.
+   * Whether the old token goes on reading the session, in its new state, for the manager's `regenerationGrace`.
+   * Default: true, but false with an `update` or `authenticated`, which may change privileges. There is never a grace
+   * for an anonymous session, when the user changes, or for the token under which `update` or `save` has set the user:
+   * an attacker who planted that token would read the session of the logged-in victim.
    */
   readonly grace?: boolean | undefined;
   /**
-   * Whether the session's user, after this, has just proven who they are, for `session.isFresh`. Needs a user. Default: what
-   * was proven before stays, unless the user changes.
+   * Whether the session's user has just authenticated, for `session.isFresh`. Needs a user. Default: an earlier
+   * authentication stays valid, unless the user changes.
    */
   readonly authenticated?: boolean | undefined;
 }

@@ -17,7 +17,7 @@ import { Sweeper } from "./sweeper.js";
 import { generateToken, isToken, tokenToId } from "./tokens.js";
 import type { UserExport } from "./user-export.js";
 
-/** A session together with the secret that its client presents. The token is shown once and never stored. */
+/** A session together with its token, the secret for its client. The token is returned once and never stored. */
 export interface TokenSession<Data extends object> {
   readonly token: string;
   readonly session: Session<Data>;
@@ -29,17 +29,29 @@ export interface DestroyOthersInput extends CallOptions {
 }
 
 /**
- * Sessions by the token that the client holds: the programmatic interface of Sojourn.
+ * Manages sessions by the token that the client holds: the programmatic interface of Sojourn.
  *
  * A missing, expired or malformed token is no error: the answer is `undefined` or `false`, and a malformed one never
- * reaches the store. Every method rejects what the store rejects (`UNAVAILABLE`, `TIMEOUT`, `BACKEND`, `CORRUPT`), and
- * `ABORTED` or `CLOSED`.
+ * reaches the store. Every method rejects with the store's errors (`UNAVAILABLE`, `TIMEOUT`, `BACKEND`, `CORRUPT`), and
+ * with `ABORTED` or `CLOSED`.
  *
- * @typeParam Data - what the sessions hold: an object of JSON values; inferred from `schema`
- * @typeParam Input - what `create` takes: with a schema, keys that have a default may be missing
+ * @typeParam Data - the type of the sessions' data: an object of JSON values; inferred from `schema`
+ * @typeParam Input - the type of the data for `create`: with a schema, keys that have a default may be missing
+ * @example
+ * ```ts
+ * import { SessionManager } from "@sojourn/core";
+ * import { MemoryStore } from "@sojourn/memory";
+ *
+ * const manager = new SessionManager<{ cart: string[] }>({ store: new MemoryStore(), idleTimeout: "30m" });
+ * manager.on("destroyed", ({ id, reason }) => console.log(id, reason));
+ * const { token } = await manager.create({ data: { cart: [] } });
+ * console.log((await manager.get(token))?.data.cart); // []
+ * ```
  */
 export class SessionManager<Data extends object = SessionData, Input extends object = Data> {
-  /** The same sessions under their storage ids: for admin pages and for bridges to frameworks that make their own tokens. */
+  /**
+   * The same sessions by their storage ids: for admin pages, and for bridges to frameworks that make their own tokens.
+   */
   readonly byId: SessionsById<Data, Input>;
 
   readonly #options: ResolvedManagerOptions;
@@ -85,18 +97,33 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   /**
    * Creates a session and the token for its client.
    *
-   * @throws SessionError `LIMIT_REACHED` under the policy `reject`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_ARGUMENT`,
-   * `INVALID_OPTION` for a timeout; nothing is stored then
+   * @throws SessionError `LIMIT_REACHED` under the policy `reject`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`,
+   * `INVALID_ARGUMENT`, `INVALID_OPTION` for a timeout; nothing is stored then
+   * @example
+   * ```ts continued
+   * const visitor = await manager.create({ data: { cart: [] }, metadata: { ip: "192.0.2.7" } });
+   * console.log(visitor.token.length, visitor.session.userId); // 43 undefined
+   * ```
    */
   async create(input: CreateInput<Input>): Promise<TokenSession<Data>> {
     const token = generateToken();
     const session = await this.byId.create(tokenToId(token), input);
     if (session !== undefined) return { token, session };
-    // Not by chance: 256 random bits have repeated.
+    // 256 random bits never repeat by chance.
     throw new SessionError("BACKEND", "@sojourn/core: the store holds a session under a new token's id");
   }
 
-  /** Reads a session, which counts as activity unless `touch` is false. @throws SessionError `DECODE`, or as `onUnreadable` says */
+  /**
+   * Reads a session. Counts as activity unless `touch` is false.
+   *
+   * @returns `undefined` when there is no such session
+   * @throws SessionError `DECODE`, unless `onUnreadable` says otherwise
+   * @example
+   * ```ts continued
+   * const session = await manager.get(visitor.token, { timeoutMs: 500 });
+   * if (session === undefined) throw new Error("not logged in");
+   * ```
+   */
   get(token: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
     if (this.#isToken(token, options.client)) return this.byId.get(tokenToId(token), options);
     this.#statistics.misses++;
@@ -104,10 +131,15 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   }
 
   /**
-   * Reads a session and changes its data, over again as long as other writers are faster: no update is lost.
+   * Reads a session, changes its data and writes it. Repeats this while other writers are faster, so that no update is
+   * lost.
    *
    * @returns the session as written, or `undefined` when there is none
    * @throws SessionError as {@link Session.update}
+   * @example
+   * ```ts continued
+   * await manager.update(visitor.token, (data) => ({ ...data, cart: [...data.cart, "book"] }));
+   * ```
    */
   async update(
     token: string,
@@ -118,18 +150,32 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     return (await session?.update(change, options)) ? session : undefined;
   }
 
-  /** Counts as activity, as a read does. @returns false when there is no such session */
+  /**
+   * Counts as activity, as a read does.
+   *
+   * @returns false when there is no such session
+   * @example
+   * ```ts continued
+   * console.log(await manager.touch(visitor.token)); // true
+   * ```
+   */
   async touch(token: string, options: TouchInput & ClientOptions = {}): Promise<boolean> {
     const session = await this.get(token, readOnly(options));
     return session?.touch(options) ?? false;
   }
 
   /**
-   * Gives a session a new token, after a login or a change of privilege, optionally with user and data in the same step.
-   * The absolute deadline stays; the old token is dead, or only reads for the `regenerationGrace`.
+   * Gives a session a new token, after a login or a change of privilege. Can set the user and change the data in the
+   * same step. The absolute deadline stays. The old token is dead, or only reads for the `regenerationGrace`.
    *
-   * @returns `undefined` when there is no such session, or another call has just regenerated it
-   * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then keeps its token
+   * @returns `undefined` when there is no such session, or when a concurrent call has regenerated it
+   * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then
+   * keeps its token
+   * @example
+   * ```ts continued
+   * const login = await manager.regenerate(visitor.token, { userId: "42", authenticated: true });
+   * console.log(login?.session.userId, await manager.get(visitor.token)); // 42 undefined
+   * ```
    */
   async regenerate(token: string, input: RenameInput<Data> = {}): Promise<TokenSession<Data> | undefined> {
     if (!this.#isToken(token, input.client)) return undefined;
@@ -138,26 +184,57 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     return session && { token: fresh, session };
   }
 
-  /** Ends a session ("log out"). @returns false when there was no live one */
+  /**
+   * Ends a session ("log out").
+   *
+   * @returns false when there was no live one
+   * @example
+   * ```ts continued
+   * const other = await manager.create({ userId: "42", data: { cart: [] } });
+   * console.log(await manager.destroy(other.token)); // true
+   * ```
+   */
   async destroy(token: string, options: CallOptions = {}): Promise<boolean> {
     return this.#isToken(token) && this.byId.destroy(tokenToId(token), options);
   }
 
-  /** Ends a session by its id, as an "active sessions" page does. Check first that it is the user's own. */
+  /**
+   * Ends a session by its id, as an "active sessions" page does. Check first that the session belongs to the user.
+   *
+   * @returns false when there was no live one
+   * @example
+   * ```ts continued
+   * const phone = await manager.create({ userId: "42", data: { cart: [] } });
+   * console.log(await manager.destroyById(phone.session.id)); // true
+   * ```
+   */
   destroyById(id: string, options: CallOptions = {}): Promise<boolean> {
     return this.byId.destroy(id, options);
   }
 
-  /** The live sessions of a user, oldest first. One that cannot be read is left out and becomes an `error` event. */
+  /**
+   * Reads the live sessions of a user, oldest first. A session that cannot be read is left out and becomes an `error`
+   * event.
+   *
+   * @example
+   * ```ts continued
+   * for (const { id, lastActiveAt, metadata } of await manager.listByUser("42")) console.log(id, lastActiveAt, metadata);
+   * ```
+   */
   listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
     return this.byId.listByUser(userId, options);
   }
 
   /**
-   * Everything that is kept about the live sessions of a user, for access requests (GDPR article 15): ids, times, metadata and
-   * data, as JSON. Sessions that cannot be read are told of beside the others.
+   * Reads all stored data of the user's live sessions, for access requests (GDPR article 15): ids, times, metadata and
+   * data, as JSON. Unreadable sessions are listed beside the others.
    *
-   * @throws SessionError when one cannot be read for the moment, as without its key service: the answer would not be complete
+   * @throws SessionError when a session cannot be read at present, for example without its key service: the result
+   * would be incomplete
+   * @example
+   * ```ts continued
+   * console.log(JSON.stringify(await manager.exportUser("42")));
+   * ```
    */
   exportUser(userId: string, options: CallOptions = {}): Promise<UserExport<Data>> {
     return this.byId.exportUser(userId, options);
@@ -167,7 +244,11 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * Ends the sessions of a user ("log out everywhere", or everywhere else).
    *
    * @returns the ids of the live sessions ended
-   * @throws SessionError `INVALID_ARGUMENT` when `except` is not a token: ending all by a slip would not be undone
+   * @throws SessionError `INVALID_ARGUMENT` when `except` is not a token: a mistake must not end all sessions
+   * @example
+   * ```ts continued
+   * await manager.destroyByUser("42", { ...(login && { except: login.token }) }); // log out everywhere else
+   * ```
    */
   async destroyByUser(userId: string, { except, ...call }: DestroyOthersInput = {}): Promise<string[]> {
     if (except !== undefined && !isToken(except)) {
@@ -177,22 +258,43 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   }
 
   /**
-   * Subscribes to an event. Listeners run synchronously, in order; one that throws or rejects becomes an `error` event.
+   * Subscribes to an event. Listeners run synchronously, in order; an error of a listener becomes an `error` event.
    *
    * @returns a function that ends the subscription
+   * @example
+   * ```ts continued
+   * const unsubscribe = manager.on("error", ({ operation, error }) => console.error(operation, error.code));
+   * unsubscribe();
+   * ```
    */
   on<Name extends keyof SessionEvents>(name: Name, listener: SessionListener<Name>): () => void {
     return this.#events.on(name, listener);
   }
 
-  /** What this manager has seen, and what its store holds. Counting may cost the store time: not for each request. */
+  /**
+   * Returns the counts and durations of this manager, and the counts of its store. Counting may take the store long: do
+   * not call it for each request.
+   *
+   * @example
+   * ```ts continued
+   * const { stored, hits, misses } = await manager.stats();
+   * console.log(stored?.sessions, hits, misses);
+   * ```
+   */
   async stats(options: CallOptions = {}): Promise<SessionStatistics> {
     const { count } = this.#store.capabilities;
     const stored = count ? await this.byId.count(options) : undefined;
     return this.#statistics.snapshot(stored, this.#events.counts);
   }
 
-  /** Ends the sweeping and closes the store. Idempotent; every other method then rejects `CLOSED`. */
+  /**
+   * Ends the sweeping and closes the store. Idempotent; every other method then rejects `CLOSED`.
+   *
+   * @example
+   * ```ts continued
+   * await manager.close();
+   * ```
+   */
   async close(): Promise<void> {
     this.#calls.close();
     this.#unsubscribe?.();
@@ -202,7 +304,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
 
   #isToken(token: string, client?: Client): boolean {
     if (isToken(token)) return true;
-    // A visitor without a cookie is nothing to report.
+    // A visitor without a cookie is not reported.
     if (token) this.#detection.report("malformedToken", client?.ip, { source: client?.ip });
     return false;
   }

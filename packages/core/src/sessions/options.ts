@@ -13,82 +13,92 @@ import { type ConflictPolicy, requirePolicy, requireUnreadablePolicy } from "./p
 export interface SweepSchedule {
   /** Mean time between two sweeps. Default `"1m"`. */
   readonly interval?: Duration | undefined;
-  /** The most sessions removed by one call of the store. Default 1000. */
+  /** The largest number of sessions that one call of the store removes. Default 1000. */
   readonly batchSize?: number | undefined;
 }
 
 /**
- * @typeParam Data - what the sessions hold; inferred from `schema`
- * @typeParam Input - what the schema makes that of: keys with a default may be missing
+ * The options of a {@link SessionManager}.
+ *
+ * @typeParam Data - the type of the sessions' data; inferred from `schema`
+ * @typeParam Input - the type that the schema accepts: keys with a default may be missing
  */
 export interface SessionManagerOptions<Data extends object = SessionData, Input extends object = Data> {
-  /** Where sessions are kept. The manager closes it when it is closed. */
+  /** The store of the sessions. Closing the manager closes it. */
   readonly store: SessionStore;
   /** A session unused this long ends. At most `absoluteTimeout`. Default `"30m"`, or `absoluteTimeout` if that is less. */
   readonly idleTimeout?: Duration | undefined;
-  /** A session older than this ends, however busy. Default `"12h"`. */
+  /** A session older than this ends, also while it is used. Default `"12h"`. */
   readonly absoluteTimeout?: Duration | undefined;
   /**
-   * A read moves the stored deadline only when it moves it by at least this much, which spares writes; a session may end
-   * that much early, never late. 0 writes at each read. Less than `idleTimeout`. Default, also for a session whose own
-   * idle timeout is no longer than this: a sixtieth of the session's idle timeout.
+   * A read writes its activity only when that moves the stored deadline by at least this much, to save writes. A
+   * session may end this much early, never late. 0 writes at each read. Must be less than `idleTimeout`. Default: a
+   * sixtieth of the session's idle timeout, also for a session whose own idle timeout is not longer than this option.
    */
   readonly touchAfter?: Duration | undefined;
-  /** Default `"merge"`. */
+  /** The policy of `save` when another writer was faster. Default `"merge"`. */
   readonly onConflict?: ConflictPolicy | undefined;
   /**
-   * How long the token that a session had before a regeneration goes on reading it, so that requests under way are not
-   * logged out. Measured as deadlines are: by the store's clock, to within twice its `expiryPrecisionMs`. At most 5 minutes;
-   * some seconds will do. Default 0: the old token is dead at once.
+   * How long an old token goes on reading its session after a regeneration, so that requests under way are not logged
+   * out. Measured by the store's clock, to within twice its `expiryPrecisionMs`. At most 5 minutes; some seconds
+   * suffice. Default 0: the old token is dead at once.
    *
-   * It reads the session as it is, new privileges included, and can destroy it; it writes nothing and keeps nothing alive.
-   * The "renewal timeout" of OWASP's Session Management Cheat Sheet. Costs a read more for each token that finds nothing,
-   * and a round trip more for a regeneration.
+   * The old token reads the current session, new privileges included, and can destroy it. It cannot write or prolong
+   * it. The "renewal timeout" of OWASP's Session Management Cheat Sheet. It adds a read for each unknown token, and a
+   * round trip for each regeneration.
    */
   readonly regenerationGrace?: Duration | undefined;
-  /** How many sessions one user may have. Default: no limit. */
+  /** The largest number of sessions of one user, and the policy at the limit. Default: no limit. */
   readonly sessionLimit?: SessionLimit | undefined;
-  /** The largest payload in bytes of UTF-8. Default 1 MiB, or what the store holds if that is less. */
+  /** The largest payload in bytes of UTF-8. Default 1 MiB, or the store's limit if that is lower. */
   readonly maxPayloadBytes?: number | undefined;
-  /** How sessions become payloads. Default {@link jsonCodec}. */
+  /** Turns sessions into payloads and back. Default {@link jsonCodec}. */
   readonly codec?: SessionCodec | undefined;
   /**
-   * What the data of each session must be: any Standard Schema (zod, valibot, arktype), synchronous or asynchronous. Every
-   * write is validated, after the merge, and refused with `INVALID_DATA`. What is stored is the schema's output, as JSON,
-   * and it is validated again with the next write: a schema must accept what it has put out, so no `transform` or `Date`.
-   * Default: anything goes.
+   * The schema of the data: any Standard Schema (zod, valibot, arktype), synchronous or asynchronous. Every write is
+   * validated, after the merge, and refused with `INVALID_DATA`. The schema's output is stored as JSON and validated
+   * again by the next write: a schema must accept its own output, so it can have no `transform` or `Date`. Default: no
+   * validation.
    */
   readonly schema?: StandardSchemaV1<Input, Data> | undefined;
-  /** Whether reads validate too, and fill in defaults; a stored session that fails is then unreadable. Default false. */
+  /**
+   * Whether reads validate too, and fill in defaults. A stored session that fails is then unreadable. Default false.
+   */
   readonly validateOnRead?: boolean | undefined;
   /**
-   * The version of the data that this release of the application writes. Raise it by 1 with each change of the data that
-   * the release before could not have stored. A payload of a later version is unreadable. Default 1.
+   * The version of the data that this release of the application writes. Raise it by 1 with each change that data of
+   * the previous release does not match. A payload of a later version is unreadable. Default 1.
    */
   readonly schemaVersion?: number | undefined;
   /**
-   * Makes data of this `schemaVersion` from what version `from` has stored. Runs when such a session is read; its result
-   * is validated, and stored by the next write, not before. A session is unreadable when this throws, when its result does
-   * not match the schema, and when it is needed but not set.
+   * Turns data of version `from` into data of this `schemaVersion`. Runs when an older session is read; the result is
+   * validated, and stored only by the next write. A session is unreadable when this throws, when the result does not
+   * match the schema, and when this is needed but not set.
    */
   readonly upgrade?: UpgradeFunction<NoInfer<Input>> | undefined;
-  /** What is answered for a stored session that cannot be read. Default `"fail"`. */
+  /** The policy for a stored session that cannot be read. Default `"fail"`. */
   readonly onUnreadable?: UnreadablePolicy | undefined;
-  /** How long one operation of the store may take, in milliseconds, with every wait for a turn. Default: the store's own timeout. */
+  /**
+   * How long one operation of the store may take, in milliseconds, waits for a turn included. Default: the store's own
+   * timeout.
+   */
   readonly timeoutMs?: number | undefined;
-  /** When expired sessions are removed, for stores that are swept; `false` where another process does it. Default `{}`. */
+  /**
+   * The schedule for removing expired sessions, for stores that are swept; `false` where another process removes them.
+   * Default `{}`.
+   */
   readonly sweep?: SweepSchedule | false | undefined;
   /**
-   * Whether a session is tied to the client that it was created or last regenerated for, as the `client` of those calls
-   * says. A read that names no `client` is not checked, nor is a session that was made without. Default: not at all.
+   * Binds each session to the `client` passed at its creation or last regeneration. A read without `client` is not
+   * checked, nor is a session that was created without one. Default: no binding.
    *
-   * An obstacle and a signal, no proof: a thief behind the same proxy passes, and a user who changes network does not (see
-   * "Binding the Session ID to Other User Properties" of OWASP's Session Management Cheat Sheet).
+   * An obstacle and a signal, no proof: a thief behind the same proxy passes, and a user who changes network does not
+   * (see "Binding the Session ID to Other User Properties" of OWASP's Session Management Cheat Sheet).
    */
   readonly binding?: BindingOptions | undefined;
-  /** When `security` events are emitted. Default `{}`. */
+  /** Sets when `security` events are emitted. Default `{}`. */
   readonly detection?: DetectionOptions | undefined;
-  /** Dates events. The deadlines of sessions go by the store's own clock. Default: the system's. */
+  /** Dates events. The deadlines of sessions follow the store's own clock. Default: the system's. */
   readonly clock?: Clock | undefined;
 }
 
@@ -115,7 +125,7 @@ export interface ResolvedManagerOptions {
 }
 
 const packageName = "@sojourn/core";
-/** A stolen token that was regenerated away should not be of use for longer. */
+/** Limits how long a stolen token stays of use after the regeneration. */
 const maxGraceMs = 5 * 60_000;
 const known = [
   "store",
@@ -180,14 +190,14 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
   };
 }
 
-/** The two timeouts of a manager or of one session, checked against each other. */
+/** Resolves the two timeouts of a manager or of one session, and checks them against each other. */
 export function resolveTimeouts(
   { idleTimeout, absoluteTimeout }: Pick<SessionManagerOptions, "idleTimeout" | "absoluteTimeout">,
   defaults: { readonly idleMs: number; readonly absoluteMs: number },
 ): { idleMs: number; absoluteMs: number } {
   const absoluteMs =
     absoluteTimeout === undefined ? defaults.absoluteMs : durationMs(absoluteTimeout, "absoluteTimeout");
-  // A default gives way to what was asked for; two that were asked for must agree.
+  // A default adapts to the other timeout; two explicit timeouts must agree.
   if (idleTimeout === undefined) return { idleMs: Math.min(defaults.idleMs, absoluteMs), absoluteMs };
   const idleMs = durationMs(idleTimeout, "idleTimeout");
   if (idleMs <= absoluteMs) return { idleMs, absoluteMs };
@@ -203,7 +213,7 @@ function resolveSchema({
   ResolvedManagerOptions,
   "schema" | "validateOnRead" | "schemaVersion" | "upgrade"
 > {
-  // Schemas of some libraries are functions.
+  // A schema may be a function, as in some libraries.
   if (schema !== undefined && typeof schema?.["~standard"]?.validate !== "function") {
     throw invalidOption(packageName, "schema", "a Standard Schema", schema);
   }
@@ -242,7 +252,7 @@ function resolveLimit(limit: SessionLimit | undefined): SessionLimit | undefined
   return { max: limit.max, whenReached: limit.whenReached };
 }
 
-/** Checked for every store, also one that is not swept: the option is wrong all the same. */
+/** Checks the option for every store, also for one that is not swept. */
 function resolveSweep(sweep: SweepSchedule | false): SweepSchedule | false {
   if (sweep === false) return false;
   if (typeof sweep !== "object" || sweep === null) {
@@ -261,7 +271,7 @@ function requirePositiveInteger(value: unknown, option: string): void {
   }
 }
 
-/** Where options or a store belong somebody may pass the URL of a backend, with the password in it. */
+/** A string passed by mistake may be the URL of a backend, with its password. */
 function unquoted(value: unknown): unknown {
   return typeof value === "string" ? "a string" : value;
 }

@@ -4,13 +4,14 @@ import { invalidOption } from "../contract/errors.js";
 const packageName = "@sojourn/core";
 
 /**
- * What happens when a session that was loaded is saved after somebody else has written to it:
+ * The policy for saving a loaded session that another writer has changed meanwhile:
  *
- * - `merge`: what this writer changed, added or deleted is applied to what is stored now, by whole top-level keys;
+ * - `merge`: the top-level keys that this writer changed, added or deleted are applied to the stored data;
  * - `fail`: the save rejects `CONFLICT`;
- * - `overwrite`: this writer's data replaces what is stored.
+ * - `overwrite`: this writer's data replaces the stored data.
  *
- * Under all three a destroyed session stays destroyed, and a session that has changed hands is left alone.
+ * Under all three, a destroyed session stays destroyed, and a session that belongs to another user by now is left
+ * alone.
  */
 export type ConflictPolicy = "merge" | "fail" | "overwrite";
 

@@ -13,9 +13,9 @@ import type { StoreCalls } from "./store-calls.js";
 
 /** How a session is read. */
 export interface ReadInput extends CallOptions {
-  /** Counts as activity. */
+  /** Whether the read counts as activity. */
   readonly touch: boolean;
-  /** Asks the store past every copy in this process. */
+  /** Whether to ask the store past every copy in this process. */
   readonly fresh: boolean;
   readonly client: Client | undefined;
 }
@@ -27,7 +27,7 @@ interface Found {
   readonly isSuperseded: boolean;
 }
 
-/** The outcome of a read: a session, none, or one that is bound to another client. */
+/** The outcome of a read: a session, no session, or `rejected` for a session that is bound to another client. */
 export type Lookup = Found | "rejected" | undefined;
 
 interface ReaderParts {
@@ -48,8 +48,8 @@ export class SessionReader {
   }
 
   /**
-   * Returns a session at once, where the store holds it in this process, its content is known, and the read has nothing to
-   * write and nothing to check. `undefined` says nothing: call {@link SessionReader.find}.
+   * Returns a session at once, if the store holds it in this process, its content is known, and the read has nothing to
+   * write or check. `undefined` does not mean that there is none: call {@link SessionReader.find}.
    */
   peek(id: string, { touch, fresh, client, signal }: ReadInput): SessionState | undefined {
     if (fresh || signal?.aborted === true || (client !== undefined && this.#parts.binding !== undefined))
@@ -64,7 +64,7 @@ export class SessionReader {
     const { touch, fresh, client } = input;
     const state = await this.read(id, input, fresh);
     if (state === undefined) return this.#findSuperseded(id, input);
-    // Before the touch: a rejected client keeps nothing alive.
+    // Before the touch: a rejected client must not prolong the session.
     if (!this.admits(state, client)) return "rejected";
     if (!touch || !this.#parts.activity.isTouchDue(state)) return { state, isSuperseded: false };
     const touched = await this.#touch(state, input);
@@ -94,7 +94,7 @@ export class SessionReader {
     return states.filter((state) => state !== undefined);
   }
 
-  /** Reads the records of a user. Each one that the store cannot read becomes an `error` event. */
+  /** Reads the records of a user. Each record that the store cannot read becomes an `error` event. */
   recordsOf(
     userId: string,
     operation: string,
@@ -122,7 +122,7 @@ export class SessionReader {
     }
   }
 
-  /** Callers without bounds of their own share the touch of a tick. */
+  /** Touches a session. Calls without `signal` and `timeoutMs` share the touch of a tick. */
   #touch(state: SessionState, { signal, timeoutMs }: ReadInput): ReturnType<Activity["touch"]> {
     const { activity } = this.#parts;
     const isBounded = signal !== undefined || timeoutMs !== undefined;

@@ -5,28 +5,28 @@ import type { SessionRecord } from "../contract/store.js";
 import type { StoreCalls } from "./store-calls.js";
 import { tokenToId } from "./tokens.js";
 
-/** Base64url has no colon: no token leads to such an id. */
+/** The prefix of alias ids. Base64url has no colon, so no token has such an id. */
 const aliasPrefix = "alias:";
-/** More regenerations than this that race for one session: the next ones do without grace. */
+/** The largest number of racing regenerations with grace; further ones have none. */
 const maxCandidates = 8;
-/** A session that is regenerated twice within the grace is still found by its first id, and so on up to here. */
+/** The largest number of regenerations within the grace after which the first id still finds the session. */
 const maxHops = 3;
 
-/** What an alias holds. */
+/** The content of an alias. */
 interface Alias {
-  /** The hash of the user whose session it was: nobody else's is found by it. */
+  /** The hash of the session's user. The alias finds no session of another user. */
   readonly owner: string;
-  /** The ids that regenerations under way meant to give the session, latest first: one that exists has won. */
+  /** The new ids of the regenerations under way, latest first. The id that exists is the one whose regeneration won. */
   readonly candidates: readonly string[];
 }
 
 /**
- * Keeps an old id leading to its session for a while after a regeneration, so that requests that are under way with the old
- * token are not logged out.
+ * Lets an old id find its session for a while after a regeneration, so that requests under way with the old token are
+ * not logged out.
  *
- * An alias is an anonymous record of its own, made before the session is renamed. It names ids that exist only if their
- * rename has won, so a crash in between leaves nothing behind that means anything; and it only points, so a session that
- * has ended stays ended. It lives as long as the grace by the store's clock, and is never prolonged. See
+ * An alias is a separate anonymous record, written before the session is renamed. Its ids exist only if their rename
+ * has won, so an alias left by a crash finds nothing. It contains no session, so a session that has ended stays ended.
+ * It lives as long as the grace, by the store's clock, and is never prolonged. See
  * `docs/adr/0012-regeneration-with-grace.md`.
  */
 export class RegenerationGrace {
@@ -40,7 +40,7 @@ export class RegenerationGrace {
     this.#calls = calls;
   }
 
-  /** Lets `oldId` lead to `newId`, if the rename that follows wins and the session is still this user's. */
+  /** Lets `oldId` find `newId`, if the rename that follows wins and the session still belongs to this user. */
   async announce(oldId: string, newId: string, userId: string, options: CallOptions): Promise<void> {
     const id = aliasId(oldId);
     const owner = ownerOf(userId);
@@ -54,10 +54,10 @@ export class RegenerationGrace {
     }
   }
 
-  /** The session that an id led to before its regeneration, while the grace lasts. */
+  /** Returns the session that had this id before its regeneration, while the grace lasts. */
   async find(oldId: string, options: CallOptions, hops: number = maxHops): Promise<SessionRecord | undefined> {
     const alias = await this.#get(aliasId(oldId), options);
-    // A store may be late by its precision, and another process may allow more.
+    // The store may expire the alias late by its precision, and another process may allow a longer grace.
     if (alias === undefined || alias.now - alias.createdAt >= this.#graceMs) return undefined;
     const { owner, candidates } = await this.#decode(alias);
     for (const id of candidates) {
@@ -67,7 +67,7 @@ export class RegenerationGrace {
     return undefined;
   }
 
-  /** The session that has this id, or had it before its regeneration. */
+  /** Returns the session that has this id, or had it before its regeneration. */
   async current(id: string, options: CallOptions): Promise<SessionRecord | undefined> {
     return (await this.#get(id, options)) ?? (await this.find(id, options));
   }
@@ -77,7 +77,7 @@ export class RegenerationGrace {
     const current = await this.#get(id, options);
     if (current === undefined) return false;
     const alias = await this.#decode(current);
-    // Then this regeneration has no grace, which is safe.
+    // This regeneration then has no grace, which is safe.
     if (alias.owner !== owner || alias.candidates.length >= maxCandidates) return true;
     const payload = await this.#encode({ owner, candidates: [newId, ...alias.candidates] }, id);
     const { status } = await this.#calls.update(id, { payload }, { expectedVersion: current.version }, options);
@@ -109,7 +109,7 @@ function aliasId(oldId: string): string {
   return aliasPrefix + tokenToId(oldId);
 }
 
-/** A codec may encrypt: an alias that was made by somebody else, or for another id, does not open. */
+/** The context of an alias: an encrypting codec does not decrypt a forged alias, or one for another id. */
 function aliasContext(id: string): CodecContext {
   return { id, userId: undefined };
 }

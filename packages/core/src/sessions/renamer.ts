@@ -13,7 +13,7 @@ export interface RenameUpdate {
   readonly userId: string | null | undefined;
   readonly change: UpdateFunction<object>;
   readonly authenticated: boolean;
-  /** The client that the session is bound to from here on. Absent: it stays bound as it was. */
+  /** The client that the session is bound to afterwards. Absent: the binding stays. */
   readonly boundTo: BoundClient | undefined;
 }
 
@@ -28,9 +28,10 @@ export class SessionRenamer {
   }
 
   /**
-   * Writes the whole content anew: a codec may bind it to id and user, and the proof of another user is left out.
+   * Renames a session. Encodes the whole content again, because a codec may bind it to id and user, and because the
+   * authentication of another user is removed.
    *
-   * @returns the session under its new id, or `undefined` when there is none, or it has changed hands
+   * @returns the session under its new id, or `undefined` when there is none, or it belongs to another user by now
    */
   async rename(
     base: SessionState,
@@ -45,7 +46,7 @@ export class SessionRenamer {
     let current = base;
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const { payload, content } = await this.#encode(current, newId, update);
-      // Counts as activity, as a read does: it brings no deadline nearer.
+      // Counts as activity, as a read does: the deadline never moves nearer.
       const idleMs = Math.max(activity.idleMs(current), remainingMs(current));
       const change = { payload, idleMs, ...userChange(userId) };
       const result = await calls.rename(id, newId, change, { limit, expectedVersion: current.version }, call);

@@ -5,13 +5,13 @@ import type { CallOptions } from "../contract/call.js";
 import { type Duration, durationMs } from "../contract/duration.js";
 import type { ConflictPolicy } from "./policies.js";
 
-/** Makes the new data of a session from the current one. May be called again when another writer was faster. */
+/** Returns the new data of a session from the current data. May be called again when another writer was faster. */
 export type UpdateFunction<Data extends object> = (
   data: DeepReadonly<Data>,
 ) => DeepReadonly<Data> | Promise<DeepReadonly<Data>>;
 
 export interface WriteOptions extends CallOptions {
-  /** The new user; `null` makes the session anonymous. Default: the user stays. Prefer `regenerate` for a login. */
+  /** The new user; `null` makes the session anonymous. Default: the user stays. Use `regenerate` for a login. */
   readonly userId?: string | null | undefined;
   /** Milliseconds from now until the session ends unused; may bring the deadline nearer. Default: the session's idle timeout. */
   readonly idleMs?: number | undefined;
@@ -19,21 +19,26 @@ export interface WriteOptions extends CallOptions {
 
 export interface SaveOptions extends WriteOptions {
   /**
-   * What the changes in `data` are told by. Default: this handle's own data. A caller whose `data` lives on after a save,
-   * as a framework's session object does, passes what it saved last: the handle has also what others wrote meanwhile.
+   * The baseline for the merge. Default: this handle's data. A framework whose session object lives on after a save
+   * passes the data that it saved last, because the handle then also holds the changes of other writers.
    */
   readonly base?: object | undefined;
-  /** Allows `idleMs` to bring the deadline nearer than what is stored by then. Default true. */
+  /** Allows `idleMs` to move the deadline nearer than the stored one. Default true. */
   readonly shorten?: boolean | undefined;
-  /** Default: the manager's `onConflict`. */
+  /** The conflict policy. Default: the manager's `onConflict`. */
   readonly onConflict?: ConflictPolicy | undefined;
 }
 
 /**
- * What became of a save: `saved`; `unchanged` when there was nothing to write, so the session was only touched if that was due; `ended`
- * or `changedUser` when it was dropped because the session was over, or belonged to another user by then. One that somebody
- * else has left unreadable is over as well, under `onUnreadable: "missing"`. `superseded` when the session has been
- * regenerated and, within the `regenerationGrace`, is only read by the token that it had before.
+ * The outcome of a save:
+ *
+ * - `saved`;
+ * - `unchanged`: there was nothing to write; the session was only touched, if that was due;
+ * - `ended`: the save was dropped because the session had ended, or, under `onUnreadable: "missing"`, because another
+ *   writer left it unreadable;
+ * - `changedUser`: the save was dropped because the session belongs to another user by now;
+ * - `superseded`: the save was dropped because the session was regenerated and, within the `regenerationGrace`, its
+ *   old token only reads.
  */
 export type SaveStatus = "saved" | "unchanged" | "ended" | "changedUser" | "superseded";
 
@@ -46,7 +51,7 @@ export interface TouchInput extends CallOptions {
 
 /** The part of a manager that a {@link Session} calls. */
 export interface SessionActions {
-  /** Whether it writes nothing, because the session was read by the token that it had before its regeneration. */
+  /** Whether the session was read by its old token after a regeneration. Writes are then dropped. */
   readonly isSuperseded: boolean;
   update(state: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome>;
   save(state: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome>;
@@ -58,15 +63,25 @@ export interface SessionActions {
 
 export interface WriteOutcome {
   readonly status: SaveStatus;
-  /** The session as the write left it; the one given where nothing was written. */
+  /** The session after the write; the given one where nothing was written. */
   readonly state: SessionState;
 }
 
 /**
  * A session as it was loaded, and as this handle has written it since.
  *
- * `data` is deeply frozen; it changes only through {@link update} and {@link save}. Times are epoch milliseconds by the
- * store's clock.
+ * `data` is deeply frozen; only {@link update} and {@link save} change it. Times are epoch milliseconds by the store's
+ * clock.
+ *
+ * @example
+ * ```ts
+ * import { SessionManager } from "@sojourn/core";
+ * import { MemoryStore } from "@sojourn/memory";
+ *
+ * const manager = new SessionManager<{ views: number }>({ store: new MemoryStore() });
+ * const { token, session } = await manager.create({ userId: "42", data: { views: 0 }, authenticated: true });
+ * console.log(session.id, session.userId, session.data.views, session.remainingMs);
+ * ```
  */
 export class Session<Data extends object = SessionData> {
   #state: SessionState;
@@ -86,7 +101,7 @@ export class Session<Data extends object = SessionData> {
     return this.#state.userId;
   }
   get data(): DeepReadonly<Data> {
-    // The type parameter is the caller's word for what its payloads hold.
+    // The caller states the type of its payloads.
     return this.#state.content.data as DeepReadonly<Data>;
   }
   get metadata(): SessionMetadata {
@@ -95,7 +110,7 @@ export class Session<Data extends object = SessionData> {
   get createdAt(): number {
     return this.#state.createdAt;
   }
-  /** The last activity that was written down: up to `touchAfter` older than the last read. */
+  /** The last recorded activity: up to `touchAfter` older than the last read. */
   get lastActiveAt(): number {
     return this.#state.lastActiveAt;
   }
@@ -107,7 +122,7 @@ export class Session<Data extends object = SessionData> {
   get endsAt(): number {
     return this.#state.endsAt;
   }
-  /** Milliseconds until the session ends if nothing happens, at this moment; independent of this process's clock. */
+  /** Milliseconds from now until the session ends if nothing happens. Independent of this process's clock. */
   get remainingMs(): number {
     return Math.floor(this.#state.expiresAt - storeNow(this.#state));
   }
@@ -115,26 +130,30 @@ export class Session<Data extends object = SessionData> {
     return this.#state.version;
   }
   /**
-   * Whether this session was read by the token that it had before its regeneration, within the `regenerationGrace`. It can
-   * then be read and destroyed; writes are dropped. The client gets its new token from the answer to another request: do
-   * not send it the old one again.
+   * Whether this session was read by its old token after a regeneration, within the `regenerationGrace`. It can then be
+   * read and destroyed; writes are dropped. The response to another request carries the new token: do not send the old
+   * one again.
    */
   get isSuperseded(): boolean {
     return this.#actions.isSuperseded;
   }
   /**
-   * When the session's user has last proven who they are: the `create` or `regenerate` with `authenticated: true`.
-   * `undefined` when none was, or when the session has been given to another user since.
+   * The time of the last authentication of the session's user: the `create` or `regenerate` with `authenticated: true`.
+   * `undefined` when there was none, or when the session was given to another user since.
    */
   get authenticatedAt(): number | undefined {
     return authenticatedAt(this.#state);
   }
 
   /**
-   * Whether the user has proven who they are no longer than `maxAge` ago, by the store's clock: ask for the password again
-   * where not, before what is worth it. OpenID Connect Core 1.0 §3.1.2.1 (`max_age`) draws the line likewise.
+   * Whether the user has authenticated no longer than `maxAge` ago, by the store's clock. If false, ask for the
+   * password again before a sensitive action. Inclusive, as `max_age` of OpenID Connect Core 1.0 §3.1.2.1 is.
    *
    * @throws SessionError `INVALID_OPTION` for a `maxAge` that is no duration
+   * @example
+   * ```ts continued
+   * console.log(session.isFresh("5m")); // true: created with `authenticated`
+   * ```
    */
   isFresh(maxAge: Duration): boolean {
     const maxAgeMs = durationMs(maxAge, "maxAge", 0);
@@ -143,25 +162,35 @@ export class Session<Data extends object = SessionData> {
   }
 
   /**
-   * Reads, applies `change`, and writes if nobody else has written meanwhile; otherwise again with the fresh data. No
-   * update is lost. Returning the very object received writes nothing.
+   * Applies `change` and writes, if the session is unchanged since it was loaded; otherwise repeats this with the fresh
+   * data. No update is lost. If `change` returns the object that it received, nothing is written.
    *
-   * @returns false when the session has ended, belongs to another user than when this handle was loaded, or is superseded
-   * @throws SessionError `CONFLICT` after a hundred attempts, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `LIMIT_REACHED`, and what
-   * the store throws; the stored session is then unchanged, unless the error's `outcomeUnknown` says otherwise
+   * @returns false when the session has ended, belongs to another user than when this handle was loaded, or is
+   * superseded
+   * @throws SessionError `CONFLICT` after a hundred attempts, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`,
+   * `LIMIT_REACHED`, and the store's errors; the stored session is then unchanged, unless `outcomeUnknown` is true
+   * @example
+   * ```ts continued
+   * await session.update((data) => ({ ...data, views: data.views + 1 }));
+   * ```
    */
   async update(change: UpdateFunction<Data>, options: WriteOptions = {}): Promise<boolean> {
-    // The writer hands `change` this session's own data.
+    // The writer calls `change` with this session's own data.
     const { status, state } = await this.#actions.update(this.#state, change as UpdateFunction<object>, options);
     this.#adopt(state);
     return status === "saved" || status === "unchanged";
   }
 
   /**
-   * Saves data that was changed outside, as frameworks do at the end of a request: by three-way merge of what this handle
-   * loaded, what `data` holds, and what is stored now.
+   * Saves data that was changed outside, as frameworks do at the end of a request: a three-way merge of the data
+   * loaded, the data saved, and the data stored now.
    *
    * @throws SessionError as {@link update}; `CONFLICT` at once under the policy `fail`
+   * @example
+   * ```ts continued
+   * const draft = { ...session.data, views: 10 };
+   * console.log(await session.save(draft)); // saved
+   * ```
    */
   async save(data: Data | DeepReadonly<Data>, options: SaveOptions = {}): Promise<SaveStatus> {
     const { status, state } = await this.#actions.save(this.#state, data, options);
@@ -170,9 +199,13 @@ export class Session<Data extends object = SessionData> {
   }
 
   /**
-   * Counts as activity. Written only when it moves the deadline by at least the manager's `touchAfter`.
+   * Counts as activity. Writes only when the deadline moves by at least the manager's `touchAfter`.
    *
    * @returns false when the session has ended
+   * @example
+   * ```ts continued
+   * console.log(await session.touch()); // true
+   * ```
    */
   async touch(options: TouchInput = {}): Promise<boolean> {
     const { status, state } = await this.#actions.touch(this.#state, options);
@@ -185,18 +218,34 @@ export class Session<Data extends object = SessionData> {
     return this.#actions.isTouchDue(this.#state, options);
   }
 
-  /** Ends the session. @returns false when it had ended already */
+  /**
+   * Ends the session.
+   *
+   * @returns false when it had ended already
+   * @example
+   * ```ts continued
+   * console.log(await session.destroy()); // true
+   * ```
+   */
   destroy(options: CallOptions = {}): Promise<boolean> {
     return this.#actions.destroy(this.id, options);
   }
 
-  /** What an "active sessions" page may show: everything but the data. */
+  /**
+   * Returns all but the data, for an "active sessions" page.
+   *
+   * @example
+   * ```ts continued
+   * console.log(JSON.stringify(session)); // no data, no token
+   * await manager.close();
+   * ```
+   */
   toJSON(): SessionInfo {
     const { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, authenticatedAt, metadata } = this;
     return { id, userId, createdAt, lastActiveAt, expiresAt, endsAt, authenticatedAt, metadata };
   }
 
-  /** Two calls of one handle may end in the other order: the one that began on older data takes nothing back. */
+  /** Keeps the state of the later version: of two concurrent calls of one handle, the earlier may end last. */
   #adopt(state: SessionState): void {
     if (state.version >= this.#state.version) this.#state = state;
   }

@@ -35,16 +35,16 @@ export interface SharedParts {
 }
 
 /**
- * Sessions by their storage id: everything that is the same on every backend.
+ * Manages sessions by their storage id: all behaviour that is the same on every backend.
  *
- * `SessionManager` is this interface by token. A bridge to a framework that makes its own secrets uses this one, with the hash
- * of the secret as id. Errors, beside those named: the store's own, `ABORTED`, `TIMEOUT`, `CLOSED`, and `INVALID_ARGUMENT`
- * for a malformed id.
+ * `SessionManager` offers the same by token. A bridge to a framework that makes its own secrets uses this class, with
+ * the hash of the secret as id. Errors, beside those named: the store's own, `ABORTED`, `TIMEOUT`, `CLOSED`, and
+ * `INVALID_ARGUMENT` for a malformed id.
  */
 export class SessionsById<Data extends object = SessionData, Input extends object = Data> {
-  /** The idle timeout of sessions that have none of their own, in milliseconds. */
+  /** The idle timeout of sessions without their own, in milliseconds. */
   readonly idleMs: number;
-  /** The absolute timeout of sessions that have none of their own, in milliseconds. */
+  /** The absolute timeout of sessions without their own, in milliseconds. */
   readonly absoluteMs: number;
 
   readonly #onUnreadable: UnreadablePolicy;
@@ -80,7 +80,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * Creates a session under an id that the caller made.
+   * Creates a session under a given id.
    *
    * @returns `undefined` when a live session has this id; it is untouched
    * @throws SessionError `LIMIT_REACHED`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_OPTION` for a timeout
@@ -101,8 +101,8 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * Reads a session. That counts as activity unless `touch` is false. By an id that it had before a regeneration, within the
-   * `regenerationGrace`, the session is read as it is now, under its new id, and that is no activity.
+   * Reads a session. Counts as activity unless `touch` is false. Within the `regenerationGrace`, the old id of a
+   * regenerated session reads the current session, under its new id, and does not count as activity.
    *
    * @returns `undefined` when it is missing, has expired, or is bound to another client
    * @throws SessionError `CORRUPT`; `DECODE` unless `onUnreadable` says otherwise
@@ -123,13 +123,14 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * Gives a session a new id. Its absolute deadline, and its user unless changed, stay; the old id is dead, or only reads
-   * for the `regenerationGrace`. Reads the session first: one that cannot be read keeps its id. Counts as activity.
+   * Gives a session a new id. The absolute deadline stays, and so does the user unless `input` changes it. The old id
+   * is dead, or only reads for the `regenerationGrace`. Reads the session first: an unreadable session keeps its id.
+   * Counts as activity.
    *
-   * Of two renames of one session one wins, the other answers `undefined`.
+   * Of two concurrent renames of one session one wins; the other answers `undefined`.
    *
-   * @returns `undefined` when the session is missing, has expired, or changed hands meanwhile, or
-   * is bound to another client
+   * @returns `undefined` when the session is missing, has expired, belongs to another user by now, or is bound to
+   * another client
    * @throws SessionError `LIMIT_REACHED`, `CONFLICT` when a live session has the new id or after a hundred attempts,
    * `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
    */
@@ -142,14 +143,14 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     if (base === undefined || !this.#reader.admits(base, client)) return undefined;
     await this.#announce(base, newId, input);
     const boundTo = client && this.#binding?.bind(client);
-    // The session hands `update` data of the type that the caller says its payloads hold.
+    // The caller states the type of its payloads, and `update` receives data of that type.
     const change = update as UpdateFunction<object>;
     const state = await this.#renamer.rename(base, newId, { userId, change, authenticated, boundTo }, call);
     return state && this.#open(state);
   }
 
   /**
-   * Ends a session, also by an id that it had before a regeneration, within the `regenerationGrace`.
+   * Ends a session, also by its old id within the `regenerationGrace`.
    *
    * @returns false when there was no live one
    */
@@ -164,9 +165,10 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * Reads everything that is kept about the live sessions of a user, unreadable sessions included as far as they can be.
+   * Reads all stored data of the user's live sessions. Unreadable sessions are included with their known members.
    *
-   * @throws SessionError when a session cannot be read for the moment, as without its key service: the answer would be incomplete
+   * @throws SessionError when a session cannot be read at present, for example without its key service: the result
+   * would be incomplete
    */
   async exportUser(userId: string, options: CallOptions = {}): Promise<UserExport<Data>> {
     const operation = "exportUser";
@@ -182,13 +184,13 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * Ends the sessions of a user ("log out everywhere"), those included that are being created or renamed meanwhile, as
-   * the store's contract says.
+   * Ends the sessions of a user ("log out everywhere"), including sessions that are being created or renamed meanwhile,
+   * as the store's contract says.
    *
    * @returns the ids of the live sessions ended
    */
   async destroyByUser(userId: string, { except, ...call }: DestroyByUserInput = {}): Promise<string[]> {
-    // By an id that only reads, a caller still means its own session.
+    // An old id within the grace stands for the caller's own session.
     const keep = except && ((await this.#grace?.current(except, call))?.id ?? except);
     return this.#writer.destroyByUser(userId, keep, call);
   }
@@ -240,7 +242,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     }
   }
 
-  /** Lets the old id go on reading for the grace, where the rename may have one. */
+  /** Lets the old id go on reading for the grace, if this rename may have one. */
   async #announce(
     { id, userId: owner, content }: SessionState,
     newId: string,

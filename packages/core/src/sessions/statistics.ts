@@ -1,7 +1,7 @@
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import type { SessionCounts } from "../contract/store.js";
 
-/** How long the calls of one store operation took, failed ones included. */
+/** The number and durations of the calls of one store operation, failed ones included. */
 export interface OperationStatistics {
   readonly count: number;
   readonly errors: number;
@@ -11,24 +11,29 @@ export interface OperationStatistics {
   readonly maxMs: number;
 }
 
-/** What a manager has seen since it was made, and what its store holds. */
+/** The statistics of a manager since its creation, and the counts of its store. */
 export interface SessionStatistics {
-  /** What the store holds, or `undefined` where it cannot count. */
+  /** The counts of the store, or `undefined` where it cannot count. */
   readonly stored: SessionCounts | undefined;
-  /** Live sessions of a user who has any, on average; 0 without users, `undefined` where the store cannot count. */
+  /**
+   * The average number of live sessions of the users who have a session. 0 without users, `undefined` where the store
+   * cannot count.
+   */
   readonly meanSessionsPerUser: number | undefined;
-  /** Reads that found a session, and reads that did not (malformed tokens included). */
+  /**
+   * The number of reads that found a session. `misses`: the number of reads that found none, malformed tokens included.
+   */
   readonly hits: number;
   readonly misses: number;
-  /** Events by name, as this process emitted them. */
+  /** The number of events by name, as this process emitted them. */
   readonly events: Readonly<Record<string, number>>;
-  /** Store operations by name. */
+  /** The store operations by name. */
   readonly operations: Readonly<Record<string, OperationStatistics>>;
 }
 
 const nsPerMs = 1e6;
 
-/** Counts in memory, at the cost of well under a microsecond a call. */
+/** Counts in memory. A count takes well under a microsecond. */
 export class StatisticsCollector {
   hits = 0;
   misses = 0;

@@ -5,8 +5,8 @@ import type { EventHub } from "./events.js";
 import type { SaveOptions, SessionActions, WriteOutcome } from "./session.js";
 
 /**
- * The actions of a session that was read by the token that it had before its regeneration: it may be read and ended, not
- * written and not kept alive. The holder of the old token may be the attacker whom the regeneration locks out.
+ * The actions of a session that was read by its old token after a regeneration. It can be read and ended, but not
+ * written or prolonged: the holder of the old token may be the attacker whom the regeneration locks out.
  */
 export class SupersededActions implements SessionActions {
   readonly isSuperseded = true;
@@ -22,7 +22,10 @@ export class SupersededActions implements SessionActions {
     return this.#refuse(state);
   }
 
-  /** Drops a save that changes nothing without an event, as {@link touch}: frameworks save at the end of each request. */
+  /**
+   * Ignores a save without changes, as {@link touch} does: frameworks save at the end of each request. Any other save
+   * is reported.
+   */
   async save(state: SessionState, data: object, { base, userId }: SaveOptions): Promise<WriteOutcome> {
     const isNothing = userId === undefined && isUnchanged(diffKeys(base ?? state.content.data, data));
     return isNothing ? { status: "unchanged", state } : this.#refuse(state);

@@ -5,23 +5,35 @@ import type { EndedSession, SessionStore } from "../contract/store.js";
 import { maxTimerMs } from "../contract/timeout.js";
 
 export interface SweeperOptions {
-  /** The store to sweep. Stores that expire by themselves need no sweeper. */
+  /** The store to sweep. A store that expires by itself needs no sweeper. */
   readonly store: SessionStore;
   /** Mean time between two runs; each wait is drawn from half to one and a half of it. Default `"1m"`. */
   readonly interval?: Duration | undefined;
-  /** The most sessions removed by one call of the store: a positive integer. Default 1000. */
+  /** The largest number of sessions that one call of the store removes: a positive integer. Default 1000. */
   readonly batchSize?: number | undefined;
   /** Called with each batch removed. */
   readonly onSwept?: ((sessions: readonly EndedSession[]) => void) | undefined;
-  /** Called when a run fails; the next one comes all the same. */
+  /** Called when a run fails; the next run follows as usual. */
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
 /**
- * Removes expired sessions now and then.
+ * Removes expired sessions at intervals, for stores that do not expire by themselves. A `SessionManager` runs its own.
  *
- * Waits are jittered so that many processes started at once do not sweep at once, the timer never keeps the process
+ * The intervals are random, so that processes started together do not sweep at once. The timer never keeps the process
  * alive, runs never overlap, and the event loop gets its turn between two batches.
+ *
+ * @example
+ * ```ts
+ * import { Sweeper } from "@sojourn/core";
+ * import { MemoryStore } from "@sojourn/memory";
+ *
+ * const store = new MemoryStore();
+ * const sweeper = new Sweeper({ store, interval: "1m", onError: (error) => console.error(error) }).start();
+ * console.log(await sweeper.run()); // 0: no session has expired
+ * await sweeper.stop();
+ * await store.close();
+ * ```
  */
 export class Sweeper {
   readonly #store: SessionStore;
@@ -46,17 +58,17 @@ export class Sweeper {
     this.#onError = onError;
   }
 
-  /** Begins to sweep; the first run comes after one wait. */
+  /** Starts the timer; the first run comes after one interval. */
   start(): this {
     if (this.#timer === undefined && !this.#stopped) this.#schedule();
     return this;
   }
 
   /**
-   * Sweeps until nothing expired is left. A call during a run shares that run.
+   * Sweeps until no expired session is left. A call during a run shares that run.
    *
-   * @returns how many sessions were removed
-   * @throws what the store throws
+   * @returns the number of sessions removed
+   * @throws the store's errors
    */
   run(): Promise<number> {
     this.#running ??= this.#sweep().finally(() => {
@@ -65,7 +77,7 @@ export class Sweeper {
     return this.#running;
   }
 
-  /** Ends the timer and waits for a run under way. Idempotent. */
+  /** Stops the timer and waits for the run under way. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -77,7 +89,7 @@ export class Sweeper {
     this.#timer = setTimeout(() => {
       this.run()
         .catch(this.#onError)
-        // An `onError` that fails has nobody left to tell.
+        // An error of `onError` itself is ignored.
         .catch(ignore)
         .finally(() => {
           if (!this.#stopped) this.#schedule();

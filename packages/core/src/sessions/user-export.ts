@@ -5,22 +5,27 @@ import { isSessionError, type SessionError, type SessionErrorCode } from "../con
 import type { SessionRecord } from "../contract/store.js";
 import type { Session, SessionInfo } from "./session.js";
 
-/** What is kept about a user's live sessions, in JSON values: the answer to an access request, as under GDPR article 15. */
+/**
+ * The stored data of a user's live sessions, in JSON values: the answer to an access request, as under GDPR article 15.
+ */
 export interface UserExport<Data extends object> {
   readonly userId: string;
   /** Oldest first. */
   readonly sessions: readonly ExportedSession<Data>[];
-  /** Sessions that are kept and cannot be read. Each is an `error` event, too. */
+  /** The stored sessions that cannot be read. Each also becomes an `error` event. */
   readonly unreadable: readonly UnreadableSession[];
 }
 
 export interface ExportedSession<Data extends object> extends SessionInfo {
   readonly data: DeepReadonly<Data>;
-  /** The client that the session is bound to, in hashes. Absent where it is bound to none. */
+  /** The client that the session is bound to, as hashes. Absent for a session without binding. */
   readonly boundTo?: BoundClient;
 }
 
-/** What can be told of a session that cannot be read: only why, where the store's own record is damaged (`CORRUPT`). */
+/**
+ * The known members of a session that cannot be read. If the store's own record is damaged (`CORRUPT`), only the reason
+ * is known.
+ */
 export interface UnreadableSession
   extends Partial<Pick<SessionInfo, "id" | "createdAt" | "lastActiveAt" | "expiresAt" | "endsAt">> {
   readonly code: SessionErrorCode;
@@ -28,8 +33,10 @@ export interface UnreadableSession
 }
 
 /**
- * @param corrupt - why the store could not read further records of this user
- * @throws SessionError when a session cannot be read for the moment: the answer would not be complete
+ * Exports the sessions of a user.
+ *
+ * @param corrupt - the errors of the records that the store could not read
+ * @throws SessionError when a session cannot be read at present: the result would be incomplete
  */
 export async function exportSessions<Data extends object>(
   userId: string,

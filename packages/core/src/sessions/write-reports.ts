@@ -4,7 +4,7 @@ import type { Contents } from "./contents.js";
 import type { Detection } from "./detection.js";
 import type { ConflictReason, DestroyReason, EventHub } from "./events.js";
 
-/** Tells the events of a write, and drops the cached contents of the sessions that it ended. */
+/** Emits the events of a write, and drops the cached contents of the sessions that it ended. */
 export class WriteReports {
   readonly events: EventHub;
   readonly #sessionLimit: SessionLimit | undefined;
@@ -18,7 +18,7 @@ export class WriteReports {
     this.#contents = contents;
   }
 
-  /** Returns the limit for a write that gives a session to a user; no other write is limited. */
+  /** Returns the limit for a write that gives a session to a user, and `undefined` for any other write. */
   limitFor(userId: string | null | undefined): SessionLimit | undefined {
     return typeof userId === "string" ? this.#sessionLimit : undefined;
   }
@@ -31,7 +31,10 @@ export class WriteReports {
     return new SessionError("LIMIT_REACHED", `@sojourn/core: the user already has ${max} sessions, the limit`);
   }
 
-  /** Call it after the answer of the store, not before: a read under way would cache the content again. */
+  /**
+   * Reports ended sessions. Call it after the answer of the store: a read under way could otherwise cache a content
+   * again.
+   */
   destroyed(ids: readonly string[], userId: string | undefined, reason: DestroyReason): void {
     for (const id of ids) {
       this.#contents.forget(id);

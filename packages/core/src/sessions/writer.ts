@@ -14,7 +14,10 @@ import type { SaveOptions, SessionActions, TouchInput, UpdateFunction, WriteOpti
 import { ownerAfter, userChange } from "./user-change.js";
 import type { WriterParts } from "./writer-parts.js";
 
-/** Creates, updates, saves and ends sessions. A write expects the version that was loaded, and tries again when another was faster. */
+/**
+ * Creates, updates, saves and ends sessions. A write expects the loaded version, and is repeated when another writer
+ * was faster.
+ */
 export class SessionWriter implements SessionActions {
   readonly isSuperseded = false;
   readonly #parts: WriterParts;
@@ -64,7 +67,7 @@ export class SessionWriter implements SessionActions {
     const changes = diffKeys(options.base ?? base.content.data, data);
     const movesUser = userId !== undefined && (userId ?? undefined) !== base.userId;
     if (isUnchanged(changes) && !movesUser) {
-      // A lifetime that the caller names is meant, also when it is shorter than the stored one.
+      // An explicit `idleMs` applies also when it is shorter than the stored one.
       const input = { idleMs, shorten: shorten && idleMs !== undefined, signal, timeoutMs };
       const touched = await this.#parts.activity.touch(base, input);
       return touched.status === "saved" ? { ...touched, status: "unchanged" } : touched;
@@ -75,11 +78,11 @@ export class SessionWriter implements SessionActions {
     });
   }
 
-  /** Ends a session, also by an id that it had before a regeneration: a logout must work while that id still reads. */
+  /** Ends a session, also by its old id within the grace: a logout must work while that id still reads. */
   async destroy(id: string, call: CallOptions): Promise<boolean> {
     const { calls, reports, grace } = this.#parts;
     let current: string | undefined = id;
-    // A session that is found may be regenerated once more before it is ended, and is found again.
+    // The session found may be regenerated again before it is ended; it is then looked up again.
     for (let attempt = 1; current !== undefined && attempt <= maxAttempts; attempt++) {
       const ended = await calls.destroy(current, call);
       if (ended !== undefined) {
@@ -97,7 +100,11 @@ export class SessionWriter implements SessionActions {
     return ids;
   }
 
-  /** @param compute - makes the new data from the stored one; called again after a conflict */
+  /**
+   * Writes computed data, and repeats after a conflict.
+   *
+   * @param compute - returns the new data from the stored data; called again after a conflict
+   */
   async #write(
     base: SessionState,
     { userId, idleMs = this.#parts.activity.idleMs(base), shorten = true, signal, timeoutMs }: SaveOptions,
@@ -156,13 +163,13 @@ export class SessionWriter implements SessionActions {
     return this.#parts.contents.encode(content, context, current.content);
   }
 
-  /** Marks a session that gains its user here without a new token, for the grace to know. */
+  /** Marks a session that gains its user without a new token, for {@link SessionContent.gainedUserAs}. */
   #markOf({ id, userId: before }: SessionState, userId: string | null | undefined): Partial<SessionContent> {
     const isGained = this.#parts.grace !== undefined && typeof userId === "string" && userId !== before;
     return isGained ? { gainedUserAs: id } : {};
   }
 
-  /** A session that cannot be written may live on under another id, or be on its way there. */
+  /** Tells why a session cannot be written: it has ended, or it lives under another id. */
   async #whyMissing(current: SessionState, call: CallOptions): Promise<"superseded" | "ended"> {
     this.#parts.contents.forget(current.id);
     // While a store renames, the old id may still be read and not be written.

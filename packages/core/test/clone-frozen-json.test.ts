@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { jsonImage } from "../src/content/json-image.js";
+import { cloneFrozenJson } from "../src/content/clone-frozen-json.js";
 import { jsonCodec } from "../src/index.js";
 import { setUp } from "./support.js";
 
-/** What the image must be, where there is one. */
+/** Returns the value that the clone must equal, where there is one. */
 function throughJson(value: object): unknown {
   return jsonCodec.decode(jsonCodec.encode(value, context) as string, context);
 }
@@ -14,18 +14,18 @@ class Money {
   constructor(readonly cents: number) {}
 }
 
-describe("the image of a value", () => {
+describe("the frozen clone of a value", () => {
   test.each([
     [{ a: undefined, b: null, c: [undefined, Symbol("s")], d: -0, e: Number.NaN, f: [Number.POSITIVE_INFINITY] }],
     [{ b: 1, 10: 2, 9: 3, nested: { y: [[]], x: {} } }],
     [Object.assign(Object.create(null), { a: 1 })],
     [{ text: "\ud800", "\udc00": "\u2028" }],
     [{ [Symbol("left out")]: 1, kept: Object.assign([1], { 2: "after a hole" }) }],
-  ])("%o is what JSON makes of it, keys in order, frozen", (value) => {
-    const image = jsonImage(value);
-    expect(image).toEqual(throughJson(value));
-    expect(JSON.stringify(image)).toBe(JSON.stringify(throughJson(value)));
-    expect(allFrozen(image)).toBe(true);
+  ])("of %o equals the value that JSON writes and reads, keys in order, frozen", (value) => {
+    const clone = cloneFrozenJson(value);
+    expect(clone).toEqual(throughJson(value));
+    expect(JSON.stringify(clone)).toBe(JSON.stringify(throughJson(value)));
+    expect(allFrozen(clone)).toBe(true);
   });
 
   const cyclic: Record<string, unknown> = {};
@@ -44,41 +44,41 @@ describe("the image of a value", () => {
     ["a key that every object inherits", { a: { toString: 1 } }],
     ["JSON.rawJSON", { a: Object.assign(Object.create(null), { rawJSON: "1" }) }],
     ["itself", cyclic],
-  ])("with %s is left to JSON", (_name, value) => {
-    expect(jsonImage(value)).toBeUndefined();
+  ])("with %s is not made, and JSON handles the value", (_name, value) => {
+    expect(cloneFrozenJson(value)).toBeUndefined();
   });
 
-  test("has an array of the length that it had, whatever its getters do to it", () => {
+  test("has an array of its first length, also when a getter shortens it", () => {
     const shrinking = (): object => {
       const list: unknown[] = [0, 1, 2];
       return { list: Object.defineProperty(list, 0, { enumerable: true, get: () => list.splice(1).length }) };
     };
-    expect(jsonImage(shrinking())).toEqual(throughJson(shrinking()));
+    expect(cloneFrozenJson(shrinking())).toEqual(throughJson(shrinking()));
   });
 
-  test("shares what stands where it stood in the image that it was made from, and nothing that merely looks alike", () => {
-    const base = jsonImage({ cart: [{ sku: 1 }, { sku: 2 }], user: { name: "a" }, n: 1 });
+  test("shares the unchanged parts of the clone that it was made from, and no equal part from elsewhere", () => {
+    const base = cloneFrozenJson({ cart: [{ sku: 1 }, { sku: 2 }], user: { name: "a" }, n: 1 });
     const [first] = base?.cart ?? [];
     const foreign = Object.freeze({ at: Object.freeze({ cents: 1 }) });
-    const image = jsonImage({ ...base, cart: [first, { sku: 2 }], foreign, moved: base?.user }, base);
-    expect(image).toEqual({ cart: [{ sku: 1 }, { sku: 2 }], user: { name: "a" }, n: 1, foreign, moved: { name: "a" } });
-    expect(image?.user).toBe(base?.user);
-    expect(image?.cart?.[0]).toBe(first);
-    expect(image?.foreign).not.toBe(foreign);
-    expect(image?.moved).not.toBe(base?.user);
+    const clone = cloneFrozenJson({ ...base, cart: [first, { sku: 2 }], foreign, moved: base?.user }, base);
+    expect(clone).toEqual({ cart: [{ sku: 1 }, { sku: 2 }], user: { name: "a" }, n: 1, foreign, moved: { name: "a" } });
+    expect(clone?.user).toBe(base?.user);
+    expect(clone?.cart?.[0]).toBe(first);
+    expect(clone?.foreign).not.toBe(foreign);
+    expect(clone?.moved).not.toBe(base?.user);
   });
 
-  test("property: where there is one, it is what JSON makes of the value, whatever it was made from", () => {
+  test("property: equals the value that JSON writes and reads, whichever clone it was made from", () => {
     const anything = fc.object({ withDate: true, withNullPrototype: true, withSparseArray: true, maxDepth: 4 });
     fc.assert(
       fc.property(anything, fc.jsonValue({ maxDepth: 3 }), (value, json) => {
-        // None of a value with keys such as `toString`.
-        const known = jsonImage({ json });
+        // There is no clone of a value with keys such as `toString`.
+        const known = cloneFrozenJson({ json });
         const base = known?.json;
-        const image = jsonImage({ value, json: base }, known);
-        if (image === undefined) return;
-        expect(JSON.stringify(image)).toBe(JSON.stringify(throughJson({ value, json: base })));
-        expect(allFrozen(image)).toBe(true);
+        const clone = cloneFrozenJson({ value, json: base }, known);
+        if (clone === undefined) return;
+        expect(JSON.stringify(clone)).toBe(JSON.stringify(throughJson({ value, json: base })));
+        expect(allFrozen(clone)).toBe(true);
       }),
       { numRuns: 2_000 },
     );
@@ -91,7 +91,7 @@ describe("a session that was written", () => {
     ["a date", { at: new Date(0), plain: 1 }],
     ["a prototype", { nested: { constructor: { prototype: { admin: true } } } }],
     ["toJSON", { a: { toJSON: (key: string) => `key ${key}` } }],
-  ])("with %s shows what a later read by another process shows", async (_name, data) => {
+  ])("with %s shows the same data as a later read by another process", async (_name, data) => {
     const { manager, store } = setUp();
     const { token, session } = await manager.create({ data: { kept: { deep: [1] } } });
     await session.update((before) => ({ ...before, ...data }));
@@ -105,7 +105,7 @@ describe("a session that was written", () => {
     expect(allFrozen(session.data)).toBe(true);
   });
 
-  test("is not changed by what the application does to its own objects afterwards", async () => {
+  test("is not changed when the application changes its own objects afterwards", async () => {
     const { manager } = setUp();
     const cart = [{ sku: 1 }];
     const { token } = await manager.create({ data: { cart } });
