@@ -61,7 +61,7 @@ describe("the checker", () => {
 const known: Readonly<Record<string, readonly string[]>> = {
   memcached: [
     ...["applied-twice", "ended-twice", "ghost", "lost-session", "refused-took-effect", "two-ids", "version-jumps"],
-    ...["id-shared", "limit-too-strict", "resurrection", "survived-log-out"],
+    ...["id-shared", "limit-too-strict", "resurrection", "survived-log-out", "stale", "wrong-error"],
   ],
   cluster: [
     ...["applied-twice", "ended-twice", "ghost", "lost-session", "refused-took-effect", "two-ids", "version-jumps"],

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { SessionError, type SessionRecord, type SessionStore } from "@sojourn/core";
+import { decorate } from "@sojourn/core/adapter";
 
 /** A store with one fault, and the rule of the checker that has to find it. */
 export interface BrokenStore {
@@ -15,7 +16,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: "resurrection",
     wrap: (store) => {
       const kept = new Map<string, SessionRecord>();
-      return override(store, {
+      return decorate(store, {
         async destroy(id) {
           const record = await store.get(id);
           if (record) kept.set(id, record);
@@ -36,7 +37,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: "resurrection",
     wrap: (store) => {
       const kept = new Map<string, SessionRecord>();
-      return override(store, {
+      return decorate(store, {
         async destroy(id) {
           const record = await store.get(id);
           if (record) kept.set(id, record);
@@ -54,13 +55,13 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "update ignores the version that is expected",
     caughtBy: "lost-update",
     wrap: (store) =>
-      override(store, { update: (id, change, options) => store.update(id, change, { limit: options?.limit }) }),
+      decorate(store, { update: (id, change, options) => store.update(id, change, { limit: options?.limit }) }),
   },
   {
     breaks: "two updates at once both read one version and write the next",
     caughtBy: "version-repeats",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async update(id, change, options) {
           const before = await store.get(id);
           await delay(2);
@@ -75,7 +76,7 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "destroy answers before it is done",
     caughtBy: "resurrection",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async destroy(id) {
           const record = await store.get(id);
           void delay(40).then(() => store.destroy(id));
@@ -87,7 +88,7 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "the list misses the user's newest session",
     caughtBy: "list-misses",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async listByUser(...args) {
           const records = await store.listByUser(...args);
           return records.length > 2 ? records.slice(0, -1) : records;
@@ -99,7 +100,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: "resurrection",
     wrap: (store) => {
       const lists = new Map<string, SessionRecord[]>();
-      return override(store, {
+      return decorate(store, {
         async listByUser(userId) {
           const stale = lists.get(userId);
           const records = await store.listByUser(userId);
@@ -114,7 +115,7 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "destroyByUser misses the session that was created last",
     caughtBy: "survived-log-out",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async destroyByUser(userId, options) {
           const records = await store.listByUser(userId);
           const newest = records.at(-1)?.id;
@@ -126,7 +127,7 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "destroyByUser works on a list that it read earlier, and misses what a rename moved",
     caughtBy: "survived-log-out",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async destroyByUser(userId, options) {
           const records = await store.listByUser(userId);
           await delay(10);
@@ -142,7 +143,7 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "the index has lost every fifth session",
     caughtBy: "list-misses",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async listByUser(...args) {
           const records = await store.listByUser(...args);
           return records.filter(({ createdAt }) => createdAt % 5 !== 0);
@@ -153,7 +154,7 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "rename leaves the old id alive",
     caughtBy: "old-id-alive",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async rename(id, newId, change, options) {
           const before = await store.get(id);
           const result = await store.rename(id, newId, change, options);
@@ -167,7 +168,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: "refused-took-effect",
     wrap: (store) => {
       let calls = 0;
-      return override(store, {
+      return decorate(store, {
         async rename(...args) {
           calls += 1;
           const result = await store.rename(...args);
@@ -190,7 +191,7 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "the limit evicts the newest session",
     caughtBy: "evicted-newer",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async create(session, options) {
           const { userId } = session;
           const limit = options?.limit;
@@ -209,7 +210,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: "refused-took-effect",
     wrap: (store) => {
       let calls = 0;
-      return override(store, {
+      return decorate(store, {
         async update(...args) {
           calls += 1;
           if (calls % 40 !== 0) return store.update(...args);
@@ -224,7 +225,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: "applied-twice",
     wrap: (store) => {
       let calls = 0;
-      return override(store, {
+      return decorate(store, {
         async update(...args) {
           calls += 1;
           const result = await store.update(...args);
@@ -240,7 +241,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: "expired-alive",
     wrap: (store) => {
       const known = new Map<string, SessionRecord>();
-      return override(store, {
+      return decorate(store, {
         async get(id) {
           const record = await store.get(id);
           const before = known.get(id);
@@ -255,7 +256,7 @@ export const brokenStores: readonly BrokenStore[] = [
     breaks: "a session expires at half its lifetime",
     caughtBy: "lost-session",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async get(id) {
           const record = await store.get(id);
           if (record === undefined) return undefined;
@@ -266,13 +267,13 @@ export const brokenStores: readonly BrokenStore[] = [
   {
     breaks: "touch answers true and moves no deadline",
     caughtBy: "touch-lost",
-    wrap: (store) => override(store, { touch: async (id) => (await store.get(id)) !== undefined }),
+    wrap: (store) => decorate(store, { touch: async (id) => (await store.get(id)) !== undefined }),
   },
   {
     breaks: "the version jumps at a change of user",
     caughtBy: "version-jumps",
     wrap: (store) =>
-      override(store, {
+      decorate(store, {
         async update(id, change, options) {
           if (change.userId === undefined) return store.update(id, change, options);
           const result = await store.update(id, change, options);
@@ -287,7 +288,7 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: "stale",
     wrap: (store) => {
       const copies = new Map<string, { record: SessionRecord | undefined; until: number }>();
-      return override(store, {
+      return decorate(store, {
         async get(id) {
           const copy = copies.get(id);
           if (copy !== undefined && performance.now() < copy.until) return copy.record;
@@ -299,26 +300,6 @@ export const brokenStores: readonly BrokenStore[] = [
     },
   },
 ];
-
-function override(store: SessionStore, methods: Partial<SessionStore>): SessionStore {
-  return {
-    capabilities: store.capabilities,
-    create: (...args) => store.create(...args),
-    get: (...args) => store.get(...args),
-    update: (...args) => store.update(...args),
-    touch: (...args) => store.touch(...args),
-    rename: (...args) => store.rename(...args),
-    destroy: (...args) => store.destroy(...args),
-    listByUser: (...args) => store.listByUser(...args),
-    destroyByUser: (...args) => store.destroyByUser(...args),
-    sweep: (...args) => store.sweep(...args),
-    scan: (...args) => store.scan(...args),
-    count: () => store.count(),
-    clear: () => store.clear(),
-    close: () => store.close(),
-    ...methods,
-  };
-}
 
 /** Stores a record again as it was, with the lifetime by which the checker knows it. */
 async function revive(store: SessionStore, record: SessionRecord): Promise<void> {
@@ -334,7 +315,7 @@ async function revive(store: SessionStore, record: SessionRecord): Promise<void>
 function shiftLimit(store: SessionStore, by: number): SessionStore {
   const shifted = <Options extends { limit?: { max: number } | undefined }>(options: Options | undefined) =>
     options?.limit === undefined ? options : { ...options, limit: { ...options.limit, max: options.limit.max + by } };
-  return override(store, {
+  return decorate(store, {
     create: (session, options) => store.create(session, shifted(options)),
     update: (id, change, options) => store.update(id, change, shifted(options)),
     rename: (id, newId, change, options) => store.rename(id, newId, change, shifted(options)),

@@ -42,7 +42,7 @@ export interface Sight {
   readonly now: number;
 }
 
-export type Status =
+type Status =
   | "created"
   | "duplicate"
   | "limitReached"

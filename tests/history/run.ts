@@ -28,6 +28,7 @@ export interface Figures {
   /** Calls that failed, and among them writes of unknown outcome. */
   failed: number;
   unknown: number;
+  slowestMs: number;
   readonly faults: Record<string, number>;
   violations: Violation[];
   /** The journals of rounds with violations. */
@@ -39,7 +40,16 @@ const clientsPerProcess = 4;
 
 /** Runs rounds of random calls by three processes on one backend while faults strike, and checks each. */
 export async function runHistories(backend: FaultyBackend, options: RunOptions): Promise<Figures> {
-  const figures: Figures = { rounds: 0, operations: 0, failed: 0, unknown: 0, faults: {}, violations: [], kept: [] };
+  const figures: Figures = {
+    rounds: 0,
+    operations: 0,
+    failed: 0,
+    unknown: 0,
+    slowestMs: 0,
+    faults: {},
+    violations: [],
+    kept: [],
+  };
   const random = randomFrom(options.seed);
   const team = new Team(backend);
   try {
@@ -101,6 +111,9 @@ async function runRound(
   figures.operations += operations.length;
   figures.failed += operations.filter(({ answer }) => answer?.status === "failed").length;
   figures.unknown += operations.filter(isUnknown).length;
+  for (const { invoked, answered } of operations) {
+    if (Number.isFinite(answered)) figures.slowestMs = Math.max(figures.slowestMs, Math.round(answered - invoked));
+  }
   figures.violations.push(...violations);
   if (figures.violations.length > before) figures.kept.push(dir);
   else rmSync(dir, { recursive: true });

@@ -19,7 +19,7 @@ export type StorePlace =
     }
   | { readonly kind: "cluster"; readonly nodes: readonly Address[]; readonly natMap: NatMap };
 
-export interface Address {
+interface Address {
   readonly host: string;
   readonly port: number;
 }

@@ -64,7 +64,7 @@ export interface Facts {
 
 const writes: ReadonlySet<Call["verb"]> = new Set(["create", "update", "touch", "rename", "destroy", "destroyByUser"]);
 
-export function isWrite({ call }: Operation): boolean {
+function isWrite({ call }: Operation): boolean {
   return writes.has(call.verb);
 }
 
@@ -173,7 +173,9 @@ function gatherAbsences(operations: readonly Operation[]): Map<string, Fact[]> {
   const absences = new Map<string, Fact[]>();
   const renames = new Map<string, Operation[]>();
   for (const operation of operations) {
-    if (operation.call.verb === "rename") push(renames, operation.call.id, operation);
+    if (operation.call.verb !== "rename") continue;
+    push(renames, operation.call.id, operation);
+    push(renames, operation.call.newId, operation);
   }
   const add = (id: string, operation: Operation): void =>
     push(absences, id, { from: operation.invoked, to: operation.answered, operation });
@@ -189,7 +191,8 @@ function gatherAbsences(operations: readonly Operation[]): Map<string, Fact[]> {
       case "update":
       case "touch":
       case "rename":
-        // While a rename runs, other writes to the old id may answer missing although the rename fails in the end.
+        // While a rename runs, a write to the old id may answer missing although the rename fails in the end, and one to
+        // the new id although that can be read.
         if (answer.status === "missing" && !overlapsAny(operation, renames.get(call.id) ?? [])) add(call.id, operation);
         if (answer.status === "renamed") add(call.id, operation);
         break;

@@ -1,6 +1,6 @@
 import { familyOf } from "../generator.js";
 import type { Operation } from "../operation.js";
-import { type Facts, isRefused, isUnknown, type Life, type Presence, type Violation } from "./facts.js";
+import { type Facts, isRefused, isUnknown, type Life, type Presence, settledAt, type Violation } from "./facts.js";
 
 /** No lost update, versions without gap or repeat, monotonic reads, nothing refused takes effect, nothing runs twice. */
 export function* checkVersions(facts: Facts): Generator<Violation> {
@@ -8,7 +8,7 @@ export function* checkVersions(facts: Facts): Generator<Violation> {
   const homes = new Map<string, Presence>();
   for (const life of facts.lives.values()) {
     yield* checkContents(facts, life, homes);
-    yield* checkOrder(life);
+    yield* checkOrder(facts, life);
   }
   for (const life of facts.lives.values()) yield* checkGaps(facts, life, homes);
 }
@@ -85,7 +85,7 @@ function* checkWriter(
 }
 
 /** A read that began after an answer showed a version sees that version or a later one. */
-function* checkOrder({ presences }: Life): Generator<Violation> {
+function* checkOrder({ byFamily }: Facts, { presences, family }: Life): Generator<Violation> {
   const starts = presences.toSorted((a, b) => a.from - b.from);
   let latest: Presence | undefined;
   let next = 0;
@@ -96,6 +96,12 @@ function* checkOrder({ presences }: Life): Generator<Violation> {
       if (latest === undefined || ended.sight.version > latest.sight.version) latest = ended;
     }
     if (latest === undefined || presence.sight.version >= latest.sight.version) continue;
+    const { id } = presence.sight;
+    // The old id of a rename with a change shows the old content until the rename is done.
+    const isMoving = (byFamily.get(family) ?? []).some(
+      (other) => other.call.verb === "rename" && other.call.id === id && settledAt(other) >= presence.from,
+    );
+    if (isMoving && id !== latest.sight.id) continue;
     const text = `"${presence.sight.id}" shows version ${presence.sight.version} after version ${latest.sight.version} was answered.`;
     yield { rule: "stale", text, operations: [latest.operation, presence.operation] };
   }
