@@ -81,7 +81,7 @@ describe.for(["redis", "postgres", "mysql", "memcached", "cluster"])("%s", (name
         roundMs: 2_000,
         settleMs: 500,
       });
-      expect(figures.operations).toBeGreaterThan(300);
+      expect(figures.operations).toBeGreaterThan(50);
       const unknown = figures.violations.filter(({ rule }) => !known[name]?.includes(rule));
       expect(unknown.map(describeViolation), `seed ${seed}`).toEqual([]);
     } finally {

@@ -1,4 +1,4 @@
-import { isSessionError, type SessionStore } from "@sojourn/core";
+import { isSessionError, type SessionChange, type SessionStore } from "@sojourn/core";
 import { type ClientName, Generator, idsOf, type Round, usersOf } from "./generator.js";
 import { type Answer, type Call, monotonicNow, type Operation, sightOf } from "./operation.js";
 
@@ -111,13 +111,8 @@ async function ask(store: SessionStore, call: Call): Promise<Answer> {
         : { status: "found", sights: [sightOf(record)], ended: [] };
     }
     case "update": {
-      const { id, tag, userId, idleMs, expectedVersion, limit } = call;
-      const change = {
-        payload: tag,
-        ...(userId === undefined ? {} : { userId }),
-        ...(idleMs === undefined ? {} : { idleMs }),
-      };
-      return flat(await store.update(id, change, { expectedVersion, limit }));
+      const { id, expectedVersion, limit } = call;
+      return flat(await store.update(id, changeOf(call), { expectedVersion, limit }));
     }
     case "touch": {
       const { idleMs, shorten } = call;
@@ -125,9 +120,8 @@ async function ask(store: SessionStore, call: Call): Promise<Answer> {
       return { status: isTouched ? "touched" : "missing", sights: [], ended: [] };
     }
     case "rename": {
-      const { id, newId, tag, userId, expectedVersion, limit } = call;
-      const change = { ...(tag === undefined ? {} : { payload: tag }), ...(userId === undefined ? {} : { userId }) };
-      return flat(await store.rename(id, newId, change, { expectedVersion, limit }));
+      const { id, newId, expectedVersion, limit } = call;
+      return flat(await store.rename(id, newId, changeOf(call), { expectedVersion, limit }));
     }
     case "destroy": {
       const ended = await store.destroy(call.id);
@@ -142,6 +136,15 @@ async function ask(store: SessionStore, call: Call): Promise<Answer> {
       return { status: "ended", sights: [], ended: await store.destroyByUser(userId, { except }) };
     }
   }
+}
+
+function changeOf(call: Call & { readonly verb: "update" | "rename" }): SessionChange {
+  const { tag, userId } = call;
+  return {
+    ...(tag === undefined ? {} : { payload: tag }),
+    ...(userId === undefined ? {} : { userId }),
+    ...("idleMs" in call && call.idleMs !== undefined ? { idleMs: call.idleMs } : {}),
+  };
 }
 
 /** The results of create, update and rename differ in the fields that they have. */

@@ -44,19 +44,16 @@ export class FileRecorder implements Recorder {
  */
 export function readJournals(paths: readonly string[], until: number): Operation[] {
   const operations = new Map<string, Operation>();
-  for (const path of paths) {
-    for (const text of readFileSync(path, "utf8").split("\n")) {
-      const line = parse(text);
-      if (line === undefined) continue;
-      if ("call" in line) {
-        if (line.invoked >= until) continue;
+  const lines = paths.flatMap((path) => readFileSync(path, "utf8").split("\n")).map(parse);
+  for (const line of lines) {
+    if (line === undefined) continue;
+    if ("call" in line) {
+      if (line.invoked < until)
         operations.set(line.key, { ...line, answered: Number.POSITIVE_INFINITY, answer: undefined });
-        continue;
-      }
-      const operation = operations.get(line.key);
-      if (operation === undefined || line.answered >= until) continue;
-      operations.set(line.key, { ...operation, answered: line.answered, answer: line.answer });
+      continue;
     }
+    const operation = operations.get(line.key);
+    if (operation !== undefined && line.answered < until) operations.set(line.key, { ...operation, ...line });
   }
   return [...operations.values()].sort((a, b) => a.invoked - b.invoked);
 }

@@ -19,12 +19,7 @@ export function reshard(nodes: readonly TestServer[]): Fault {
         for (const slot of await slotsOf(source, 12)) {
           await target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", sourceId);
           await source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", targetId);
-          for (;;) {
-            const keys = (await source.call("CLUSTER", "GETKEYSINSLOT", slot, 5)) as string[];
-            if (keys.length === 0) break;
-            await source.call("MIGRATE", "127.0.0.1", port, "", 0, 5_000, "REPLACE", "KEYS", ...keys);
-            await delay(random() * 10);
-          }
+          await moveKeys(source, slot, port, random);
           // The target first: else the slot would belong to no node for a moment.
           for (const node of [target, source, ...clients])
             await node.call("CLUSTER", "SETSLOT", slot, "NODE", targetId);
@@ -32,6 +27,15 @@ export function reshard(nodes: readonly TestServer[]): Fault {
       });
     },
   };
+}
+
+async function moveKeys(source: Redis, slot: number, targetPort: number, random: () => number): Promise<void> {
+  for (;;) {
+    const keys = (await source.call("CLUSTER", "GETKEYSINSLOT", slot, 5)) as string[];
+    if (keys.length === 0) return;
+    await source.call("MIGRATE", "127.0.0.1", targetPort, "", 0, 5_000, "REPLACE", "KEYS", ...keys);
+    await delay(random() * 10);
+  }
 }
 
 /** SIGKILL of a node, which is back before the others take it for dead. */

@@ -6,6 +6,7 @@ import {
   isCreate,
   isRefused,
   type Life,
+  type Presence,
   settledAt,
   type Violation,
   wallAt,
@@ -77,22 +78,27 @@ function settersOf({ byFamily }: Facts, life: Life): Setter[] {
 
 function* checkTouches(facts: Facts, clockSlackMs: number): Generator<Violation> {
   for (const life of facts.lives.values()) {
-    for (const touch of facts.byFamily.get(life.family) ?? []) {
-      const { call, answer, invoked, answered, invokedAt } = touch;
+    const setters = settersOf(facts, life);
+    for (const { setter, idleMs } of setters) {
+      const { call, answer, invoked, answered, invokedAt } = setter;
       if (call.verb !== "touch" || answer?.status !== "touched") continue;
       const stay = life.stays.get(call.id);
       if (stay === undefined || stay.first.to >= invoked || stay.last.from <= answered) continue;
-      const deadline = invokedAt + call.idleMs;
       const { sight, operation } = stay.last;
-      if (sight.expiresAt >= deadline - clockSlackMs) continue;
-      const isShortened = settersOf(facts, life).some(({ setter, idleMs }) => {
-        if (setter === touch || setter.invoked > stay.last.to || settledAt(setter) < invoked) return false;
-        const mayShorten = setter.call.verb !== "touch" || setter.call.shorten === true;
-        return mayShorten && setter.invokedAt + idleMs <= sight.expiresAt + clockSlackMs;
-      });
-      if (isShortened) continue;
-      const text = `A touch of "${call.id}" was answered, but the deadline is ${Math.round(deadline - sight.expiresAt)} ms before the one it set.`;
-      yield { rule: "touch-lost", text, operations: [touch, operation] };
+      const lostMs = Math.round(invokedAt + idleMs - sight.expiresAt);
+      const others = setters.filter((other) => other.setter !== setter);
+      if (lostMs <= clockSlackMs || wasShortened(others, invoked, stay.last, clockSlackMs)) continue;
+      const text = `A touch of "${call.id}" was answered, but the deadline is ${lostMs} ms before the one it set.`;
+      yield { rule: "touch-lost", text, operations: [setter, operation] };
     }
   }
+}
+
+/** Whether a call since `from` may have moved the deadline back to the one seen. */
+function wasShortened(setters: readonly Setter[], from: number, seen: Presence, clockSlackMs: number): boolean {
+  return setters.some(({ setter, idleMs }) => {
+    if (setter.invoked > seen.to || settledAt(setter) < from) return false;
+    const mayShorten = setter.call.verb !== "touch" || setter.call.shorten === true;
+    return mayShorten && setter.invokedAt + idleMs <= seen.sight.expiresAt + clockSlackMs;
+  });
 }

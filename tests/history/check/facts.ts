@@ -104,44 +104,49 @@ export function isCreate(operation: Operation): operation is Life["creation"] {
 }
 
 export function gatherFacts(operations: readonly Operation[]): Facts {
-  const lives = new Map<number, Life>();
   const writers = new Map<string, Operation>();
   const byFamily = new Map<string, Operation[]>();
-  const strays: Violation[] = [];
   for (const operation of operations) {
     const { call } = operation;
     if ("tag" in call && call.tag !== undefined) writers.set(call.tag, operation);
     if ("id" in call) push(byFamily, familyOf(call.id), operation);
-    if (!isCreate(operation)) continue;
-    const session = sessionOf(operation.call.absoluteMs);
-    lives.set(session, {
-      session,
-      creation: operation,
-      family: familyOf(operation.call.id),
-      presences: [],
-      stays: new Map(),
-      users: new Map(),
-    });
   }
-  for (const operation of operations) {
-    for (const sight of operation.answer?.sights ?? []) {
-      if (startedDead(operation)) continue;
-      const life = lives.get(sight.session);
-      if (life === undefined) {
-        const text = `A record of "${sight.id}" comes from no create call: its createdAt or endsAt has changed.`;
-        strays.push({ rule: "record-unknown", text, operations: [operation] });
-        continue;
-      }
-      life.presences.push({ from: operation.invoked, to: operation.answered, operation, sight });
-    }
-  }
-  for (const life of lives.values()) settle(life);
+  const lives = gatherLives(operations);
+  const strays = gatherPresences(operations, lives);
   const absences = gatherAbsences(operations);
   for (const life of lives.values()) {
+    settle(life);
     followRenames(life, absences);
     for (const stay of life.stays.values()) stay.left = firstAbsence(stay, absences);
   }
   return { operations, lives, absences, byFamily, writers, enders: operations.filter(mayEnd), strays };
+}
+
+function gatherLives(operations: readonly Operation[]): Map<number, Life> {
+  const lives = new Map<number, Life>();
+  for (const creation of operations.filter(isCreate)) {
+    const session = sessionOf(creation.call.absoluteMs);
+    const family = familyOf(creation.call.id);
+    lives.set(session, { session, creation, family, presences: [], stays: new Map(), users: new Map() });
+  }
+  return lives;
+}
+
+/** Returns the records that come from no create call. */
+function gatherPresences(operations: readonly Operation[], lives: ReadonlyMap<number, Life>): Violation[] {
+  const strays: Violation[] = [];
+  for (const operation of operations) {
+    if (startedDead(operation)) continue;
+    for (const sight of operation.answer?.sights ?? []) {
+      const presence = { from: operation.invoked, to: operation.answered, operation, sight };
+      const life = lives.get(sight.session);
+      life?.presences.push(presence);
+      if (life !== undefined) continue;
+      const text = `A record of "${sight.id}" comes from no create call: its createdAt or endsAt has changed.`;
+      strays.push({ rule: "record-unknown", text, operations: [operation] });
+    }
+  }
+  return strays;
 }
 
 function mayEnd(operation: Operation): boolean {
@@ -177,28 +182,26 @@ function gatherAbsences(operations: readonly Operation[]): Map<string, Fact[]> {
     push(renames, operation.call.id, operation);
     push(renames, operation.call.newId, operation);
   }
-  const add = (id: string, operation: Operation): void =>
-    push(absences, id, { from: operation.invoked, to: operation.answered, operation });
   for (const operation of operations) {
-    const { call, answer } = operation;
-    if (answer === undefined || answer.status === "failed") continue;
-    for (const id of answer.ended) add(id, operation);
-    switch (call.verb) {
-      case "get":
-      case "destroy":
-        if (answer.status === "missing") add(call.id, operation);
-        break;
-      case "update":
-      case "touch":
-      case "rename":
-        // While a rename runs, a write to the old id may answer missing although the rename fails in the end, and one to
-        // the new id although that can be read.
-        if (answer.status === "missing" && !overlapsAny(operation, renames.get(call.id) ?? [])) add(call.id, operation);
-        if (answer.status === "renamed") add(call.id, operation);
-        break;
+    const { call, answer, invoked: from, answered: to } = operation;
+    if (answer === undefined) continue;
+    for (const id of answer.ended) push(absences, id, { from, to, operation });
+    if ("id" in call && showsAbsence(operation, renames.get(call.id) ?? [])) {
+      push(absences, call.id, { from, to, operation });
     }
   }
   return absences;
+}
+
+/** Whether an answer says that nothing is alive under the id that was asked for. */
+function showsAbsence(operation: Operation, renames: readonly Operation[]): boolean {
+  const { call, answer } = operation;
+  if (answer?.status === "renamed") return true;
+  if (answer?.status !== "missing") return false;
+  if (call.verb === "get" || call.verb === "destroy") return true;
+  // While a rename runs, a write to the old id may answer missing although the rename fails in the end, and one to the new
+  // id although that can be read.
+  return !overlapsAny(operation, renames);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { familyOf } from "../generator.js";
-import { type Operation, sessionOf } from "../operation.js";
+import { type Call, type Operation, sessionOf } from "../operation.js";
 import { clockSlackOf, earliestDeadline } from "./deadlines.js";
 import {
   type Expectations,
@@ -98,28 +98,37 @@ function* checkRenames(life: Life): Generator<Violation> {
 
 /** Two sessions never live under one id at the same time. */
 function* checkNeighbours({ lives }: Facts): Generator<Violation> {
-  const residents = new Map<string, { life: Life; stay: Stay }[]>();
+  const residents = new Map<string, Resident[]>();
   for (const life of lives.values()) {
     for (const stay of life.stays.values()) push(residents, stay.id, { life, stay });
   }
   for (const [id, all] of residents) {
-    for (const { stay } of all) {
-      const from = stay.first.to;
-      const to = stay.last.from;
-      if (from >= to) continue;
-      for (const other of all) {
-        if (other.stay === stay) continue;
-        const inside = other.life.presences.find(
-          (presence) => presence.sight.id === id && presence.from > from && presence.to < to,
-        );
-        const bothFrom = Math.max(from, other.stay.first.to);
-        const intruder = inside ?? (bothFrom < Math.min(to, other.stay.last.from) ? other.stay.first : undefined);
-        if (intruder === undefined) continue;
-        const text = `Under "${id}" one session is seen before and after another one.`;
-        yield { rule: "id-shared", text, operations: [stay.first, intruder, stay.last].map((each) => each.operation) };
-      }
+    for (const resident of all) {
+      const { first, last } = resident.stay;
+      const intruder = all
+        .map((other) => (other === resident ? undefined : findIntruder(resident.stay, other)))
+        .find(Boolean);
+      if (intruder === undefined) continue;
+      const text = `Under "${id}" one session is seen before and after another one.`;
+      yield { rule: "id-shared", text, operations: [first, intruder, last].map((each) => each.operation) };
     }
   }
+}
+
+interface Resident {
+  readonly life: Life;
+  readonly stay: Stay;
+}
+
+/** Returns a sight of another session from the time in which a stay certainly lasted. */
+function findIntruder({ id, first, last }: Stay, { life, stay }: Resident): Presence | undefined {
+  const from = first.to;
+  const to = last.from;
+  if (from >= to) return undefined;
+  const isWithin = (presence: Presence): boolean =>
+    presence.sight.id === id && presence.from > from && presence.to < to;
+  const areBothThere = Math.max(from, stay.first.to) < Math.min(to, stay.last.from);
+  return life.presences.find(isWithin) ?? (areBothThere ? stay.first : undefined);
 }
 
 /** No session is ended twice: not more endings are reported than there can have been sessions. */
@@ -147,18 +156,25 @@ function* checkEndings({ operations }: Facts): Generator<Violation> {
 function* checkGhosts(facts: Facts): Generator<Violation> {
   for (const operations of facts.byFamily.values()) {
     for (const operation of operations) {
-      const { call, answer, invoked, answered } = operation;
+      const { call, answer } = operation;
       if (answer?.status !== "touched" && answer?.status !== "duplicate") continue;
-      const id = call.verb === "rename" ? call.newId : "id" in call ? call.id : "";
-      const canBe = operations.some((arrival) => {
-        if (arrival === operation || arrival.invoked > answered || isRefused(arrival)) return false;
-        return reaches(arrival, id) && arrivalEnds(facts, arrival, id) >= invoked;
-      });
-      if (canBe) continue;
+      const id = idFoundBy(call);
+      const arrivals = operations.filter((other) => other !== operation && reaches(other, id));
+      if (arrivals.some((arrival) => mayBeThere(facts, arrival, id, operation))) continue;
       const text = `A ${call.verb} answers "${answer.status}", but nothing can be alive under "${id}".`;
-      yield { rule: "ghost", text, operations: [operation, ...operations.filter((other) => reaches(other, id))] };
+      yield { rule: "ghost", text, operations: [operation, ...arrivals] };
     }
   }
+}
+
+/** The id of which `touched` or `duplicate` speaks. */
+function idFoundBy(call: Call): string {
+  if (call.verb === "rename") return call.newId;
+  return "id" in call ? call.id : "";
+}
+
+function mayBeThere(facts: Facts, arrival: Operation, id: string, { invoked, answered }: Operation): boolean {
+  return arrival.invoked <= answered && !isRefused(arrival) && arrivalEnds(facts, arrival, id) >= invoked;
 }
 
 function reaches({ call }: Operation, id: string): boolean {

@@ -1,6 +1,7 @@
 import { familyOf } from "../generator.js";
 import type { Operation } from "../operation.js";
 import { type Facts, isRefused, isUnknown, type Life, type Presence, settledAt, type Violation } from "./facts.js";
+import { seenBefore } from "./lives.js";
 
 /** No lost update, versions without gap or repeat, monotonic reads, nothing refused takes effect, nothing runs twice. */
 export function* checkVersions(facts: Facts): Generator<Violation> {
@@ -16,20 +17,31 @@ export function* checkVersions(facts: Facts): Generator<Violation> {
 function* checkOutcomes({ operations }: Facts): Generator<Violation> {
   for (const operation of operations) {
     const { call, answer } = operation;
-    if (answer === undefined || (call.verb !== "update" && call.verb !== "rename")) continue;
-    const [sight] = answer.sights;
-    const { expectedVersion } = call;
-    if (sight === undefined || expectedVersion === undefined) continue;
-    if (answer.status === "conflict" && sight.version === expectedVersion) {
-      const text = `A conflict shows version ${expectedVersion}, the one that was expected.`;
-      yield { rule: "conflict-without-cause", text, operations: [operation] };
-    }
-    const written = call.tag === undefined ? expectedVersion : expectedVersion + 1;
-    if (answer.status !== "conflict" && sight.version !== written) {
-      const text = `A write that expected version ${expectedVersion} made version ${sight.version}.`;
-      yield { rule: "lost-update", text, operations: [operation] };
-    }
+    const [sight] = answer?.sights ?? [];
+    if ((call.verb !== "update" && call.verb !== "rename") || sight === undefined) continue;
+    if (call.expectedVersion === undefined) continue;
+    const fault = judgeVersion(
+      call.expectedVersion,
+      call.tag !== undefined,
+      answer?.status === "conflict",
+      sight.version,
+    );
+    if (fault !== undefined) yield { ...fault, operations: [operation] };
   }
+}
+
+function judgeVersion(
+  expected: number,
+  isWritten: boolean,
+  isConflict: boolean,
+  seen: number,
+): { rule: string; text: string } | undefined {
+  if (isConflict) {
+    const text = `A conflict shows version ${expected}, the one that was expected.`;
+    return seen === expected ? { rule: "conflict-without-cause", text } : undefined;
+  }
+  if (seen === (isWritten ? expected + 1 : expected)) return undefined;
+  return { rule: "lost-update", text: `A write that expected version ${expected} made version ${seen}.` };
 }
 
 /** Each version of a session has one content and one user, by the write that its tag names. */
@@ -85,26 +97,21 @@ function* checkWriter(
 }
 
 /** A read that began after an answer showed a version sees that version or a later one. */
-function* checkOrder({ byFamily }: Facts, { presences, family }: Life): Generator<Violation> {
-  const starts = presences.toSorted((a, b) => a.from - b.from);
-  let latest: Presence | undefined;
-  let next = 0;
-  for (const presence of starts) {
-    for (; next < presences.length; next += 1) {
-      const ended = presences[next];
-      if (ended === undefined || ended.to >= presence.from) break;
-      if (latest === undefined || ended.sight.version > latest.sight.version) latest = ended;
-    }
+function* checkOrder({ byFamily }: Facts, life: Life): Generator<Violation> {
+  for (const presence of life.presences) {
+    const latest = seenBefore(life, presence.from);
     if (latest === undefined || presence.sight.version >= latest.sight.version) continue;
-    const { id } = presence.sight;
-    // The old id of a rename with a change shows the old content until the rename is done.
-    const isMoving = (byFamily.get(family) ?? []).some(
-      (other) => other.call.verb === "rename" && other.call.id === id && settledAt(other) >= presence.from,
-    );
-    if (isMoving && id !== latest.sight.id) continue;
+    if (latest.sight.id !== presence.sight.id && isBeingRenamed(byFamily.get(life.family) ?? [], presence)) continue;
     const text = `"${presence.sight.id}" shows version ${presence.sight.version} after version ${latest.sight.version} was answered.`;
     yield { rule: "stale", text, operations: [latest.operation, presence.operation] };
   }
+}
+
+/** The old id of a rename with a change shows the old content until the rename is done. */
+function isBeingRenamed(operations: readonly Operation[], { sight, from }: Presence): boolean {
+  return operations.some(
+    (other) => other.call.verb === "rename" && other.call.id === sight.id && settledAt(other) >= from,
+  );
 }
 
 /** Versions count writes one by one: each that was never seen needs a write of unknown outcome. */
