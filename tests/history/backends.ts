@@ -6,12 +6,13 @@ import {
   startRedis,
   startRedisCluster,
   startRedisSentinel,
+  startTcpProxy,
+  type TcpProxy,
   type TestServer,
 } from "@sojourn/test-fixtures";
 import { type Fault, kill, networkFaults, pause } from "./faults.js";
 import { failOver, killMaster, killNode, reshard } from "./redis-faults.js";
 import type { NatMap, StorePlace } from "./stores.js";
-import { TcpProxy } from "./tcp-proxy.js";
 
 /** A backend with servers of its own, reached through proxies, and what can go wrong with it. */
 export interface FaultyBackend {
@@ -39,12 +40,12 @@ async function one(
   options: { readonly forgets: boolean },
 ): Promise<FaultyBackend> {
   const server = await starting;
-  const proxy = await TcpProxy.start(server.port);
+  const proxy = await startTcpProxy(server.url);
   return {
-    place: { kind, url: server.url.replace(`:${server.port}`, `:${proxy.port}`) },
+    place: { kind, url: proxy.url },
     faults: [...networkFaults([proxy]), pause([server]), kill([server], options)],
     async stop() {
-      proxy.stop();
+      await proxy.stop();
       await server.stop();
     },
   };
@@ -63,7 +64,7 @@ async function startCluster(): Promise<FaultyBackend> {
     place: { kind: "cluster", nodes: Object.values(natMap), natMap },
     faults: [...networkFaults(proxies), pause(cluster.nodes), killNode(cluster.nodes), reshard(cluster.nodes)],
     async stop() {
-      for (const proxy of proxies) proxy.stop();
+      await Promise.all(proxies.map((proxy) => proxy.stop()));
       await cluster.stop();
     },
   };
@@ -77,14 +78,14 @@ async function startSentinel(): Promise<FaultyBackend> {
     place: { kind: "sentinel", masterName: sentinel.masterName, sentinels: sentinel.sentinels, natMap },
     faults: [...networkFaults(proxies), pause(servers), failOver(sentinel), killMaster(sentinel)],
     async stop() {
-      for (const proxy of proxies) proxy.stop();
+      await Promise.all(proxies.map((proxy) => proxy.stop()));
       await sentinel.stop();
     },
   };
 }
 
 async function proxyAll(servers: readonly TestServer[]): Promise<{ natMap: NatMap; proxies: TcpProxy[] }> {
-  const proxies = await Promise.all(servers.map(({ port }) => TcpProxy.start(port)));
+  const proxies = await Promise.all(servers.map(({ url }) => startTcpProxy(url)));
   const natMap = Object.fromEntries(
     servers.map(({ port }, at) => [`127.0.0.1:${port}`, { host: "127.0.0.1", port: proxies[at]?.port ?? port }]),
   );

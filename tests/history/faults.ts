@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import type { TestServer } from "@sojourn/test-fixtures";
-import type { TcpProxy } from "./tcp-proxy.js";
+import type { TcpProxy, TestServer } from "@sojourn/test-fixtures";
 
 /** Something that goes wrong, and is mended when `strike` resolves. */
 export interface Fault {
@@ -21,21 +20,27 @@ export function networkFaults(proxies: readonly TcpProxy[]): Fault[] {
     return proxy;
   };
   return [
-    { name: "cut", strike: async (random) => pick(random).cut() },
+    { name: "cut", strike: async (random) => pick(random).cut(random() < 0.5 ? "reset" : "close") },
+    // The request has arrived, and its answer breaks off.
+    { name: "cut-answer", strike: async (random) => pick(random).cutNextAnswer("reset", Math.floor(random() * 100)) },
     {
-      name: "refuse",
+      name: "freeze",
       async strike(random) {
-        const accept = pick(random).refuse();
-        await delay(100 + random() * 1_000);
-        accept();
+        const proxy = pick(random);
+        proxy.freeze("open");
+        await delay(200 + random() * 1_800);
+        // Held-back requests arrive late, or never.
+        if (random() < 0.5) proxy.cut("reset");
+        proxy.thaw();
       },
     },
     {
-      name: "silence",
+      name: "outage",
       async strike(random) {
-        const end = pick(random).silence();
-        await delay(200 + random() * 1_800);
-        end();
+        const proxy = pick(random);
+        proxy.freeze("all");
+        await delay(100 + random() * 1_000);
+        proxy.thaw();
       },
     },
   ];

@@ -69,8 +69,9 @@ function settersOf({ byFamily }: Facts, life: Life): Setter[] {
   const setters: Setter[] = [];
   for (const operation of byFamily.get(life.family) ?? []) {
     const { call } = operation;
-    if (isRefused(operation) || !("idleMs" in call) || call.idleMs === undefined) continue;
-    if (isCreate(operation) && operation !== life.creation) continue;
+    if (!("idleMs" in call) || call.idleMs === undefined) continue;
+    // The creation did take effect, whatever it answered.
+    if (operation !== life.creation && (isRefused(operation) || isCreate(operation))) continue;
     setters.push({ setter: operation, idleMs: call.idleMs });
   }
   return setters;
