@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import sizeLimits from "./size-limits.json" with { type: "json" };
 import { type Manifest, packages, root, run } from "./support.js";
@@ -32,9 +33,7 @@ describe("packed and installed into an empty project", () => {
     expect(packed.status, packed.output).toBe(0);
     await writeFile(`${directory}/package.json`, '{ "private": true, "type": "module" }');
     const tarballs = (await readdir(`${directory}/tarballs`)).map((file) => `./tarballs/${file}`);
-    const options = ["--no-audit", "--no-fund", "--fetch-retries=5"];
-    const installed = await run("npm", ["install", ...options, ...tarballs], directory);
-    expect(installed.status, installed.output).toBe(0);
+    await install(directory, tarballs);
   }, 600_000);
 
   afterAll(() => rm(directory, { recursive: true, force: true }));
@@ -90,6 +89,38 @@ describe("packed and installed into an empty project", () => {
     );
   });
 
+  test("@sojourn/redis: an application on node-redis installs, bundles and runs without ioredis", async () => {
+    const project = `${directory}/node-redis`;
+    await mkdir(project);
+    await writeFile(`${project}/package.json`, '{ "private": true, "type": "module" }');
+    const files = await readdir(`${directory}/tarballs`);
+    const own = files.filter((file) => /^sojourn-(core|redis)-/.test(file)).map((file) => `../tarballs/${file}`);
+    await install(project, [...own, "redis"]);
+    expect(await readdir(`${project}/node_modules`)).not.toContain("ioredis");
+    await writeFile(
+      `${project}/main.js`,
+      `import { RedisStore } from "@sojourn/redis";
+      import { createClient } from "redis";
+      const stores = [new RedisStore({ client: createClient() }), RedisStore.fromUrl("redis://localhost:1")];
+      const failure = await stores[1].get("a").catch(({ code, message }) => ({ code, message }));
+      console.log(JSON.stringify({ clock: stores[0].capabilities.clock, ...failure }));`,
+    );
+    const output = `${project}/bundle.mjs`;
+    const banner = {
+      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    };
+    const bundle = { bundle: true, platform: "node", format: "esm", outfile: output, banner } as const;
+    const { errors } = await build({ entryPoints: [`${project}/main.js`], logLevel: "silent", ...bundle });
+    expect(errors).toEqual([]);
+    for (const file of ["main.js", "bundle.mjs"]) {
+      const { status, output } = await run("node", [file], project);
+      expect(status, output).toBe(0);
+      const answer = JSON.parse(output) as Record<"clock" | "code" | "message", string>;
+      expect(answer).toMatchObject({ clock: "server", code: "INVALID_OPTION" });
+      expect(answer.message).toContain('fromUrl needs the package "ioredis"');
+    }
+  });
+
   /** Runs an ES module inside the project, and parses the JSON that it prints. */
   async function runScript<T>(script: string): Promise<T> {
     const { status, output } = await run("node", ["--input-type=module", "-e", script], directory);
@@ -97,6 +128,13 @@ describe("packed and installed into an empty project", () => {
     return JSON.parse(output) as T;
   }
 });
+
+/** Installs packages and tarballs, with the peers that they require, into a project. */
+async function install(project: string, packages: readonly string[]): Promise<void> {
+  const options = ["--no-audit", "--no-fund", "--fetch-retries=5"];
+  const { status, output } = await run("npm", ["install", ...options, ...packages], project);
+  expect(status, output).toBe(0);
+}
 
 interface Exported {
   readonly name: string;

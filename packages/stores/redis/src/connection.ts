@@ -1,157 +1,215 @@
-import { isSessionError, SessionError, withTimeout } from "@sojourn/core/adapter";
-import { isClusterClient, isIoredisClient, type RedisClient, send } from "./client.js";
-import { classify } from "./errors.js";
+import { type Call, ServerClock, SessionError, withTimeout } from "@sojourn/core/adapter";
+import { type IoredisClient, isClusterClient, type RedisClient, send } from "./client.js";
+import { type ClientSource, connectTimeout } from "./client-source.js";
+import { isConnectionLost, isFromReplica } from "./errors.js";
+import { warnOfEviction } from "./eviction.js";
+import { type Reply, type ScriptReply, scriptReply } from "./reply.js";
 import type { Script } from "./scripts/script.js";
-import { ServerClock } from "./server-clock.js";
 
-/** What a server answers, from a client that is asked for Buffers. */
-export type Reply = Buffer | string | number | null | Reply[];
+type Args = readonly (string | number | Buffer)[];
 
-/** The answer of a script: how it went, when by the server's clock, and what it has to say. */
-export interface ScriptReply {
-  readonly status: string;
-  readonly now: number;
-  readonly rest: readonly Reply[];
+/** The server tells its time in milliseconds. An estimate within this many serves a read, for this long. */
+const certainWithinMs = 5;
+const freshForMs = 1_000;
+/** A connection is silent when it has answered nothing for this part of the timeout. Timers of calls begin a little earlier. */
+const silentPart = 0.75;
+
+/** Commands under way on one connection. */
+interface Traffic {
+  inFlight: number;
+  /** When the server last answered, or the connection ceased to be idle. */
+  progressAt: number;
+  /** Whether the server has answered anything since the connection was last idle. */
+  hasAnswered: boolean;
 }
 
-export interface CommandOptions {
-  /** The operation that it is part of, for messages. */
-  readonly operation: string;
-  readonly writes?: boolean;
-  /** The node to ask. Default: the one that holds the key. */
-  readonly node?: RedisClient;
-}
-
-/** Sends commands and scripts, each under the timeout, and turns what fails into errors of the contract. */
+/** Sends commands and scripts, and gives up a connection that is silent or leads to a replica. */
 export class Connection {
   readonly clock: ServerClock = new ServerClock();
-  readonly #client: RedisClient;
+  readonly isCluster: boolean;
+  readonly #source: ClientSource;
   readonly #timeoutMs: number;
-  /** Off for servers before version 7, which cannot read that line. */
+  /** Off once a server before version 7 has refused that line. */
   #scriptsNameTheirEngine = true;
+  #traffic: Traffic = newTraffic();
+  #areSettingsChecked = false;
+  /** Calls of which a command has been answered: a later wait of theirs cannot undo that. */
+  readonly #begun = new WeakSet<Call>();
+  #onIdle: (() => void) | undefined;
 
-  constructor(client: RedisClient, timeoutMs: number) {
-    this.#client = client;
+  constructor(source: ClientSource, timeoutMs: number) {
+    this.#source = source;
     this.#timeoutMs = timeoutMs;
+    this.isCluster = source.isCluster;
   }
 
-  /** The nodes that hold the keys. A Cluster's client knows them once it is connected. */
-  async masters(operation: string): Promise<readonly RedisClient[]> {
-    if (!isClusterClient(this.#client)) return [this.#client];
-    if (this.#client.nodes("master").length === 0) await this.command({ operation }, "TIME");
-    const masters = this.#client.nodes("master");
+  /** Resolves when a command would be sent at once. `undefined` when that is so already. */
+  whenReady(call: Call): Promise<unknown> | undefined {
+    return this.#source.ready === undefined ? this.#connect(call) : undefined;
+  }
+
+  /** Sends a command that changes nothing. It is sent once more when its connection turns out to have been closed while idle. */
+  async query(call: Call, command: string, ...args: Args): Promise<Reply> {
+    try {
+      return await this.#send(call, command, args);
+    } catch (error) {
+      if (call.over || this.#traffic.hasAnswered || !isConnectionLost(error) || !call.sent) throw error;
+      return this.#send(call, command, args);
+    }
+  }
+
+  /** Sends a command that may change something. */
+  command(call: Call, command: string, ...args: Args): Promise<Reply> {
+    return this.#send(call, command, args);
+  }
+
+  /** Sends a command that changes nothing to one node. */
+  queryNode(call: Call, node: RedisClient, command: string, ...args: Args): Promise<Reply> {
+    return this.isCluster ? this.#send(call, command, args, node) : this.query(call, command, ...args);
+  }
+
+  /** Runs a script by its digest. A server that does not know it gets its text. */
+  async script<Status extends string>(
+    call: Call,
+    script: Script<Status>,
+    keys: readonly string[],
+    args: Args,
+  ): Promise<ScriptReply<Status>> {
+    const askedAt = performance.now();
+    const reply = scriptReply(script, await this.#evaluate(call, script, [keys.length, ...keys, ...args]));
+    if (this.isCluster) this.#begun.add(call);
+    this.clock.observe(reply.now, askedAt);
+    return reply;
+  }
+
+  /** Returns the nodes that hold the keys: on a Cluster, those that its client knows once it is connected. */
+  async masters(call: Call): Promise<readonly RedisClient[]> {
+    const client = this.#source.ready ?? (await this.#connect(call));
+    if (!isClusterClient(client)) return [client];
+    const masters: readonly IoredisClient[] = client.nodes("master");
     if (masters.length > 0) return masters;
-    throw new SessionError("UNAVAILABLE", `@sojourn/redis: ${operation}: no node of the Cluster can be reached`);
+    throw new SessionError("UNAVAILABLE", `@sojourn/redis: ${call.operation}: no node of the Cluster can be reached`);
   }
 
-  async command(options: CommandOptions, command: string, ...args: (string | number | Buffer)[]): Promise<Reply> {
-    try {
-      return await this.#send(options, command, args);
-    } catch (error) {
-      throw this.#classify(error, options);
-    }
+  /** Returns the server's clock at least, asking the server only when the estimate is too old or too wide. */
+  async now(call: Call): Promise<number> {
+    if (this.isClockUncertain()) await this.askTime(call);
+    return this.clock.earliest();
   }
 
-  /**
-   * Reads a key that an index or a walk has named, or its first bytes. One that holds another type reads as the empty text,
-   * a corrupt record.
-   */
-  async peek(operation: string, key: string | Buffer, firstBytes?: number): Promise<Buffer | undefined> {
-    try {
-      if (firstBytes === undefined) {
-        const value = await this.command({ operation }, "GET", key);
-        return value === null ? undefined : asBuffer(value);
-      }
-      const head = asBuffer(await this.command({ operation }, "GETRANGE", key, 0, firstBytes - 1));
-      return head.length === 0 ? undefined : head;
-    } catch (error) {
-      if (!isSessionError(error, "CORRUPT")) throw error;
-      return Buffer.alloc(0);
-    }
+  isClockUncertain(): boolean {
+    return this.clock.uncertaintyMs() > certainWithinMs || this.clock.ageMs() > freshForMs;
   }
 
-  /** The same for several keys, by one command where they lie on one node. */
-  async peekAll(operation: string, keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
-    if (keys.length === 0) return [];
-    if (isClusterClient(this.#client)) return Promise.all(keys.map((key) => this.peek(operation, key)));
-    const values = (await this.command({ operation }, "MGET", ...keys)) as (Buffer | null)[];
-    // Nothing, or another type: GET tells which.
-    return Promise.all(keys.map((key, n) => values[n] ?? this.peek(operation, key)));
-  }
-
-  /** The server's clock, asked only when the estimate will not do. */
-  async now(operation: string): Promise<number> {
-    if (this.clock.isUncertain()) await this.askTime(operation);
-    return this.clock.now();
-  }
-
-  async askTime(operation: string): Promise<void> {
+  async askTime(call: Call): Promise<void> {
     const askedAt = performance.now();
     // TIME answers seconds and microseconds.
-    const [seconds, micros] = (await this.command({ operation }, "TIME")) as [Buffer, Buffer];
+    const [seconds, micros] = (await this.query(call, "TIME")) as [Buffer, Buffer];
     this.clock.observe(Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000), askedAt);
   }
 
-  /** Runs a script by its digest; a server that does not know it is sent its text. */
-  async script(
-    operation: string,
-    script: Script,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-  ): Promise<ScriptReply> {
-    const options: CommandOptions = { operation, writes: true };
-    const call = [keys.length, ...keys, ...args];
-    const askedAt = performance.now();
+  /** Lets the commands under way finish, for half the timeout at most, and closes what the store opened. */
+  async close(): Promise<void> {
     try {
-      const reply = await this.#evaluate(options, script, call);
-      if (!Array.isArray(reply)) throw new TypeError("a script answered with something else than a list");
-      const [status, now, ...rest] = reply;
-      this.clock.observe(Number(now), askedAt);
-      return { status: String(status), now: Number(now), rest };
-    } catch (error) {
-      throw this.#classify(error, options);
+      const mustWait = this.#source.isOwned && this.#traffic.inFlight > 0;
+      if (mustWait) await withTimeout(this.#idle(), this.#timeoutMs / 2, "@sojourn/redis: close");
+    } catch {
+      // Closing is all that is left to do.
+    } finally {
+      this.#source.close();
     }
   }
 
-  async #evaluate(options: CommandOptions, script: Script, call: (string | number)[]): Promise<Reply> {
-    const { text, digest } = this.#scriptsNameTheirEngine ? script.named : script.plain;
+  #idle(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  async #evaluate(call: Call, script: Script, args: Args): Promise<Reply> {
+    const namesEngine = this.#scriptsNameTheirEngine;
+    const { text, digest } = namesEngine ? script.named : script.plain;
     try {
-      return await this.#send(options, "EVALSHA", [digest, ...call]);
+      return await this.#send(call, "EVALSHA", [digest, ...args]);
     } catch (error) {
       if (!hasMessage(error, /^NOSCRIPT/)) throw error;
     }
     try {
-      return await this.#send(options, "EVAL", [text, ...call]);
+      return await this.#send(call, "EVAL", [text, ...args]);
     } catch (error) {
-      if (!this.#scriptsNameTheirEngine || !hasMessage(error, /compiling script.*unexpected symbol near '#'/))
-        throw error;
+      if (!namesEngine || !hasMessage(error, /compiling script.*unexpected symbol near '#'/)) throw error;
       this.#scriptsNameTheirEngine = false;
-      return this.#evaluate(options, script, call);
+      return this.#evaluate(call, script, args);
     }
   }
 
-  #send({ operation, node = this.#client }: CommandOptions, command: string, args: (string | number | Buffer)[]) {
-    // The driver types the answer to a command that it does not know as unknown.
-    const reply = send(node, command, args, this.#timeoutMs) as Promise<Reply>;
-    return withTimeout(reply, this.#timeoutMs, `@sojourn/redis: ${operation}`);
+  async #send(call: Call, command: string, args: Args, node?: RedisClient): Promise<Reply> {
+    const client = node ?? this.#source.ready ?? (await this.#connect(call));
+    if (call.over) throw new Error("The operation has ended before this command was sent");
+    if (!this.#areSettingsChecked) this.#checkSettings();
+    const traffic = this.#traffic;
+    if (traffic.inFlight === 0) {
+      traffic.hasAnswered = false;
+      traffic.progressAt = performance.now();
+    }
+    traffic.inFlight += 1;
+    // A Cluster has many connections: there the client gives up a silent one, by its socketTimeout.
+    if (!this.isCluster) call.onOver = this.#dropIfSilent;
+    try {
+      const reply = await send(client, command, args as (string | Buffer | number)[]);
+      this.#answered(traffic);
+      // The drivers type the answer to a command that they do not know as unknown.
+      return reply as Reply;
+    } catch (error) {
+      if (!isConnectionLost(error)) this.#answered(traffic);
+      if (!this.isCluster && traffic === this.#traffic && isFromReplica(error)) this.#drop();
+      throw error;
+    } finally {
+      traffic.inFlight -= 1;
+      if (traffic.inFlight === 0) this.#onIdle?.();
+    }
   }
 
-  #classify(error: unknown, { operation, writes = false }: CommandOptions) {
-    return classify(error, { operation, writes, failsOver: followsMaster(this.#client) });
+  async #connect(call: Call): Promise<RedisClient> {
+    call.sent = this.#begun.has(call);
+    call.reason = this.#source.lastFailure;
+    call.onOver = this.#dropIfSilent;
+    const client = await this.#source.connect();
+    if (call.over) throw new Error("The operation has ended before there was a connection");
+    call.sent = true;
+    return client;
+  }
+
+  #answered(traffic: Traffic): void {
+    traffic.hasAnswered = true;
+    traffic.progressAt = performance.now();
+  }
+
+  /** An operation has ended without an answer. */
+  readonly #dropIfSilent = (): void => {
+    const { inFlight, progressAt } = this.#traffic;
+    const silentMs = inFlight > 0 && !this.isCluster ? performance.now() - progressAt : 0;
+    const isSilent = silentMs >= silentPart * this.#timeoutMs;
+    if (isSilent || this.#source.attemptMs() >= silentPart * connectTimeout(this.#timeoutMs)) this.#drop();
+  };
+
+  #drop(): void {
+    this.#traffic = newTraffic();
+    this.#source.drop();
+  }
+
+  /** Has the settings of the server looked at, beside the first command. */
+  #checkSettings(): void {
+    this.#areSettingsChecked = true;
+    warnOfEviction(this).catch((error: unknown) => {
+      // A server that refuses to tell would refuse again.
+      this.#areSettingsChecked = !isConnectionLost(error);
+    });
   }
 }
 
-/** Whether it finds the new master by itself after a failover. */
-function followsMaster(client: RedisClient): boolean {
-  if (!isIoredisClient(client)) return false;
-  const settings: { sentinels?: unknown } = client.options ?? {};
-  return client.isCluster === true || Boolean(settings.sentinels);
-}
-
-/** Where a script answers text, the client hands out a Buffer. */
-export function asBuffer(reply: Reply | undefined): Buffer {
-  if (Buffer.isBuffer(reply)) return reply;
-  throw new TypeError("a script answered with something else than text");
+function newTraffic(): Traffic {
+  return { inFlight: 0, progressAt: 0, hasAnswered: false };
 }
 
 function hasMessage(error: unknown, pattern: RegExp): boolean {

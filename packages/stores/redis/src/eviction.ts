@@ -1,14 +1,24 @@
-import type { Connection } from "./connection.js";
+import type { Call } from "@sojourn/core/adapter";
+import type { RedisClient } from "./client.js";
+import { detachedCall } from "./detached-call.js";
+import type { Reply } from "./reply.js";
+
+/** The part of a connection that asks each node. */
+interface Nodes {
+  masters(call: Call): Promise<readonly RedisClient[]>;
+  queryNode(call: Call, node: RedisClient, command: string, section: string): Promise<Reply>;
+}
 
 /**
- * Warns when the server would drop sessions or indexes to make room: a session then ends early, and one whose index was
- * dropped stays alive without being listed.
+ * Warns when the server would drop sessions or indexes to make room: a session then ends early, and a session whose index was
+ * dropped lives on unlisted.
  *
- * @throws when the server could not be asked
+ * Rejects when the server could not be asked.
  */
-export async function warnOfEviction(connection: Connection): Promise<void> {
-  for (const node of await connection.masters("INFO")) {
-    const info = String(await connection.command({ operation: "INFO", node }, "INFO", "memory"));
+export async function warnOfEviction(nodes: Nodes): Promise<void> {
+  const call = detachedCall("INFO");
+  for (const node of await nodes.masters(call)) {
+    const info = String(await nodes.queryNode(call, node, "INFO", "memory"));
     const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? "noeviction";
     if (policy === "noeviction" || /^maxmemory:0\r?$/m.test(info)) continue;
     process.emitWarning(

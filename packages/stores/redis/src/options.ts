@@ -1,19 +1,29 @@
 import { defaultTimeoutMs, invalidOption, isId, refuseUnknownOptions } from "@sojourn/core/adapter";
-import { isClusterClient, type RedisClient } from "./client.js";
+import { isClusterClient, isIoredisClient, type RedisClient } from "./client.js";
 import { isNodeRedisClient } from "./node-redis.js";
 
 export interface RedisStoreOptions {
   /**
-   * A `Redis` or `Cluster` client of ioredis 5 or 6, or of iovalkey, not reading from replicas; or a client of node-redis 5 or
-   * 6 by `createClient`, which you have told to `connect`. Without a `keyPrefix` in either case. It stays yours: `close` leaves it open.
+   * A `Redis` or `Cluster` client of ioredis 5 or 6 or of iovalkey, or a client of node-redis 5 or 6 by `createClient`, without
+   * a `keyPrefix`, and reading from masters. It stays yours. The store duplicates it with settings under which no command is
+   * sent twice, and closes the duplicate.
    */
   readonly client: RedisClient;
+  /**
+   * False: use the client itself, which then needs these settings and its own means against a silent connection. A client of
+   * node-redis needs `disableOfflineQueue: true`, `Redis` of ioredis `autoResendUnfulfilledCommands: false`, `Cluster`
+   * `retryDelayOnFailover: 0`. Default true.
+   */
+  readonly duplicate?: boolean | undefined;
   /**
    * The namespace: 1 to 512 bytes of any text. Stores of different prefixes never see each other's sessions.
    * Default `"sojourn"`.
    */
   readonly prefix?: string | undefined;
-  /** Milliseconds that one round trip may take before it is `TIMEOUT`. Default 2,000. */
+  /**
+   * Milliseconds that one operation may take; one step of `scan` and of `clear` counts as one. A connection that answers
+   * nothing for so long is given up. Default 2,000.
+   */
   readonly timeoutMs?: number | undefined;
   /**
    * On a Cluster: keep the namespace in one slot, on one node, where each operation is atomic and one round trip. The
@@ -24,6 +34,7 @@ export interface RedisStoreOptions {
 
 export interface ResolvedOptions {
   readonly client: RedisClient;
+  readonly duplicate: boolean;
   readonly prefix: string;
   readonly timeoutMs: number;
   readonly singleSlot: boolean;
@@ -33,20 +44,10 @@ const packageName = "@sojourn/redis";
 
 /** @throws SessionError `INVALID_OPTION` */
 export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
-  refuseUnknownOptions(packageName, options, ["client", "prefix", "timeoutMs", "singleSlot"]);
-  const { client, prefix = "sojourn", timeoutMs = defaultTimeoutMs, singleSlot = false } = options;
-  if (!isClient(client)) {
-    const expectation = "a Redis or Cluster client of ioredis, or one that node-redis 5 or 6 made by createClient";
-    throw invalidOption(packageName, "client", expectation, client);
-  }
-  const settings = clientSettings(client);
-  if (settings.keyPrefix) {
-    // ioredis would prefix the keys of a script, but not those that it derives from what it reads; node-redis prefixes none.
-    throw invalidOption(packageName, "client", 'without a keyPrefix (use the option "prefix")', settings.keyPrefix);
-  }
-  if (isClusterClient(client) && settings.scaleReads !== undefined && settings.scaleReads !== "master") {
-    throw invalidOption(packageName, "client", 'with scaleReads "master": replicas lag behind', settings.scaleReads);
-  }
+  refuseUnknownOptions(packageName, options, ["client", "duplicate", "prefix", "timeoutMs", "singleSlot"]);
+  const { client, duplicate = true, prefix = "sojourn", timeoutMs = defaultTimeoutMs, singleSlot = false } = options;
+  if (typeof duplicate !== "boolean") throw invalidOption(packageName, "duplicate", "a boolean", duplicate);
+  checkClient(client, duplicate);
   if (!isId(prefix)) {
     throw invalidOption(packageName, "prefix", "a string of 1 to 512 bytes of well-formed UTF-8 without NUL", prefix);
   }
@@ -57,7 +58,42 @@ export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
   if (singleSlot && !/^[^{]*\{[^}]+\}/.test(prefix)) {
     throw invalidOption(packageName, "prefix", 'one with a hash tag, such as "{app}", with singleSlot', prefix);
   }
-  return { client, prefix, timeoutMs, singleSlot };
+  return { client, duplicate, prefix, timeoutMs, singleSlot };
+}
+
+function checkClient(client: RedisClient, duplicate: boolean): void {
+  if (!isClient(client)) {
+    const expectation = "a Redis or Cluster client of ioredis, or one that node-redis 5 or 6 made by createClient";
+    throw invalidOption(packageName, "client", expectation, client);
+  }
+  const settings = settingsOf(client);
+  if (settings.keyPrefix) {
+    // ioredis would prefix the keys of a script, but not those that it derives from what it reads; node-redis prefixes none.
+    throw invalidOption(packageName, "client", 'without a keyPrefix (use the option "prefix")', settings.keyPrefix);
+  }
+  if (isClusterClient(client) && settings.scaleReads !== undefined && settings.scaleReads !== "master") {
+    throw invalidOption(packageName, "client", 'with scaleReads "master": replicas lag behind', settings.scaleReads);
+  }
+  if (settings.role !== undefined && settings.role !== "master") {
+    throw invalidOption(packageName, "client", 'with role "master": replicas lag behind', settings.role);
+  }
+  if (!duplicate) refuseUnsafe(client, settings);
+  else if (typeof client.duplicate !== "function") {
+    const expectation = 'one with a method "duplicate", or used as it is with the option "duplicate: false"';
+    throw invalidOption(packageName, "client", expectation, client);
+  }
+}
+
+/** Refuses, by name, a setting under which the client sends a command twice, or after its caller was told that it failed. */
+function refuseUnsafe(client: RedisClient, settings: ClientSettings): void {
+  const [setting, safe] = isClusterClient(client)
+    ? (["retryDelayOnFailover", 0] as const)
+    : isIoredisClient(client)
+      ? (["autoResendUnfulfilledCommands", false] as const)
+      : (["disableOfflineQueue", true] as const);
+  if (settings[setting] === safe) return;
+  const expectation = `one with ${setting}: ${safe}, when "duplicate" is false: otherwise it may send a command twice or late`;
+  throw invalidOption(packageName, "client", expectation, settings[setting]);
 }
 
 function isClient(client: unknown): client is RedisClient {
@@ -68,9 +104,13 @@ function isClient(client: unknown): client is RedisClient {
 interface ClientSettings {
   readonly keyPrefix?: unknown;
   readonly scaleReads?: unknown;
+  readonly role?: unknown;
+  readonly retryDelayOnFailover?: unknown;
+  readonly autoResendUnfulfilledCommands?: unknown;
+  readonly disableOfflineQueue?: unknown;
 }
 
-function clientSettings({ options }: RedisClient): ClientSettings {
+function settingsOf({ options }: RedisClient): ClientSettings {
   const settings: ClientSettings & { redisOptions?: ClientSettings } = options ?? {};
-  return { keyPrefix: settings.keyPrefix || settings.redisOptions?.keyPrefix, scaleReads: settings.scaleReads };
+  return { ...settings, keyPrefix: settings.keyPrefix || settings.redisOptions?.keyPrefix };
 }

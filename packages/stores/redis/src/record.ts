@@ -1,5 +1,13 @@
 import { isUtf8 } from "node:buffer";
-import { isSessionError, type ReadManyOptions, SessionError, type SessionRecord } from "@sojourn/core/adapter";
+import {
+  byAge,
+  isSessionError,
+  type NewSession,
+  newRecord,
+  type Read,
+  SessionError,
+  type SessionRecord,
+} from "@sojourn/core/adapter";
 
 /*
  * A session is one string, so that reading it is one plain GET and a touch rewrites a few bytes at its head:
@@ -8,7 +16,8 @@ import { isSessionError, type ReadManyOptions, SessionError, type SessionRecord 
  *   (format 2, on a Cluster, goes on: membership 25 · pending move 12 · claim of a rename 12 · claimed until 13)
  *   user id · payload
  *
- * All digits are decimal and padded with zeros. What begins with "T" is the tombstone of a session on a Cluster.
+ * All digits are decimal and padded with zeros. A value that begins with "T" is a tombstone or an arrival on a Cluster:
+ * scripts/cluster-prelude.ts describes both.
  */
 export const commonHeaderBytes = 66;
 const clusterHeaderBytes = 128;
@@ -20,7 +29,7 @@ const digitZero = "0".charCodeAt(0);
 /**
  * Reads a stored session.
  *
- * @param payload - what the caller has just written; else it is read from `stored`
+ * @param payload - the payload that the caller has just written; omitted, it is read from `stored`
  * @throws SessionError `CORRUPT`
  */
 export function readRecord(id: string, stored: Buffer, now: number, payload?: string): SessionRecord {
@@ -42,7 +51,7 @@ export function readRecord(id: string, stored: Buffer, now: number, payload?: st
   };
 }
 
-/** Of a record on a Cluster, or of its head: the membership that it names, and when it expires. */
+/** The membership that a record on a Cluster, or its head, names, and when it expires. */
 export interface Ownership {
   readonly membership: string;
   readonly expiresAt: number;
@@ -59,27 +68,59 @@ export function readHasUser(head: Buffer): boolean | undefined {
   return hasHeader(head) ? digits(head, 63, 66) > 0 : undefined;
 }
 
-/** Reads several, reports those that cannot be read, and goes on. */
-export function readRecords(
-  stored: Iterable<readonly [id: string, value: Buffer]>,
-  now: number,
-  onCorrupt: ReadManyOptions["onCorrupt"],
-): SessionRecord[] {
-  const records: SessionRecord[] = [];
-  for (const [id, value] of stored) {
-    try {
-      records.push(readRecord(id, value, now));
-    } catch (error) {
-      if (!isSessionError(error, "CORRUPT")) throw error;
-      onCorrupt?.(error);
-    }
+/** Reads a stored session. A record that cannot be read is answered as its `CORRUPT` error. */
+export function tryReadRecord(id: string, stored: Buffer, now: number): Read {
+  try {
+    return readRecord(id, stored, now);
+  } catch (error) {
+    if (isSessionError(error, "CORRUPT")) return error;
+    throw error;
   }
-  return records;
 }
 
-/** What a Cluster keeps for a moment in the place of a session that has ended. */
+/** Returns the record of a session that is created now. No time is before 1970: a header holds 13 digits. */
+export function createdRecord(session: NewSession, now: number): SessionRecord {
+  const record = newRecord(session, now);
+  return { ...record, createdAt: Math.max(record.createdAt, 0), lastActiveAt: Math.max(record.lastActiveAt, 0) };
+}
+
+/** Whether a value of a Cluster stands in the place of a session: it has ended, or is about to arrive by a rename. */
 export function isTombstone(stored: Buffer): boolean {
   return stored[0] === tombstoneMark;
+}
+
+/** A session that a rename is about to move to the key. */
+export interface Arrival {
+  readonly claim: string;
+  readonly oldId: string;
+  readonly record: Buffer;
+}
+
+/** @returns `undefined` for a value that is no arrival */
+export function readArrival(stored: Buffer): Arrival | undefined {
+  if (stored.toString("latin1", 0, 2) !== "TA") return undefined;
+  const idEnd = 27 + digits(stored, 14, 17);
+  if (stored.length !== idEnd + digits(stored, 17, 27)) return undefined;
+  return {
+    claim: stored.toString("latin1", 2, 14),
+    oldId: stored.toString("utf8", 27, idEnd),
+    record: stored.subarray(idEnd),
+  };
+}
+
+/** Whether the tombstone under the old id says that the rename of this claim has moved the session. */
+export function hasMoved(tombstone: Buffer, claim: string): boolean {
+  if (!isTombstone(tombstone)) return false;
+  const entry = `R${"-".repeat(12)}${claim}`;
+  for (let at = 1; at < tombstone.length; at += entry.length) {
+    if (tombstone.toString("latin1", at, at + entry.length) === entry) return true;
+  }
+  return false;
+}
+
+/** Orders the records among several reads as lists do. */
+export function oldestFirst(a: Read, b: Read): number {
+  return isSessionError(a) || isSessionError(b) ? 0 : byAge(a, b);
 }
 
 export function corrupt(id: string, cause?: unknown): SessionError {
@@ -88,11 +129,17 @@ export function corrupt(id: string, cause?: unknown): SessionError {
   });
 }
 
+/** Returns the error of a call that had to be given up: a step of it came after its time. */
+export function tooLate(operation: string, afterMs: number): SessionError {
+  const seconds = afterMs / 1_000;
+  return new SessionError("UNAVAILABLE", `@sojourn/redis: ${operation}: not done after ${seconds} s, and given up`);
+}
+
 function headerBytes(stored: Buffer): number {
   return stored[0] === digitZero + 1 ? commonHeaderBytes : clusterHeaderBytes;
 }
 
-/** Whether it begins with a format and the digits of a header. Byte by byte: half of what a regular expression and texts take. */
+/** Whether a value begins with a format and the digits of a header. Byte by byte takes half the time of a regular expression. */
 function hasHeader(stored: Buffer): boolean {
   if (stored.length < commonHeaderBytes) return false;
   const format = stored[0];
@@ -104,7 +151,7 @@ function hasHeader(stored: Buffer): boolean {
   return true;
 }
 
-/** The number that these digits of a header are. */
+/** Returns the number that these digits of a header write. */
 function digits(stored: Buffer, start: number, end: number): number {
   let number = 0;
   for (let at = start; at < end; at += 1) number = number * 10 + (stored[at] ?? 0) - digitZero;

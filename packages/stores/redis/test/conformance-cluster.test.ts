@@ -5,7 +5,7 @@ import { afterAll, describe, test } from "vitest";
 import { oneRoundTrip, redisHarness } from "./harness.js";
 
 const cluster = await startRedisCluster();
-const client = new Cluster([...cluster.startupNodes]);
+const client = new Cluster([...cluster.startupNodes], { retryDelayOnFailover: 0 });
 client.on("error", () => {});
 afterAll(async () => {
   client.disconnect();

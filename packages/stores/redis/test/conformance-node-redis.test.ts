@@ -12,7 +12,7 @@ for (const [name, create] of [
   ["node-redis 5", createClient5 as unknown as typeof createClient],
 ] as const) {
   const server = await startRedis();
-  const through = create({ url: server.url, socket: { reconnectStrategy: 20 } });
+  const through = create({ url: server.url, disableOfflineQueue: true, socket: { reconnectStrategy: 20 } });
   through.on("error", () => {});
   await through.connect();
   const client = new Redis(server.url, { maxRetriesPerRequest: 0 });

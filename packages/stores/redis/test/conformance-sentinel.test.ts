@@ -7,7 +7,11 @@ import { oneRoundTrip, redisHarness } from "./harness.js";
 import { describeFigures, startLoad } from "./load.js";
 
 const sentinel = await startRedisSentinel();
-const client = new Redis({ sentinels: [...sentinel.sentinels], name: sentinel.masterName });
+const client = new Redis({
+  sentinels: [...sentinel.sentinels],
+  name: sentinel.masterName,
+  autoResendUnfulfilledCommands: false,
+});
 client.on("error", () => {});
 afterAll(async () => {
   client.disconnect();

@@ -5,8 +5,7 @@ import { afterAll, describe, test } from "vitest";
 import { oneRoundTrip, redisHarness } from "./harness.js";
 
 const server = await startRedis();
-// Fails at the first attempt to reconnect, so that the cases without a server need not wait for each timeout.
-const client = new Redis(server.url, { maxRetriesPerRequest: 0 });
+const client = new Redis(server.url, { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 });
 client.on("error", () => {});
 afterAll(async () => {
   client.disconnect();
@@ -20,3 +19,16 @@ const harness = redisHarness({
   outage: { begin: () => server.kill(), end: () => server.restart() },
 });
 describeConformance(harness, { describe, test });
+
+describeConformance(
+  redisHarness({
+    name: "Redis, one node, through the client itself",
+    client,
+    duplicate: false,
+    roundTrips: oneRoundTrip,
+    outage: { begin: () => server.kill(), end: () => server.restart() },
+  }),
+  { describe, test },
+  // The scripts are those of above.
+  { rounds: 5, scale: 0.1 },
+);

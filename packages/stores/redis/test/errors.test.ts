@@ -5,7 +5,7 @@ import { classify } from "../src/errors.js";
 const reply = (message: string): Error => Object.assign(new Error(message), { name: "ReplyError" });
 const driver = (message: string, name = "Error"): Error => Object.assign(new Error(message), { name });
 
-const write = { operation: "update", writes: true, failsOver: false };
+const write = { operation: "update", sent: true };
 
 describe("classify", () => {
   it.each([
@@ -18,7 +18,7 @@ describe("classify", () => {
     [reply("MISCONF Redis is configured to save RDB snapshots"), "UNAVAILABLE", false],
     [reply("NOREPLICAS Not enough good replicas to write."), "UNAVAILABLE", false],
     [reply("ERR max number of clients reached"), "UNAVAILABLE", false],
-    [reply("READONLY You can't write against a read only replica."), "BACKEND", false],
+    [reply("READONLY You can't write against a read only replica."), "UNAVAILABLE", false],
     [reply("NOAUTH Authentication required."), "BACKEND", false],
     [reply("WRONGPASS invalid username-password pair or user is disabled."), "BACKEND", false],
     [reply("NOPERM this user has no permissions to run the 'evalsha' command"), "BACKEND", false],
@@ -27,8 +27,6 @@ describe("classify", () => {
     [reply("ERR unknown command"), "BACKEND", false],
     [reply("WRONGTYPE Operation against a key holding the wrong kind of value"), "CORRUPT", false],
     [driver("Command timed out"), "TIMEOUT", true],
-    [driver("connect ECONNREFUSED 127.0.0.1:6379"), "UNAVAILABLE", false],
-    [driver("getaddrinfo ENOTFOUND redis"), "UNAVAILABLE", false],
     [driver("Stream isn't writeable and enableOfflineQueue options is false"), "UNAVAILABLE", false],
     [driver("Failed to refresh slots cache.", "ClusterAllFailedError"), "UNAVAILABLE", false],
     [driver("read ECONNRESET"), "UNAVAILABLE", true],
@@ -55,15 +53,49 @@ describe("classify", () => {
     expect(classified.message).toMatch(/^@sojourn\/redis: update: /);
   });
 
-  it("knows the outcome of what only reads", () => {
-    const read = { operation: "get", writes: false, failsOver: false };
-    expect(classify(driver("read ECONNRESET"), read).outcomeUnknown).toBe(false);
-    expect(classify(driver("Command timed out"), read).outcomeUnknown).toBe(false);
+  it("knows the outcome where nothing was sent", () => {
+    const unsent = { operation: "create", sent: false };
+    expect(classify(driver("read ECONNRESET"), unsent).outcomeUnknown).toBe(false);
+    expect(classify(driver("Command timed out"), unsent).outcomeUnknown).toBe(false);
   });
 
-  it("takes a replica for a moment's state where the client follows the master", () => {
-    const error = reply("READONLY You can't write against a read only replica.");
-    expect(classify(error, { ...write, failsOver: true }).code).toBe("UNAVAILABLE");
+  it.each([
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", "BACKEND"],
+    ["SELF_SIGNED_CERT_IN_CHAIN", "BACKEND"],
+    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "BACKEND"],
+    ["CERT_HAS_EXPIRED", "BACKEND"],
+    ["ERR_TLS_CERT_ALTNAME_INVALID", "BACKEND"],
+    ["ECONNREFUSED", "UNAVAILABLE"],
+    ["ENOTFOUND", "UNAVAILABLE"],
+    ["EPROTO", "UNAVAILABLE"],
+  ])("names %s, which is %s", (code, expected) => {
+    const classified = classify(Object.assign(driver("the driver's words"), { code }), {
+      operation: "get",
+      sent: false,
+    });
+    expect(classified.code).toBe(expected);
+    expect(classified.message).toContain(code);
+  });
+
+  it.each([
+    ["OOM command not allowed when used memory > 'maxmemory'.", "UNAVAILABLE"],
+    ["-READONLY You can't write against a read only replica.", "UNAVAILABLE"],
+    ["-NOREPLICAS Not enough good replicas to write.", "UNAVAILABLE"],
+    ["-MISCONF Redis is configured to save RDB snapshots", "UNAVAILABLE"],
+    ["WRONGTYPE Operation against a key holding the wrong kind of value", "CORRUPT"],
+  ])("unwraps %s, as servers before version 7 wrap it", (inner, expected) => {
+    const wrapped = `ERR Error running script (call to f_0123abcd): @user_script:12: ${inner} `;
+    expect(classify(reply(wrapped), write).code).toBe(expected);
+    expect(classify(reply(wrapped.replace(": -", ": @user_script: 12: -")), write).code).toBe(expected);
+    expect(classify(driver(wrapped), write).code).toBe(expected);
+  });
+
+  it.each([
+    ["NOPERM this user has no permissions to run the 'evalsha' command", "the command EVALSHA"],
+    ["NOPERM User shop has no permissions to run the 'config|get' command", "the command CONFIG|GET"],
+    ["NOPERM this user has no permissions to access one of the keys used as arguments", "the keys of the prefix"],
+  ])("names the permission that is missing: %s", (message, named) => {
+    expect(classify(reply(message), write).message).toContain(named);
   });
 
   it("shows nothing of what the server quotes", () => {

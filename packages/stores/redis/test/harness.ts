@@ -12,19 +12,21 @@ export interface HarnessOptions {
   /** What the store works through. Default: `client`. */
   readonly through?: RedisClient;
   readonly singleSlot?: boolean;
+  /** As the option of the store. Default true; `through` needs safe settings in either case. */
+  readonly duplicate?: boolean;
   readonly outage?: ConformanceHarness["outage"];
   readonly roundTrips: NonNullable<ConformanceHarness["roundTrips"]>["promised"];
 }
 
 /** What the conformance kit needs to know of a Redis. */
 export function redisHarness(options: HarnessOptions): ConformanceHarness {
-  const { name, client, through = client, singleSlot = false, outage, roundTrips } = options;
+  const { name, client, through = client, singleSlot = false, duplicate = true, outage, roundTrips } = options;
   const waits = new WaitCounter();
   const keysFor = (namespace: string) => keyspace(prefixFor(namespace));
   const prefixFor = (namespace: string): string => (singleSlot ? `{slot}${namespace}` : namespace);
-  const openThrough = async (namespace: string, client: RedisClient): Promise<RedisStore> =>
+  const openThrough = async (namespace: string, client: RedisClient, duplicate: boolean): Promise<RedisStore> =>
     // Patient: a busy machine is no outage.
-    new RedisStore({ client, prefix: prefixFor(namespace), singleSlot, timeoutMs: 10_000 });
+    new RedisStore({ client, duplicate, prefix: prefixFor(namespace), singleSlot, timeoutMs: 10_000 });
 
   const keysOf = async (namespace: string): Promise<string[]> => {
     const nodes: Redis[] = isClusterClient(client) ? (client as Cluster).nodes("master") : [client as Redis];
@@ -44,11 +46,13 @@ export function redisHarness(options: HarnessOptions): ConformanceHarness {
 
   return {
     name,
-    open: (namespace) => openThrough(namespace, wrapClient(through, waits.around)),
+    open: (namespace) => openThrough(namespace, wrapClient(through, waits.around), duplicate),
+    // Each interleaving opens stores of its own: they share one connection.
     openStepped: (namespace, step) =>
       openThrough(
         namespace,
-        wrapClient(through, (command, send) => (command === "INFO" ? send() : step().then(send))),
+        wrapClient(through, (command, send) => (command === "INFO" ? send() : step().then(send)), true),
+        false,
       ),
     // The tag takes some of the 512 bytes.
     ...(singleSlot ? { awkwardNamespaces: ["*", "a:b", "[a-z]", "{tag}", "#s:", "#", "é".repeat(200)] } : {}),

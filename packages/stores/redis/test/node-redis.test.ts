@@ -129,20 +129,29 @@ describe.each([
     const store = new RedisStore({ client, prefix: `hang ${version}`, timeoutMs: 200 });
     await patient.create(session("a"));
     await patient.update("a", { payload: "early" });
+    // It has its connection: without one nothing would be sent.
+    await expect.poll(() => store.get("a").catch(() => undefined)).toBeDefined();
     server.pause();
     try {
       const error = await store.update("a", { payload: "late" }).catch((cause: unknown) => cause);
       expect(error).toMatchObject({ code: "TIMEOUT", outcomeUnknown: true, retryable: true });
-      await expect(store.get("a")).rejects.toMatchObject({ code: "TIMEOUT" });
+      // The silent connection has been given up, and the server answers no new one.
+      await expect(store.create(session("b"))).rejects.toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: false });
     } finally {
       server.resume();
     }
     await expect.poll(async () => (await patient.get("a"))?.payload).toBe("late");
   });
 
-  it("is UNAVAILABLE before it has connected, and once it is closed", async () => {
-    const client = create({ url: server.url });
-    const store = new RedisStore({ client, prefix: `closed ${version}` });
+  it("need not be connected: the store has a connection of its own", async () => {
+    const store = new RedisStore({ client: create({ url: server.url }), prefix: `own ${version}`, timeoutMs: 10_000 });
+    expect((await store.create(session("a"))).status).toBe("created");
+    await store.close();
+  });
+
+  it("is UNAVAILABLE before it has connected, and once it is closed, when it is used as it is", async () => {
+    const client = create({ url: server.url, disableOfflineQueue: true });
+    const store = new RedisStore({ client, duplicate: false, prefix: `closed ${version}` });
     const refused = { code: "UNAVAILABLE", outcomeUnknown: false };
     await expect(store.create(session("a"))).rejects.toMatchObject(refused);
     await client.connect();

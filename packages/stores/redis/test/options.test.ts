@@ -11,7 +11,8 @@ const client = new Redis({ lazyConnect: true });
 describe("options", () => {
   it("have defaults, and are not changed", () => {
     const options = Object.freeze({ client });
-    expect(resolveOptions(options)).toEqual({ client, prefix: "sojourn", timeoutMs: 2_000, singleSlot: false });
+    const defaults = { duplicate: true, prefix: "sojourn", timeoutMs: 2_000, singleSlot: false };
+    expect(resolveOptions(options)).toEqual({ client, ...defaults });
   });
 
   it.each<[string, object]>([
@@ -36,12 +37,35 @@ describe("options", () => {
     ["timeoutMs", { client, timeoutMs: 1.5 }],
     ["timeoutMs", { client, timeoutMs: 2 ** 31 }],
     ["singleSlot", { client, singleSlot: "yes" }],
+    ["duplicate", { client, duplicate: "no" }],
+    ["client", { client: new Redis({ lazyConnect: true, sentinels: [{}], name: "m", role: "slave" }) }],
+    ["client", { client: { callBuffer: async () => {} } }],
     ["ttl", { client, ttl: 60 }],
   ])("%s is refused: %o", (option, options) => {
     // What a caller without types may pass.
     const open = () => new RedisStore(options as RedisStoreOptions);
     expect(open).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
     expect(open).toThrow(`option "${option}"`);
+  });
+
+  it.each<[string, object]>([
+    ["autoResendUnfulfilledCommands", new Redis({ lazyConnect: true })],
+    ["retryDelayOnFailover", new Cluster([], { lazyConnect: true })],
+    ["disableOfflineQueue", createClient()],
+  ])("refuse a client by its unsafe %s when it is used as it is", (setting, unsafe) => {
+    // Each is a client, and the option takes no other.
+    const open = () => new RedisStore({ client: unsafe as Redis, duplicate: false });
+    expect(open).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+    expect(open).toThrow(setting);
+  });
+
+  it("take a client as it is when its settings are safe", () => {
+    const safe = [
+      new Redis({ lazyConnect: true, autoResendUnfulfilledCommands: false }),
+      new Cluster([], { lazyConnect: true, retryDelayOnFailover: 0 }),
+      createClient({ disableOfflineQueue: true }),
+    ];
+    for (const each of safe) expect(() => new RedisStore({ client: each, duplicate: false })).not.toThrow();
   });
 
   it("take any prefix, and send nothing", () => {

@@ -12,10 +12,11 @@ let store: RedisStore;
 let run = 0;
 beforeAll(async () => {
   server = await resolveRedis();
-  client = new Redis(server.url);
+  // The store uses it as it is, so that its bytes can be counted.
+  client = new Redis(server.url, { autoResendUnfulfilledCommands: false });
 });
 beforeEach(() => {
-  store = new RedisStore({ client, prefix: `server ${process.pid} ${run++}`, timeoutMs: 60_000 });
+  store = new RedisStore({ client, duplicate: false, prefix: `server ${process.pid} ${run++}`, timeoutMs: 60_000 });
 });
 afterAll(async () => {
   client.disconnect();

@@ -3,13 +3,19 @@ import type { NodeRedisClient } from "../src/node-redis.js";
 
 export type Send = () => Promise<unknown>;
 
-/** A client whose every command goes through `around`, which may delay it, count it or never send it. */
+/**
+ * Returns a client whose every command goes through `around`, which may delay it, count it or never send it.
+ *
+ * @param isHeld - `around` holds commands for longer than the timeout of a store. To the store the connection looks silent then,
+ * and the store must not drop it, as other stores use it too
+ */
 export function wrapClient<T extends RedisClient>(
   client: T,
   around: (command: string, send: Send) => Promise<unknown>,
+  isHeld = false,
 ): T {
-  // A store sees of its client what RedisClient says, and that is all here.
-  return (isIoredisClient(client) ? wrapIoredis(client, around) : wrapNodeRedis(client, around)) as T;
+  // The result has the members of RedisClient, and a store uses no others.
+  return (isIoredisClient(client) ? wrapIoredis(client, around, isHeld) : wrapNodeRedis(client, around)) as T;
 }
 
 function wrapNodeRedis(
@@ -24,6 +30,11 @@ function wrapNodeRedis(
     get isReady() {
       return client.isReady;
     },
+    ...(client.options === undefined ? {} : { options: client.options }),
+    connect: () => client.connect(),
+    duplicate: (options) => wrapNodeRedis(client.duplicate(options) as NodeRedisClient, around),
+    destroy: () => client.destroy(),
+    unref: () => client.unref(),
     on: (event, listener) => client.on(event, listener),
     off: (event, listener) => client.off(event, listener),
     isPubSubActive: false,
@@ -31,9 +42,24 @@ function wrapNodeRedis(
   };
 }
 
-function wrapIoredis(client: IoredisClient, around: (command: string, send: Send) => Promise<unknown>): IoredisClient {
+function wrapIoredis(
+  client: IoredisClient,
+  around: (command: string, send: Send) => Promise<unknown>,
+  isHeld: boolean,
+): IoredisClient {
   return {
     callBuffer: (command, args) => around(command, () => client.callBuffer(command, args)),
+    duplicate: (...args) => wrapClient(client.duplicate?.(...args) as IoredisClient, around),
+    connect: async () => client.connect?.(),
+    disconnect: (reconnect) => (isHeld ? undefined : client.disconnect?.(reconnect)),
+    on: (event, listener) => client.on?.(event, listener),
+    off: (event, listener) => client.off?.(event, listener),
+    get status() {
+      return client.status ?? "ready";
+    },
+    get stream() {
+      return isHeld ? undefined : client.stream;
+    },
     ...(client.isCluster === undefined ? {} : { isCluster: client.isCluster }),
     ...(client.options === undefined ? {} : { options: client.options }),
     ...(isClusterClient(client)

@@ -1,12 +1,11 @@
 import { type Script, type ScriptOptions, script } from "./script.js";
 
 /*
- * What requests do all day, to one session that keeps its user, on one node or in one slot. These scripts take few arguments,
- * define nothing that they do not need, and carry over as text what they do not change: half the server's time that the
- * general script takes. Times are whole numbers of 13 digits: Lua writes them out as they are.
+ * The scripts of most requests: each changes one session that keeps its user, on one node or in one slot. They take few
+ * arguments, define nothing that they do not need, and copy as text what they do not change. That takes half the server's
+ * time of the general script. Times are whole numbers of 13 digits: Lua writes them out as they are.
  *
- * KEYS[1] is the record, ARGV[1] the prefix of indexes, ARGV[2] the id. Every script answers { status, now, ... }, and
- * `missing` or `corrupt`.
+ * KEYS[1] is the record, ARGV[1] the prefix of indexes, ARGV[2] the id. Every script answers { status, now, ... }.
  */
 
 const prelude = `
@@ -16,13 +15,21 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local header_bytes, longest_user = 66, 512
 local head = redis.pcall('GETRANGE', KEYS[1], 0, header_bytes + longest_user - 1)
 if head == '' then return { 'missing', now } end
-local _, digits = string.find(type(head) == 'string' and head or '', '^1%d+')
+if type(head) == 'table' then
+  -- Another type is a corrupt record. Any other refusal fails the script.
+  if not string.find(head.err, 'WRONGTYPE', 1, true) then call('GETRANGE', KEYS[1], 0, 0) end
+  return { 'corrupt', now }
+end
+local _, digits = string.find(head, '^1%d+')
 if not digits or digits < header_bytes then return { 'corrupt', now } end
 local head_end = header_bytes + tonumber(sub(head, 64, 66))
 local user, created = sub(head, header_bytes + 1, head_end), sub(head, 28, 40)
 `;
 
-/** Defines `move_to(expires)`, for the index: it outlives its longest session a little, so that it seldom has to be prolonged. */
+/**
+ * Defines `move_to(expires)` for the index, which outlives its longest session a little, so that it seldom has to be prolonged.
+ * Call it before the record is written: it fails where the index holds another type, and nothing has changed then.
+ */
 const moving = `
 local function move_to(expires)
   if user == '' then return end
@@ -35,12 +42,22 @@ end
 local expires, ends = tonumber(sub(head, 2, 14)), tonumber(sub(head, 41, 53))
 `;
 
-function verb(lua: string, options?: ScriptOptions): Script {
-  return script(prelude + lua, options);
+function verb<Status extends string>(
+  statuses: readonly Status[],
+  lua: string,
+  options?: ScriptOptions,
+): Script<Status | "missing" | "corrupt"> {
+  return script([...statuses, "missing", "corrupt"], prelude + lua, options);
 }
 
-/** ARGV: 3 expected version or "", 4 idle ms or "", 5 payload. Answers the record without its payload, or the conflicting one. */
-export const save: Script = verb(`
+/**
+ * Replaces the payload.
+ *
+ * ARGV: 3 expected version or "", 4 idle ms or "", 5 payload. Answers the record without its payload, or the conflicting one.
+ */
+export const save: Script<"written" | "conflict" | "missing" | "corrupt"> = verb(
+  ["written", "conflict"],
+  `
 local version = tonumber(sub(head, 54, 63))
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return { 'conflict', now, call('GET', KEYS[1]) } end
 ${moving}
@@ -49,34 +66,37 @@ if ARGV[4] ~= '' then
   reached = math.min(now + tonumber(ARGV[4]), ends)
   times = reached .. now
 end
+if reached ~= expires then move_to(reached) end
 local count = string.format('%010.0f', version + 1)
 local new = '1' .. times .. sub(head, 28, 53) .. count .. sub(head, 64, head_end)
 call('SET', KEYS[1], new .. ARGV[5], 'PXAT', reached)
-if reached ~= expires then move_to(reached) end
 return { 'written', now, new }
-`);
+`,
+);
 
 /** ARGV: 3 idle ms, 4 "shorten" or "". */
-export const touch: Script = verb(
+export const touch: Script<"touched" | "missing" | "corrupt"> = verb(
+  ["touched"],
   `${moving}
 local reached = math.min(now + tonumber(ARGV[3]), ends)
 if ARGV[4] == '' then reached = math.max(reached, expires) end
-call('SETRANGE', KEYS[1], 1, reached .. now)
 if reached ~= expires then
-  call('PEXPIREAT', KEYS[1], reached)
   move_to(reached)
+  call('PEXPIREAT', KEYS[1], reached)
 end
+call('SETRANGE', KEYS[1], 1, reached .. now)
 return { 'touched', now }
 `,
   { allowOutOfMemory: true },
 );
 
-/** Answers the user. */
-export const destroy: Script = verb(
+/** Answers the user. An index of another type has no place to take away. */
+export const end: Script<"ended" | "missing" | "corrupt"> = verb(
+  ["ended"],
   `
 call('DEL', KEYS[1])
-if user ~= '' then call('ZREM', ARGV[1] .. user, created .. ARGV[2]) end
-return { 'destroyed', now, user }
+if user ~= '' then redis.pcall('ZREM', ARGV[1] .. user, created .. ARGV[2]) end
+return { 'ended', now, user }
 `,
   { allowOutOfMemory: true },
 );

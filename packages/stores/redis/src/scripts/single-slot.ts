@@ -1,10 +1,11 @@
 import { type Script, type ScriptOptions, script } from "./script.js";
 
 /*
- * One script per verb, for one node or one slot: keys of records and indexes are derived from what a script reads.
+ * One script per verb, for one node or one slot. The keys of other records and of indexes are derived from the stored values.
  *
- * KEYS[1] is the record, KEYS[2] where a rename puts it. ARGV[1] and ARGV[2] are the prefixes of records and indexes.
- * Every script answers { status, now, ... }.
+ * KEYS[1] is the record, KEYS[2] the record under its new id. ARGV[1] and ARGV[2] are the prefixes of records and indexes.
+ * Every script answers { status, now, ... }. A script writes to the index before the record: where the index holds another
+ * type, the script fails and nothing has changed.
  */
 
 const prelude = `
@@ -16,7 +17,12 @@ local header_bytes, longest_user = 66, 512
 local function read(key)
   local head = redis.pcall('GETRANGE', key, 0, header_bytes + longest_user - 1)
   if head == '' then return nil, 'missing' end
-  local _, digits = string.find(type(head) == 'string' and head or '', '^1%d+')
+  if type(head) == 'table' then
+    -- Another type is a corrupt record. Any other refusal fails the script.
+    if not string.find(head.err, 'WRONGTYPE', 1, true) then redis.call('GETRANGE', key, 0, 0) end
+    return nil, 'corrupt'
+  end
+  local _, digits = string.find(head, '^1%d+')
   if not digits or digits < header_bytes then return nil, 'corrupt' end
   return {
     expires = tonumber(string.sub(head, 2, 14)),
@@ -47,12 +53,12 @@ local function add(r, id)
   end
 end
 
--- Drops what has expired.
+-- Drops expired members.
 local function tidy(user)
   redis.call('ZREMRANGEBYSCORE', index_of(user), '-inf', '(' .. string.format('%.0f', now))
 end
 
--- The user's live sessions, oldest first. A member whose record is gone or another's is dropped: the server may evict.
+-- The user's live sessions, oldest first. Drops a member whose record is gone, as the server may evict, or belongs to another user.
 local function sessions_of(user)
   tidy(user)
   local index, found = index_of(user), {}
@@ -73,7 +79,7 @@ local function sessions_of(user)
   return found
 end
 
--- Makes room for one more session of the user: the ids that had to go, or nil when that is not allowed.
+-- Ends the oldest sessions until one more fits. Returns their ids, or nil where the limit refuses instead.
 local function make_room(user, max, when_reached)
   local evicted = {}
   if max == 0 then return evicted end
@@ -91,7 +97,7 @@ local function make_room(user, max, when_reached)
   return evicted
 end
 
--- { status, now, first, values of the list }. Not by unpack, which fails on thousands.
+-- Returns { status, now, first, values of the list }. Not by unpack, which fails on thousands of values.
 local function answer(status, values, first)
   local reply = { status, now, first }
   for _, value in ipairs(values or {}) do table.insert(reply, value) end
@@ -99,12 +105,20 @@ local function answer(status, values, first)
 end
 `;
 
-function verb(lua: string, options?: ScriptOptions): Script {
-  return script(prelude + lua, options);
+function verb<Status extends string>(
+  statuses: readonly Status[],
+  lua: string,
+  options?: ScriptOptions,
+): Script<Status> {
+  return script(statuses, prelude + lua, options);
 }
 
-/** ARGV: 3 limit, 4 when reached, 5 id, 6 user or "", 7 idle ms, 8 absolute ms, 9 payload. Answers the ids evicted. */
-export const create: Script = verb(
+/**
+ * ARGV: 3 limit, 4 when reached, 5 id, 6 user or "", 7 idle ms, 8 absolute ms, 9 age ms, 10 inactive ms, 11 version,
+ * 12 payload. Answers the ids evicted.
+ */
+export const create: Script<"created" | "duplicate" | "limitReached"> = verb(
+  ["created", "duplicate", "limitReached"],
   `
 if redis.call('EXISTS', KEYS[1]) == 1 then return answer('duplicate') end
 local id, user = ARGV[5], ARGV[6]
@@ -115,14 +129,15 @@ if user ~= '' then
 end
 local ends = now + tonumber(ARGV[8])
 local r = {
-  expires = math.min(now + tonumber(ARGV[7]), ends), active = now, created = string.format('%013.0f', now), ends = ends,
-  version = 1, user = user,
+  expires = math.min(now + tonumber(ARGV[7]), ends), ends = ends, version = tonumber(ARGV[11]), user = user,
+  -- The index sorts by 13 digits: no time is before 1970.
+  created = string.format('%013.0f', math.max(now - tonumber(ARGV[9]), 0)), active = math.max(now - tonumber(ARGV[10]), 0),
 }
-redis.call('SET', KEYS[1], head_of(r) .. ARGV[9], 'PXAT', string.format('%.0f', r.expires))
 if user ~= '' then
   tidy(user)
   add(r, id)
 end
+redis.call('SET', KEYS[1], head_of(r) .. ARGV[12], 'PXAT', string.format('%.0f', r.expires))
 return answer('created', evicted)
 `,
 );
@@ -130,14 +145,15 @@ return answer('created', evicted)
 /**
  * Update and rename: the same write, to the same key or another.
  *
- * ARGV: 3 limit, 4 when reached, 5 id, 6 new id, 7 expected version or "", 8 idle ms or "", 9 "keep" or "set" the user,
- * 10 user or "", 11 "keep" or "set" the payload, 12 payload. Answers the record, without a payload that was set, and the
- * ids evicted.
+ * ARGV: 3 limit, 4 when reached, 5 id, 6 new id, 7 expected version or "", 8 idle ms or "", 9 absolute ms or "", 10 "keep" or
+ * "set" the user, 11 user or "", 12 "keep" or "set" the payload, 13 payload. Answers the record, without a payload that was
+ * set, and the ids evicted; or the conflicting record.
  */
-export const write: Script = verb(
+export const write: Script<"written" | "conflict" | "missing" | "duplicate" | "limitReached" | "corrupt"> = verb(
+  ["written", "conflict", "missing", "duplicate", "limitReached", "corrupt"],
   `
 local source, target, id, new_id = KEYS[1], KEYS[2] or KEYS[1], ARGV[5], ARGV[6]
-local renames, sets_user, sets_payload = KEYS[2] ~= nil, ARGV[9] == 'set', ARGV[11] == 'set'
+local renames, sets_user, sets_payload = KEYS[2] ~= nil, ARGV[10] == 'set', ARGV[12] == 'set'
 local old, failure = read(source)
 if not old then return answer(failure) end
 if ARGV[7] ~= '' and tonumber(ARGV[7]) ~= old.version then return answer('conflict', { redis.call('GET', source) }) end
@@ -145,36 +161,37 @@ if renames and redis.call('EXISTS', target) == 1 then return answer('duplicate')
 
 local new = {
   expires = old.expires, active = old.active, created = old.created, ends = old.ends, version = old.version,
-  user = sets_user and ARGV[10] or old.user,
+  user = sets_user and ARGV[11] or old.user,
 }
 if sets_user or sets_payload then new.version = old.version + 1 end
+if ARGV[9] ~= '' then new.ends = now + tonumber(ARGV[9]) end
 if ARGV[8] ~= '' then
   new.active = now
-  new.expires = math.min(now + tonumber(ARGV[8]), old.ends)
+  new.expires = now + tonumber(ARGV[8])
 end
+new.expires = math.min(new.expires, new.ends)
 local evicted = {}
 if new.user ~= old.user and new.user ~= '' then
   evicted = make_room(new.user, tonumber(ARGV[3]), ARGV[4])
   if not evicted then return answer('limitReached') end
 end
 
-local payload = ARGV[12]
+local payload = ARGV[13]
 if not sets_payload then payload = redis.call('GETRANGE', source, header_bytes + #old.user, -1) end
+local moves = renames or new.user ~= old.user
+if new.user ~= '' and (moves or new.expires ~= old.expires) then add(new, new_id) end
 local head = head_of(new)
 redis.call('SET', target, head .. payload, 'PXAT', string.format('%.0f', new.expires))
 if renames then redis.call('DEL', source) end
-
-local moves = renames or new.user ~= old.user
-if old.user ~= '' and moves then redis.call('ZREM', index_of(old.user), member_of(old, id)) end
-if new.user ~= '' and (moves or new.expires ~= old.expires) then
-  add(new, new_id)
-end
+-- An index of another type has no place to take away.
+if old.user ~= '' and moves then redis.pcall('ZREM', index_of(old.user), member_of(old, id)) end
 return answer('written', evicted, sets_payload and head or head .. payload)
 `,
 );
 
-/** ARGV: 3 user. Answers id and record in turn; no record where the key holds another type. */
-export const listByUser: Script = verb(
+/** ARGV: 3 user. Answers id and record in turn; an empty record where the key holds another type. */
+export const list: Script<"listed"> = verb(
+  ["listed"],
   `
 local listed = answer('listed')
 for _, session in ipairs(sessions_of(ARGV[3])) do
@@ -188,9 +205,10 @@ return listed
 );
 
 /** ARGV: 3 user, 4 the id to keep or "". Answers the ids ended. */
-export const destroyByUser: Script = verb(
+export const endByUser: Script<"ended"> = verb(
+  ["ended"],
   `
-local ended = answer('destroyed')
+local ended = answer('ended')
 for _, session in ipairs(sessions_of(ARGV[3])) do
   if session.id ~= ARGV[4] and not session.corrupt then
     redis.call('DEL', session.key)

@@ -1,0 +1,66 @@
+import type { ConnectionOptions } from "node:tls";
+import { invalidOption, SessionError } from "@sojourn/core/adapter";
+import type { IoredisClient } from "./client.js";
+import { readUrl } from "./url.js";
+
+/** Options of ioredis for the client that `fromUrl` opens. The documentation of ioredis lists them all. */
+export interface IoredisOptions {
+  readonly tls?: ConnectionOptions | undefined;
+  /** Milliseconds of silence after which the system probes the connection. */
+  readonly keepAlive?: number | undefined;
+  /** The version of IP; 0 for any. */
+  readonly family?: number | undefined;
+  readonly connectionName?: string | undefined;
+  readonly [option: string]: unknown;
+}
+
+/** A user and password of the server. */
+export interface RedisCredentials {
+  readonly username?: string | undefined;
+  readonly password: string;
+}
+
+export interface FromUrlOptions {
+  /**
+   * Options of ioredis, such as `{ tls: { ca }, keepAlive: 30_000 }`. They go before those of the URL. Those that decide
+   * whether a command is sent twice are the store's.
+   */
+  readonly driverOptions?: IoredisOptions | undefined;
+  /** Called before each new connection, for credentials that rotate. They go before those of the URL. */
+  readonly credentials?: (() => RedisCredentials | Promise<RedisCredentials>) | undefined;
+}
+
+/**
+ * Returns a client of ioredis that opens no connection: the store only duplicates it.
+ *
+ * ioredis is loaded with the first duplicate, so that an application with another client needs no ioredis.
+ *
+ * @throws SessionError `INVALID_OPTION`
+ */
+export function clientFromUrl(url: string, { driverOptions, credentials }: FromUrlOptions): IoredisClient {
+  const fromUrl = readUrl(url);
+  if (driverOptions !== undefined && (typeof driverOptions !== "object" || driverOptions === null)) {
+    throw invalidOption("@sojourn/redis", "driverOptions", "an object of options of ioredis", driverOptions);
+  }
+  if (credentials !== undefined && typeof credentials !== "function") {
+    throw invalidOption("@sojourn/redis", "credentials", "a function", typeof credentials);
+  }
+  const options = { ...fromUrl, ...driverOptions };
+  return {
+    options,
+    callBuffer: () => Promise.reject(new TypeError("a client that is only duplicated sends nothing")),
+    duplicate: async (settings) => {
+      const { Redis } = await loadIoredis();
+      return new Redis({ ...options, ...(await credentials?.()), ...settings });
+    },
+  };
+}
+
+/** The constant specifier lets bundlers find ioredis where it is installed; `catch` lets them go on where it is not. */
+function loadIoredis() {
+  return import("ioredis").catch((cause: unknown) => {
+    const message =
+      '@sojourn/redis: fromUrl needs the package "ioredis": install it, or hand a client to the constructor';
+    throw new SessionError("INVALID_OPTION", message, { cause });
+  });
+}
