@@ -1,198 +1,143 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { isSessionError, SessionError, withTimeout } from "@sojourn/core/adapter";
-import { classify, isWorthRepeating } from "./errors.js";
-import type { Row } from "./record.js";
+import type { Call } from "@sojourn/core/adapter";
+import { isConnectionLost, isReadOnly, isUnsent, isWorthRepeating } from "./errors.js";
+import type { MySQLConnection, MySQLPool } from "./pool.js";
 
-/**
- * As much of a pool of `mysql2` as the store uses. Callbacks, because connections that answer by promise cost a fifth of
- * a read more: mysql2 wraps each one whenever it is lent, and keeps a stack trace for each call.
- */
-export interface MySQLPool {
-  getConnection(callback: (error: Error | null, connection: MySQLConnection) => void): void;
-  /** What tells it from a pool of promises. */
-  promise(): unknown;
-}
-
-/** A connection that the pool has lent. */
-export interface MySQLConnection {
-  /** The form of its rows where a query names none. */
-  readonly config?: { readonly [Option in keyof RowForm]?: unknown };
-  /** Prepared on the server, values apart from the text: nothing in a value can become SQL, under any `sql_mode`. */
-  execute(query: string | MySQLQuery, values: MySQLValue[], callback: MySQLCallback): unknown;
-  /** For data definition, which cannot be prepared everywhere. */
-  query(sql: string, callback: MySQLCallback): unknown;
-  release(): void;
-  destroy(): void;
-}
-
-export type MySQLCallback = (error: Error | null, rows: unknown) => void;
-
-/** Text travels as a buffer, so that no character set of the connection touches it. */
-export type MySQLValue = Buffer | number | null;
-
-/** The form of rows that this package reads. */
-export interface RowForm {
-  readonly rowsAsArray: false;
-  readonly nestTables: false;
-  readonly typeCast: true | ((field: unknown, next: () => unknown) => unknown);
-}
-
-/** A query that fixes the form of its rows, whatever the pool is set to. */
-export interface MySQLQuery extends RowForm {
-  readonly sql: string;
-}
-
-export interface Statement {
-  /** The verb of the contract, for messages. */
-  readonly operation: string;
-  readonly sql: string;
-  readonly values: MySQLValue[];
-  readonly writes: boolean;
-}
-
-/** Transactions that stand in each other's way are undone and repeated so often. */
+/** How many times one call may send its statements. */
 const maxAttempts = 6;
 
-/** A connection that says nothing for this long after a timeout is given up: the network has swallowed it. */
-const silenceMs = 30_000;
+/** How long lock waits are bounded on the server after a statement got no answer in time. */
+const boundedForMs = 60_000;
 
-const selectAutocommit = "SELECT @@autocommit AS autocommit";
+/** A use of a connection. */
+export interface Use {
+  /** A read is sent again when its connection turns out to be lost. */
+  readonly isRead?: boolean;
+  /** Closes the connection afterwards, so that the use may change its settings. */
+  readonly isLast?: boolean;
+}
 
-/** Runs statements on connections of the pool: in time, repeated where that cures, with errors of ours. */
+/**
+ * Lends connections of the pool to calls.
+ *
+ * A connection that gives no answer by the deadline of its call is closed: its packets may be dropped, and it would block a
+ * place of the pool. Idle connections that have not answered since are closed when they would be lent next.
+ */
 export class Connection {
   readonly #pool: MySQLPool;
-  readonly #timeoutMs: number;
+  /** When a connection last answered, by `performance.now()`. */
+  readonly #answeredAt = new WeakMap<MySQLConnection, number>();
+  /** Connections that have not answered since this moment may be lost, or lead to a server that is the primary no more. */
+  #suspectBefore = Number.NEGATIVE_INFINITY;
+  #boundedUntil = Number.NEGATIVE_INFINITY;
+  #lastError: Error | undefined;
 
-  constructor(pool: MySQLPool, timeoutMs: number) {
+  constructor(pool: MySQLPool) {
     this.#pool = pool;
-    this.#timeoutMs = timeoutMs;
-  }
-
-  async select(statement: Statement): Promise<Row[]> {
-    return this.#run(statement, (connection) => select(connection, statement.sql, statement.values));
   }
 
   /**
-   * The rows of a SELECT that has a column `autocommit`, or `undefined` where the connection has none: there it may see
-   * what a transaction saw that was begun long ago. One that answers no row is asked, each time: whoever used it in between
-   * may have changed it.
+   * Returns how many seconds a statement may wait for a lock on the server, or null for as long as the server is set to.
+   *
+   * The server goes on with a statement whose connection was closed. After a statement without an answer all statements are
+   * bounded for a while, so that abandoned ones end soon and do not pile up. Not always: the bound costs a tenth of a read.
    */
-  async selectCommitted(statement: Statement): Promise<Row[] | undefined> {
-    return this.#run(statement, async (connection) => {
-      const rows = await select(connection, statement.sql, statement.values);
-      const [row] = rows.length === 0 ? await select(connection, selectAutocommit, []) : rows;
-      return Number(row?.autocommit) === 1 ? rows : undefined;
-    });
+  lockWaitSeconds({ deadline }: Call): number | null {
+    const now = performance.now();
+    return now < this.#boundedUntil ? Math.max(1, Math.ceil((deadline - now) / 1_000)) : null;
   }
 
-  /** @returns the result sets of a CALL */
-  async call(statement: Statement): Promise<Row[][]> {
-    const sets = await this.#run(statement, (connection) => execute(connection, statement.sql, statement.values));
-    // The driver's form for a CALL: an array per result set, and last the header of the CALL itself.
-    return (sets as unknown[]).slice(0, -1) as Row[][];
-  }
-
-  /** Lends a connection that is closed afterwards, so that `use` may change whatever it likes about it. */
-  async withOwn<T>(operation: string, timeoutMs: number, use: (connection: MySQLConnection) => Promise<T>): Promise<T> {
-    const connection = await this.#lend(operation, performance.now() + this.#timeoutMs);
-    try {
-      return await withTimeout(use(connection), timeoutMs, `@sojourn/mysql: ${operation}`);
-    } catch (error) {
-      throw classify(error, operation, true);
-    } finally {
-      connection.destroy();
-    }
-  }
-
-  async #run<T>({ operation, writes }: Statement, use: (connection: MySQLConnection) => Promise<T>): Promise<T> {
-    const deadline = performance.now() + this.#timeoutMs;
-    for (let attempt = 1; ; attempt++) {
-      const connection = await this.#lend(operation, deadline);
-      try {
-        return await this.#answer(connection, use, operation, deadline);
-      } catch (error) {
-        const isLast = attempt === maxAttempts || performance.now() >= deadline;
-        if (isLast || !isWorthRepeating(error)) throw classify(error, operation, writes);
-      }
-      // Those who met do not meet again at once.
-      await delay(Math.random() * 2 ** attempt);
-    }
-  }
-
-  #lend(operation: string, deadline: number): Promise<MySQLConnection> {
-    return new Promise((resolve, reject) => {
-      let isLate = false;
-      const timer = setTimeout(() => {
-        isLate = true;
-        const message = `@sojourn/mysql: ${operation}: no connection within ${this.#timeoutMs} ms; nothing was sent`;
-        reject(new SessionError("UNAVAILABLE", message));
-      }, remaining(deadline));
-      this.#pool.getConnection((error, connection) => {
-        clearTimeout(timer);
-        if (error) reject(classify(error, operation, false));
-        // Nobody waits for it any more: it goes back as it came, and nothing is sent.
-        else if (isLate) connection.release();
-        else resolve(connection);
-      });
-    });
-  }
-
-  /**
-   * Uses a connection, and gives it back when it has answered, be that after the caller's timeout: to close it at once
-   * would leave the statement behind on the server, waiting for its lock, and under load a new one for each attempt.
-   */
-  async #answer<T>(
-    connection: MySQLConnection,
+  /** Runs statements on one connection, again where another attempt helps. Settles at the latest when the call is over. */
+  async run<T>(
+    call: Call,
     use: (connection: MySQLConnection) => Promise<T>,
-    operation: string,
-    deadline: number,
+    { isRead = false, isLast = false }: Use = {},
   ): Promise<T> {
-    let silence: NodeJS.Timeout | undefined;
-    const giveBack = (isSound: boolean): void => {
-      clearTimeout(silence);
-      if (isSound) connection.release();
-      else connection.destroy();
-    };
-    const answer = use(connection);
-    answer.then(
-      () => giveBack(true),
-      // A procedure undoes its transaction when it fails, but not when it is killed: closing does that in any case.
-      (error: unknown) => giveBack(isWorthRepeating(error)),
-    );
-    try {
-      return await withTimeout(answer, remaining(deadline), `@sojourn/mysql: ${operation}`);
-    } catch (error) {
-      if (isSessionError(error, "TIMEOUT")) silence = setTimeout(() => connection.destroy(), silenceMs).unref();
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      const connection = await this.#lend(call);
+      try {
+        return await this.#use(connection, call, use, isLast);
+      } catch (error) {
+        const isRepeated = isWorthRepeating(error) || isUnsent(error) || (isRead && isConnectionLost(error));
+        if (call.over || !isRepeated || attempt === maxAttempts) throw error;
+      }
     }
   }
-}
 
-/** Sends a statement, and answers as the driver does. */
-export function execute(connection: MySQLConnection, sql: string, values: MySQLValue[]): Promise<unknown> {
-  const query = inOurForm(sql, connection.config ?? {});
-  return new Promise((resolve, reject) => {
-    connection.execute(query, values, (error, rows) => (error ? reject(error) : resolve(rows)));
-  });
-}
+  /** Stays pending when the pool lends nothing in time: the guard answers at the deadline. */
+  #lend(call: Call): Promise<MySQLConnection> {
+    call.sent = false;
+    call.reason = this.#lastError;
+    return new Promise((resolve, reject) => {
+      const end = (): void => reject(new Error("The call has ended"));
+      if (call.over) return end();
+      call.onOver = end;
+      this.#ask(call, resolve, reject);
+    });
+  }
 
-/** A query with options costs mysql2 a fifth of a read: only where the connection's own form is another. */
-function inOurForm(sql: string, own: NonNullable<MySQLConnection["config"]>): string | MySQLQuery {
-  if (!own.rowsAsArray && !own.nestTables && own.typeCast === true) return sql;
-  // Nothing but another function keeps a function of the pool from the first rows that mysql2 sees of a form.
-  const typeCast = typeof own.typeCast === "function" ? asItComes : true;
-  return { sql, rowsAsArray: false, nestTables: false, typeCast };
-}
+  #ask(call: Call, resolve: (connection: MySQLConnection) => void, reject: (error: Error) => void): void {
+    this.#pool.getConnection((error, connection) => {
+      if (error) {
+        this.#lastError = error;
+        reject(error);
+      } else if (this.#isSuspect(connection)) {
+        connection.destroy();
+        if (!call.over) this.#ask(call, resolve, reject);
+      } else if (call.over || performance.now() >= call.deadline) connection.release();
+      else {
+        this.#lastError = undefined;
+        resolve(connection);
+      }
+    });
+  }
 
-function asItComes(_field: unknown, next: () => unknown): unknown {
-  return next();
-}
+  #use<T>(
+    connection: MySQLConnection,
+    call: Call,
+    use: (connection: MySQLConnection) => Promise<T>,
+    isLast: boolean,
+  ): Promise<T> {
+    const sentAt = performance.now();
+    call.sent = true;
+    return new Promise((resolve, reject) => {
+      // mysql2 does not answer the statement of a connection that is destroyed.
+      call.onOver = () => {
+        connection.destroy();
+        this.#boundedUntil = performance.now() + boundedForMs;
+        this.#suspectBefore = Math.max(this.#suspectBefore, sentAt);
+        reject(new Error("The connection gave no answer in time"));
+      };
+      use(connection).then(
+        (answer) => {
+          if (call.over) return;
+          call.onOver = undefined;
+          this.#giveBack(connection, isLast);
+          resolve(answer);
+        },
+        (error: unknown) => {
+          if (call.over) return;
+          call.onOver = undefined;
+          // A procedure undoes its transaction when it fails, but not when it is killed: closing does that in any case.
+          this.#giveBack(connection, isLast || !isWorthRepeating(error));
+          if (isConnectionLost(error) || isReadOnly(error)) this.#suspectBefore = Math.max(this.#suspectBefore, sentAt);
+          reject(error);
+        },
+      );
+    });
+  }
 
-export async function select(connection: MySQLConnection, sql: string, values: MySQLValue[]): Promise<Row[]> {
-  // The driver's form for a SELECT.
-  return (await execute(connection, sql, values)) as Row[];
-}
+  #giveBack(connection: MySQLConnection, closes: boolean): void {
+    if (closes) connection.destroy();
+    else {
+      this.#answeredAt.set(connection, performance.now());
+      connection.release();
+    }
+  }
 
-function remaining(deadline: number): number {
-  return Math.max(1, Math.ceil(deadline - performance.now()));
+  #isSuspect(connection: MySQLConnection): boolean {
+    if (this.#suspectBefore === Number.NEGATIVE_INFINITY) return false;
+    const { lastActiveTime = Number.POSITIVE_INFINITY } = connection;
+    const answeredAt = this.#answeredAt.get(connection) ?? lastActiveTime - performance.timeOrigin;
+    return answeredAt < this.#suspectBefore;
+  }
 }

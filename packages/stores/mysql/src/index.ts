@@ -1,4 +1,4 @@
-export type { MySQLCallback, MySQLConnection, MySQLPool, MySQLQuery, MySQLValue, RowForm } from "./connection.js";
-export type { MySQLStoreOptions, TableOptions } from "./options.js";
-export { schemaSql } from "./schema.js";
+export type { MySQLStoreOptions, MySQLUrlOptions, TableOptions } from "./options.js";
+export type { MySQLCallback, MySQLConnection, MySQLPool, MySQLQuery, MySQLValue, RowForm } from "./pool.js";
+export { type SchemaOptions, schemaSql } from "./schema.js";
 export { MySQLStore } from "./store.js";

@@ -1,29 +1,44 @@
 import { createHash } from "node:crypto";
-import type { Verb } from "./procedures.js";
 
-/** Part of the names of procedures, so that a release with other ones creates them beside those that old processes call. */
-const schemaVersion = 1;
+/** A part of the names of procedures: a release with other procedures creates them beside those that older processes call. */
+const schemaVersion = 2;
 
-/** MySQL takes names of 64 characters, and the table of guards is named after that of the sessions. */
+/** MySQL takes names of 64 characters, and the table of guards is named after the table of sessions. */
 const maxTableLength = 57;
 
-/** What a store is called in SQL: identifiers come quoted. */
+export const procedureNames = [
+  "create",
+  "get",
+  "change",
+  "touch",
+  "destroy",
+  "destroy_by_user",
+  "list_by_user",
+  "scan",
+  "count",
+  "sweep",
+  "clear",
+] as const;
+
+export type Procedure = (typeof procedureNames)[number];
+
+/** The names of a store in SQL: identifiers come quoted. */
 export interface Names {
   readonly sessions: string;
-  /** The table with a row per user of whom something was lately decided that depends on all their sessions: a lock. */
+  /** The table of guards. A transaction whose outcome depends on all sessions of a user locks the user's guard row. */
   readonly guards: string;
-  procedure(verb: Verb): string;
+  procedure(procedure: Procedure): string;
   /** The end of the names of this table's procedures and named locks, by version and table. */
   readonly suffix: string;
 }
 
 export function namesOf(table: string): Names {
-  // Names of procedures compare without case and accents, those of tables may not: a digest keeps two stores apart.
+  // Names of procedures compare without case and accents, names of tables may not: a digest keeps two stores apart.
   const suffix = `v${schemaVersion}_${createHash("sha256").update(table).digest("hex").slice(0, 12)}`;
   return {
     sessions: quote(table),
     guards: quote(`${table}_guards`),
-    procedure: (verb) => quote(`sojourn_${verb}_${suffix}`),
+    procedure: (procedure) => quote(`sojourn_${procedure}_${suffix}`),
     suffix,
   };
 }

@@ -1,14 +1,9 @@
-import {
-  defaultTimeoutMs,
-  describe,
-  invalidOption,
-  refuseUnknownOptions,
-  type SessionError,
-} from "@sojourn/core/adapter";
-import type { MySQLPool } from "./connection.js";
+import { defaultTimeoutMs, invalidOption, refuseUnknownOptions } from "@sojourn/core/adapter";
+import type { PoolOptions } from "mysql2/promise";
 import { isTableName, type Names, namesOf } from "./names.js";
+import type { MySQLPool } from "./pool.js";
 
-const packageName = "@sojourn/mysql";
+export const packageName = "@sojourn/mysql";
 
 /** Where the sessions are. Two stores with different tables never see each other's sessions. */
 export interface TableOptions {
@@ -22,53 +17,55 @@ export interface TableOptions {
 export interface MySQLStoreOptions extends TableOptions {
   /** A pool of `mysql2/promise` or of `mysql2`. It stays the caller's: `close()` leaves it open. */
   readonly pool: MySQLPool | { readonly pool: MySQLPool };
+  /**
+   * Whether the store works by stored procedures, one round trip an operation, or by transactions of plain statements.
+   * Default: by procedures, and by transactions where the server has none or the user may not create or call them.
+   */
+  readonly procedures?: boolean | undefined;
   /** How long one operation may take, in milliseconds, the wait for a connection included. Default 2000. */
   readonly timeoutMs?: number | undefined;
+}
+
+export interface MySQLUrlOptions extends Omit<MySQLStoreOptions, "pool"> {
+  /** Options of the pool for `mysql2`, such as `ssl` or `connectionLimit`. They come before the parameters of the URL. */
+  readonly driver?: PoolOptions | undefined;
+  /** Returns the password for each new connection, such as a token that is valid for some minutes. */
+  readonly password?: (() => string | Promise<string>) | undefined;
 }
 
 export interface ResolvedOptions {
   readonly pool: MySQLPool;
   readonly names: Names;
   readonly timeoutMs: number;
+  readonly procedures: boolean | undefined;
 }
 
 export function resolveOptions(options: MySQLStoreOptions): ResolvedOptions {
   if (typeof options !== "object" || options === null) {
     throw invalidOption(packageName, "options", "an object with a pool", options);
   }
-  refuseUnknownOptions(packageName, options, ["pool", "table", "timeoutMs"]);
-  const { pool, table, timeoutMs = defaultTimeoutMs } = options;
+  refuseUnknownOptions(packageName, options, ["pool", "table", "procedures", "timeoutMs"]);
+  const { pool, table, procedures } = options;
   // A pool of promises is a shell around one of callbacks.
   const core = typeof pool === "object" && pool !== null && "pool" in pool ? pool.pool : pool;
   if (typeof core?.getConnection !== "function" || typeof core.promise !== "function") {
     throw invalidOption(packageName, "pool", "a pool of mysql2 or mysql2/promise", pool);
   }
-  // Timers take no more than 31 bits: a longer one would fire at once.
-  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 2_147_483_647) {
-    throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
+  if (procedures !== undefined && typeof procedures !== "boolean") {
+    throw invalidOption(packageName, "procedures", "a boolean", procedures);
   }
-  return { pool: core, names: resolveTable(table), timeoutMs };
+  return { pool: core, names: resolveTable(table), timeoutMs: resolveTimeout(options.timeoutMs), procedures };
+}
+
+export function resolveTimeout(timeoutMs: unknown = defaultTimeoutMs): number {
+  // Timers take no more than 31 bits: a longer one would fire at once.
+  const isValid = Number.isInteger(timeoutMs) && Number(timeoutMs) >= 1 && Number(timeoutMs) <= 2_147_483_647;
+  if (isValid) return Number(timeoutMs);
+  throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
 }
 
 export function resolveTable(table: unknown = "sojourn_sessions"): Names {
   if (isTableName(table)) return namesOf(table);
   const expectation = "1 to 57 characters without NUL, up to U+FFFF, the last one not a space";
   throw invalidOption(packageName, "table", expectation, table);
-}
-
-/** Refuses what cannot be the address of a server, without showing it: it holds a password. */
-export function assertUrl(url: unknown): asserts url is string {
-  if (typeof url === "string" && /^(mysql|mariadb):\/\//.test(url) && URL.canParse(url)) return;
-  throw invalidUrl(url);
-}
-
-/** Says that it is no address, without showing it. */
-export function invalidUrl(url: unknown): SessionError {
-  const received = typeof url === "string" ? "something else" : describe(url);
-  return invalidOption(
-    packageName,
-    "url",
-    `a URL that mysql2 can read, such as mysql://user:password@host/database`,
-    received,
-  );
 }

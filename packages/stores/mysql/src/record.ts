@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
-import { type EndedSession, type ReadManyOptions, SessionError, type SessionRecord } from "@sojourn/core/adapter";
+import { type EndedSession, isSessionError, type Read, SessionError, type SessionRecord } from "@sojourn/core/adapter";
 
-/** A row as the driver gives it: binary columns as buffers, numbers as numbers or, where the pool is set so, as text. */
+/** A row as the driver returns it: binary columns as buffers, numbers as numbers or, where the pool is set so, as text. */
 export type Row = Readonly<Record<string, Buffer | number | string | null>>;
 
 /** The columns of a record. `payload` is null where the statement has just stored it and does not send it back. */
@@ -20,10 +20,10 @@ interface RecordRow {
  * Reads a record from a row.
  *
  * @param written - the payload, where the row holds none
- * @throws SessionError `CORRUPT` when payload or user are not UTF-8: all else the table itself refuses
+ * @throws SessionError `CORRUPT` when payload or user are not UTF-8: the table refuses everything else
  */
 export function readRecord(id: string, row: Row, written?: string): SessionRecord {
-  // The procedures select these columns, and the table declares their types.
+  // The statements select these columns, and the table declares their types.
   const columns = row as unknown as RecordRow;
   return {
     id,
@@ -38,20 +38,17 @@ export function readRecord(id: string, row: Row, written?: string): SessionRecor
   };
 }
 
-/** Reads those that can be read, and reports the others. */
-export function readRecords(rows: readonly Row[], { onCorrupt }: ReadManyOptions): SessionRecord[] {
-  return rows.flatMap((row) => {
-    try {
-      return [readRecord(readId(row), row)];
-    } catch (error) {
-      // readRecord throws nothing else.
-      onCorrupt?.(error as SessionError);
-      return [];
-    }
-  });
+/** Returns a corrupt record as its error. */
+export function tryReadRecord(row: Row): Read {
+  try {
+    return readRecord(readId(row), row);
+  } catch (error) {
+    if (isSessionError(error)) return error;
+    throw error;
+  }
 }
 
-/** Of a session that has ended, whatever its columns hold: it is gone. */
+/** Reads a session that has ended: whatever its columns hold, it is gone. */
 export function readEnded(row: Row): EndedSession {
   return { id: readId(row), userId: Buffer.isBuffer(row.user_id) ? row.user_id.toString() : undefined };
 }
@@ -60,7 +57,7 @@ export function readId({ id }: Row): string {
   return Buffer.isBuffer(id) ? id.toString() : "";
 }
 
-function readText(bytes: Buffer, id: string, what: string): string {
+function readText(bytes: Buffer, id: string, column: string): string {
   if (isUtf8(bytes)) return bytes.toString();
-  throw new SessionError("CORRUPT", `@sojourn/mysql: the ${what} of session ${JSON.stringify(id)} is not UTF-8`);
+  throw new SessionError("CORRUPT", `@sojourn/mysql: the ${column} of session ${JSON.stringify(id)} is not UTF-8`);
 }

@@ -27,11 +27,21 @@ afterAll(async () => {
   await Promise.all([plain.stop(), hostile.stop()]);
 });
 
-describeConformance(harnessOn("mysql or mariadb", plainPool, { admin: plainPool }), { describe, test });
-
 const outage = { begin: () => hostile.kill(), end: () => hostile.restart() };
-describeConformance(
-  harnessOn("mariadb, all settings against us", hostilePool, { outage, admin }),
-  { describe, test },
-  { rounds: 5 },
-);
+for (const procedures of [true, false]) {
+  const mode = procedures ? "by procedures" : "by transactions";
+  describeConformance(harnessOn(`mysql or mariadb, ${mode}`, plainPool, { procedures, admin: plainPool }), {
+    describe,
+    test,
+  });
+  describeConformance(
+    harnessOn(`mariadb, all settings against us, ${mode}`, hostilePool, {
+      procedures,
+      hasAutocommit: false,
+      outage,
+      admin,
+    }),
+    { describe, test },
+    { rounds: 5 },
+  );
+}

@@ -4,6 +4,7 @@ import { classify, isWorthRepeating } from "../src/errors.js";
 
 const answered = (errno: number): Error => Object.assign(new Error("secret"), { errno, code: `ER_${errno}` });
 const coded = (code: string): Error => Object.assign(new Error("secret"), { code, errno: -111, fatal: true });
+const handshake = (message: string): Error => Object.assign(new Error(message), { code: "HANDSHAKE_SSL_ERROR" });
 
 /** `unknown`: a write that met this error may have been applied. */
 const table: readonly [name: string, error: unknown, code: SessionErrorCode, unknown: boolean][] = [
@@ -23,9 +24,22 @@ const table: readonly [name: string, error: unknown, code: SessionErrorCode, unk
   ["ER_ACCESS_DENIED_ERROR", answered(1045), "BACKEND", false],
   ["ER_DBACCESS_DENIED_ERROR", answered(1044), "BACKEND", false],
   ["ER_PROCACCESS_DENIED_ERROR", answered(1370), "BACKEND", false],
-  ["ER_OPTION_PREVENTS_STATEMENT, read-only", answered(1290), "BACKEND", false],
-  ["ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION", answered(1792), "BACKEND", false],
-  ["ER_READ_ONLY_MODE", answered(1836), "BACKEND", false],
+  ["ER_OPTION_PREVENTS_STATEMENT, read-only", answered(1290), "UNAVAILABLE", false],
+  ["ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION", answered(1792), "UNAVAILABLE", false],
+  ["ER_READ_ONLY_MODE", answered(1836), "UNAVAILABLE", false],
+  ["ER_SECURE_TRANSPORT_REQUIRED", answered(3159), "BACKEND", false],
+  ["ER_CHECKREAD, snapshot isolation of MariaDB", answered(1020), "UNAVAILABLE", false],
+  ["a write conflict of TiDB", answered(9007), "UNAVAILABLE", false],
+  ["a certificate that is refused", handshake("self-signed certificate"), "BACKEND", false],
+  ["a certificate of another host", handshake("Hostname/IP does not match certificate's altnames"), "BACKEND", false],
+  [
+    "a connection lost while TLS begins",
+    handshake("Client network socket disconnected before secure TLS connection was established"),
+    "UNAVAILABLE",
+    false,
+  ],
+  ["a server without TLS", coded("HANDSHAKE_NO_SSL_SUPPORT"), "BACKEND", false],
+  ["a password function that failed", coded("SOJOURN_PASSWORD"), "UNAVAILABLE", false],
   ["ER_NO_DB_ERROR", answered(1046), "BACKEND", false],
   ["ER_BAD_DB_ERROR", answered(1049), "BACKEND", false],
   ["ER_NO_SUCH_TABLE", answered(1146), "BACKEND", false],
@@ -52,25 +66,20 @@ const table: readonly [name: string, error: unknown, code: SessionErrorCode, unk
 ];
 
 test.each(table)("%s", (_, cause, code, unknown) => {
-  const sent = classify(cause, "update", true);
+  const sent = classify(cause, { operation: "update", sent: true });
   expect(sent).toMatchObject({ code, outcomeUnknown: unknown, cause });
   expect(sent.message).toMatch(/^@sojourn\/mysql: update: /);
   expect(sent.message).not.toContain("secret");
-  expect(classify(cause, "update", false)).toMatchObject({ code, outcomeUnknown: false });
+  expect(classify(cause, { operation: "update", sent: false })).toMatchObject({ code, outcomeUnknown: false });
 });
 
 test("says what to do where something is missing", () => {
-  expect(classify(answered(1146), "get", false).message).toContain("ensureSchema()");
-  expect(classify(answered(1305), "get", false).message).toContain("ensureSchema()");
-});
-
-test("leaves errors of ours as they are", () => {
-  const ours = classify(answered(1053), "update", true);
-  expect(classify(ours, "another", false)).toBe(ours);
+  expect(classify(answered(1146), { operation: "get", sent: false }).message).toContain("ensureSchema()");
+  expect(classify(answered(1305), { operation: "get", sent: false }).message).toContain("ensureSchema()");
 });
 
 test("repeats deadlocks and lock waits, and nothing else", () => {
-  const repeated = [1205, 1213, 1467];
+  const repeated = [1020, 1205, 1213, 1467, 9007];
   for (const errno of [...repeated, 1040, 1053, 1062, 1317, 1146]) {
     expect(isWorthRepeating(answered(errno))).toBe(repeated.includes(errno));
   }

@@ -14,20 +14,27 @@ export async function openStore(options: MySQLStoreOptions): Promise<MySQLStore>
 }
 
 export interface HarnessOptions {
+  /** Whether the store works by procedures. */
+  readonly procedures: boolean;
+  /** Default true. */
+  readonly hasAutocommit?: boolean;
   readonly outage?: ConformanceHarness["outage"];
   /** For looking at tables and damaging them. */
   readonly admin: Pool;
 }
 
-export function harnessOn(name: string, pool: Pool, { outage, admin }: HarnessOptions): ConformanceHarness {
-  let executions = 0;
-  const counted = beforeEachExecution(pool.pool, () => {
-    executions += 1;
+export function harnessOn(
+  name: string,
+  pool: Pool,
+  { procedures, hasAutocommit = true, outage, admin }: HarnessOptions,
+): ConformanceHarness {
+  let statements = 0;
+  const counted = beforeEachStatement(pool.pool, () => {
+    statements += 1;
   });
   return {
     name,
-    open: (table) => openStore({ pool: counted, table }),
-    // No openStepped: each operation is one request, so there is nothing between two requests to hold.
+    open: (table) => openStore({ pool: counted, table, procedures }),
     // What the adapter must take is a name of a table, not any text.
     awkwardNamespaces: [
       "Select",
@@ -55,30 +62,63 @@ export function harnessOn(name: string, pool: Pool, { outage, admin }: HarnessOp
     roundTrips: {
       // Each connection prepares each statement once; that is not counted here, and is not paid again.
       async count(operation) {
-        const before = executions;
+        const before = statements;
         await operation();
-        return executions - before;
+        return statements - before;
       },
-      promised: {
-        get: 1,
-        create: 1,
-        createWithLimit: 1,
-        createEvicting: 1,
-        update: 1,
-        updateConflict: 1,
-        touch: 1,
-        rename: 1,
-        destroy: 1,
-        listByUser: 1,
-        destroyByUser: 1,
-      },
+      promised: procedures ? oneEach : { ...byTransactions, ...(hasAutocommit ? {} : withoutAutocommit) },
     },
     ...(outage === undefined ? {} : { outage }),
   };
 }
 
-/** The pool, but it tells of each statement with values that it is about to send. */
-function beforeEachExecution(pool: MySQLPool, notice: () => void): MySQLPool {
+type Promised = NonNullable<ConformanceHarness["roundTrips"]>["promised"];
+
+const oneEach: Promised = {
+  get: 1,
+  create: 1,
+  createWithLimit: 1,
+  createEvicting: 1,
+  update: 1,
+  updateConflict: 1,
+  touch: 1,
+  rename: 1,
+  destroy: 1,
+  listByUser: 1,
+  destroyByUser: 1,
+};
+
+const byTransactions: Promised = {
+  get: 1,
+  create: 3,
+  createWithLimit: 5,
+  createEvicting: 6,
+  update: 4,
+  updateConflict: 4,
+  touch: 1,
+  rename: 4,
+  destroy: 3,
+  listByUser: 1,
+  destroyByUser: 5,
+};
+
+/** Where a statement does not commit by itself. With `completion_type` CHAIN, a commit is followed by another. */
+const withoutAutocommit: Promised = {
+  get: 4,
+  create: 5,
+  createWithLimit: 6,
+  createEvicting: 7,
+  update: 5,
+  updateConflict: 5,
+  touch: 3,
+  rename: 5,
+  destroy: 6,
+  listByUser: 5,
+  destroyByUser: 6,
+};
+
+/** The pool, but it tells of each statement that it is about to send. */
+function beforeEachStatement(pool: MySQLPool, notice: () => void): MySQLPool {
   const wrapped = new WeakMap<MySQLConnection, MySQLConnection>();
   const wrap = (connection: MySQLConnection): MySQLConnection => {
     const known = wrapped.get(connection) ?? counting(connection);
@@ -91,7 +131,10 @@ function beforeEachExecution(pool: MySQLPool, notice: () => void): MySQLPool {
       notice();
       return connection.execute(query, values, callback);
     },
-    query: (sql, callback) => connection.query(sql, callback),
+    query(sql, callback) {
+      notice();
+      return connection.query(sql, callback);
+    },
     release: () => connection.release(),
     destroy: () => connection.destroy(),
   });

@@ -87,17 +87,30 @@ test("a session whose deadline passes while a call waits for its lock has expire
   await callers.end();
 });
 
-test("a call that waits for a lock beyond its timeout answers TIMEOUT, and its connection goes on", async () => {
+test("a call that waits for a lock beyond its timeout answers TIMEOUT, and its statement ends on the server", async () => {
   const small = openPool(server.url, { connectionLimit: 1 });
-  const patient = await openStore({ pool: small, table: "patience" });
-  await patient.create({ id: "s", ...session });
-  const store = new MySQLStore({ pool: small, table: "patience", timeoutMs: 300 });
-  const unblock = await block("patience", "s");
-  await expect(store.touch("s", { idleMs: 1 })).rejects.toMatchObject({ code: "TIMEOUT", outcomeUnknown: true });
-  // The one connection is busy: nothing is sent, and that is known.
-  await expect(store.destroy("s")).rejects.toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: false });
-  await unblock();
-  expect(await patient.get("s")).toMatchObject({ payload: "p" });
+  for (const procedures of [true, false]) {
+    const patient = await openStore({ pool: small, table: "patience", procedures });
+    await patient.create({ id: "s", ...session });
+    await patient.create({ id: "t", ...session });
+    const store = new MySQLStore({ pool: small, table: "patience", timeoutMs: 300, procedures });
+    const unblock = await block("patience", "s");
+    for (let n = 0; n < 5; n++) {
+      await expect(store.update("s", { payload: "q" })).rejects.toMatchObject({
+        code: "TIMEOUT",
+        outcomeUnknown: true,
+      });
+    }
+    // The one place of the pool is free again.
+    expect(await store.touch("t", { idleMs: hour })).toBe(true);
+    // The first statement waits as long as the server is set to. The others were bounded to a second.
+    const waits = () =>
+      selectNumber(pool, `${lockWaits} JOIN information_schema.INNODB_TRX ON trx_id = requesting_trx_id`);
+    await expect.poll(waits, { interval: 150 }).toBe(1);
+    await unblock();
+    await expect.poll(waits, { interval: 150 }).toBe(0);
+    await patient.clear();
+  }
   await small.end();
 });
 

@@ -26,7 +26,7 @@ test("ten at once, ten times: all succeed, and the store works", async () => {
   }
 });
 
-test("finishes what another process left half done", async () => {
+test("completes a set-up that another process left unfinished", async () => {
   const table = "half";
   for (const sql of schemaSql({ table }).slice(0, 7)) await pool.query(sql);
   const before = await selectNumber(pool, countProcedures);
@@ -46,7 +46,7 @@ test("creates the tables again when they have been dropped", async () => {
   expect(await store.create({ id: "s", ...session })).toMatchObject({ status: "created" });
 });
 
-test("without its schema every method says what to do", async () => {
+test("without its schema every method names ensureSchema()", async () => {
   const store = new MySQLStore({ pool, table: "nowhere", timeoutMs: 10_000 });
   const says = { code: "BACKEND", message: expect.stringContaining("ensureSchema()") };
   await expect(store.create({ id: "s", ...session })).rejects.toMatchObject(says);
@@ -59,7 +59,7 @@ test("without its schema every method says what to do", async () => {
   expect(await store.count()).toEqual({ sessions: 0, sessionsWithUser: 0, users: 0 });
 });
 
-test("a table of somebody else is named, and left alone", async () => {
+test("a table of another application is named, and left alone", async () => {
   await pool.query("CREATE TABLE foreigner (id INT PRIMARY KEY, note TEXT)");
   const store = new MySQLStore({ pool, table: "foreigner", timeoutMs: 10_000 });
   const says = { code: "BACKEND", message: expect.stringContaining("not one of Sojourn's") };
@@ -109,7 +109,7 @@ test("names that SQL could take for something else", async () => {
   }
 });
 
-test("schemaSql, run by somebody else, leaves ensureSchema nothing to do, nor to ask for", async () => {
+test("after schemaSql was run by a migration, ensureSchema changes nothing and needs no privilege to create", async () => {
   const table = "migrated";
   const migration = await createConnection(server.url);
   for (const sql of schemaSql({ table })) await migration.query(sql);
@@ -126,7 +126,7 @@ test("schemaSql, run by somebody else, leaves ensureSchema nothing to do, nor to
   const denied = MySQLStore.fromUrl(`mysql://app:secret@127.0.0.1:${server.port}/sojourn`, { table: "not_yet" });
   await expect(denied.ensureSchema()).rejects.toMatchObject({
     code: "BACKEND",
-    message: expect.stringContaining("permission"),
+    message: expect.stringContaining("the user lacks the privilege CREATE "),
   });
   await denied.close();
 });

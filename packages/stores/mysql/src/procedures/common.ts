@@ -1,36 +1,74 @@
-/** What the procedures have in common. */
+/** The common parts of the procedures. */
 
 import type { Names } from "../names.js";
-
-/**
- * Epoch milliseconds by the server's clock. `UNIX_TIMESTAMP(NOW(3))` goes through the session's time zone and is an hour
- * off in the hour that daylight saving repeats. Within a procedure each statement has a clock of its own.
- */
-export const clock = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000";
+import { clock } from "../sql.js";
 
 /** `NO CHAIN NO RELEASE`: the session's `completion_type` could otherwise begin a transaction here, or disconnect. */
 export const commit = "COMMIT AND NO CHAIN NO RELEASE;";
 export const rollback = "ROLLBACK AND NO CHAIN NO RELEASE;";
 
 /**
- * Ends what the connection may have open, as START TRANSACTION would: without autocommit a mere SELECT opens a
- * transaction, and in an open one the isolation level cannot be set. READ COMMITTED: what is read after a lock is what
- * the lock protects, and no gap is locked. READ ONLY: a read-only server refuses any other transaction.
+ * Ends the transaction that the connection may have open, as START TRANSACTION would: without autocommit a mere SELECT opens
+ * one, and in an open one the isolation level cannot be set. READ COMMITTED: a read after a lock sees the rows that the lock
+ * protects, and no gap is locked. READ ONLY: a read-only server refuses any other transaction.
  */
-const begin = (access: "READ ONLY" | "READ WRITE"): string => `
+export const begin = (access: "READ ONLY" | "READ WRITE"): string => `
   ${commit}
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
   START TRANSACTION ${access};`;
-export const beginRead: string = begin("READ ONLY");
-export const beginWrite: string = begin("READ WRITE");
 
-/** A procedure that fails must not leave its transaction open on a connection that goes back to the pool. */
-export const rollbackOnError: string = `DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ${rollback} RESIGNAL; END;`;
+/** `p_wait`: how many seconds each wait for a lock may take, or NULL. The connection's own settings are put back. */
+const boundWaits = `
+  IF p_wait IS NOT NULL THEN
+    SET SESSION innodb_lock_wait_timeout = p_wait, lock_wait_timeout = p_wait;
+  END IF;`;
+const restoreWaits = `
+  IF p_wait IS NOT NULL THEN
+    SET SESSION innodb_lock_wait_timeout = v_row_wait, lock_wait_timeout = v_table_wait;
+  END IF;`;
 
-/** Of a record, beside the id. */
-export const recordColumns = "user_id, payload, version, created_at, last_active_at, expires_at, ends_at";
+export interface ProcedureParts {
+  readonly parameters?: readonly string[];
+  readonly access: "READ ONLY" | "READ WRITE";
+  /** Declarations of variables, and after them of cursors. */
+  readonly declarations?: string;
+  /** What another error than those of `outcomes` leaves to be done. */
+  readonly onError?: string;
+  /** A further outcome, by the errno that it begins with. */
+  readonly outcomes?: Readonly<Record<number, string>>;
+  /** Runs in a transaction. */
+  readonly body: string;
+  /** Runs after it. */
+  readonly answer?: string;
+}
 
-/** What {@link lockSession} reads, and the clock. */
+/**
+ * Returns parameters and body of a procedure that runs in a transaction of its own.
+ *
+ * A procedure that fails must not leave its transaction open on a connection that goes back to the pool.
+ */
+export function procedure(parts: ProcedureParts): string {
+  const { parameters = [], access, declarations = "", onError = "", outcomes = {}, body, answer = "" } = parts;
+  const outcomeHandlers = Object.entries(outcomes).map(
+    ([errno, statement]) => `
+  DECLARE EXIT HANDLER FOR ${errno} BEGIN ${rollback} ${restoreWaits} ${statement} END;`,
+  );
+  return `(${[...parameters, "p_wait BIGINT"].join(", ")})
+SQL SECURITY INVOKER
+BEGIN
+  DECLARE v_row_wait BIGINT DEFAULT @@innodb_lock_wait_timeout;
+  DECLARE v_table_wait BIGINT DEFAULT @@lock_wait_timeout;${declarations}${outcomeHandlers.join("")}
+  DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ${rollback} ${restoreWaits} ${onError} RESIGNAL; END;
+  ${boundWaits}
+  ${begin(access)}
+  ${body}
+  ${commit}
+  ${restoreWaits}
+  ${answer}
+END`;
+}
+
+/** The variables that {@link lockSession} sets, and the clock. */
 export const sessionVariables: string = `
   DECLARE v_pk BIGINT UNSIGNED;
   DECLARE v_id, v_user_id VARBINARY(512);
@@ -48,8 +86,8 @@ export function lockSession({ sessions }: Names): string {
 }
 
 /**
- * Puts in order whatever depends on all sessions of user `p_user_id`: to gain one under a limit, to end them all. Whoever
- * ends them all could otherwise meet a session that just took the place of one that it was about to end.
+ * Locks the guard of user `p_user_id`, before a step that depends on all of the user's sessions: gaining one under a limit,
+ * or ending them all. Two such steps at once could each miss the session that the other one adds.
  */
 export function lockGuard({ guards }: Names): string {
   return `

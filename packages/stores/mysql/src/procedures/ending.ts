@@ -1,51 +1,38 @@
 import type { Names } from "../names.js";
-import {
-  beginWrite,
-  clock,
-  commit,
-  isLive,
-  lockGuard,
-  lockSession,
-  rollback,
-  rollbackOnError,
-  sessionVariables,
-} from "./common.js";
+import { clock, guardLifetimeMs } from "../sql.js";
+import { begin, commit, isLive, lockGuard, lockSession, procedure, sessionVariables } from "./common.js";
 
-/** A guard that nobody has used for this long is removed: it is a lock and holds no data, so that is safe at any time. */
-const guardLifetimeMs = 60_000;
+type EndingProcedure = "destroy" | "destroy_by_user" | "sweep" | "clear";
 
-type EndingVerb = "destroy" | "destroy_by_user" | "sweep" | "clear";
-
-export function endingProcedures(names: Names): Record<EndingVerb, string> {
+export function endingProcedures(names: Names): Record<EndingProcedure, string> {
   const { sessions, guards, suffix } = names;
   return {
-    destroy: `(p_id VARBINARY(512))
-SQL SECURITY INVOKER
-BEGIN
-  DECLARE v_is_live BOOLEAN;${sessionVariables}
-  ${rollbackOnError}
-  ${beginWrite}
+    destroy: procedure({
+      parameters: ["p_id VARBINARY(512)"],
+      access: "READ WRITE",
+      declarations: `
+  DECLARE v_is_live BOOLEAN;${sessionVariables}`,
+      body: `
   ${lockSession(names)}
   SET v_now = ${clock};
   SET v_is_live = ${isLive};
   IF v_id <=> p_id THEN
     DELETE FROM ${sessions} WHERE pk = v_pk;
-  END IF;
-  ${commit}
-  SELECT v_is_live AS is_live, v_user_id AS user_id;
-END`,
+  END IF;`,
+      answer: "SELECT v_is_live AS is_live, v_user_id AS user_id;",
+    }),
 
-    destroy_by_user: `(p_user_id VARBINARY(512), p_except VARBINARY(512))
-SQL SECURITY INVOKER
-BEGIN
+    destroy_by_user: procedure({
+      parameters: ["p_user_id VARBINARY(512)", "p_except VARBINARY(512)"],
+      access: "READ WRITE",
+      declarations: `
   DECLARE v_pk BIGINT UNSIGNED;
   DECLARE v_id, v_user_id VARBINARY(512);
   DECLARE v_expires_at, v_now BIGINT;
   DECLARE v_done BOOLEAN DEFAULT FALSE;
   DECLARE c_own CURSOR FOR SELECT pk FROM ${sessions} WHERE user_id = p_user_id ORDER BY pk;
-  DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;
-  ${rollbackOnError}
-  ${beginWrite}
+  DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;`,
+      body: `
   ${lockGuard(names)}
   OPEN c_own;
   walk_rows: LOOP
@@ -63,14 +50,14 @@ BEGIN
       END IF;
     END IF;
   END LOOP;
-  CLOSE c_own;
-  ${commit}
-  SELECT 'done' AS outcome;
-END`,
+  CLOSE c_own;`,
+      answer: "SELECT 'done' AS outcome;",
+    }),
 
-    sweep: `(p_limit BIGINT)
-SQL SECURITY INVOKER
-BEGIN
+    sweep: procedure({
+      parameters: ["p_limit BIGINT"],
+      access: "READ WRITE",
+      declarations: `
   DECLARE v_pk BIGINT UNSIGNED;
   DECLARE v_id, v_user_id VARBINARY(512);
   DECLARE v_expires_at, v_now BIGINT;
@@ -80,10 +67,10 @@ BEGIN
   DECLARE c_due CURSOR FOR SELECT pk FROM ${sessions} WHERE sweep_at <= v_now ORDER BY sweep_at LIMIT p_limit;
   DECLARE c_unused CURSOR FOR
     SELECT user_id FROM ${guards} WHERE used_at <= v_now - ${guardLifetimeMs} ORDER BY used_at LIMIT p_limit;
-  DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;
-  DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ${rollback} DO RELEASE_LOCK(v_lock); RESIGNAL; END;
+  DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;`,
+      onError: "DO RELEASE_LOCK(v_lock);",
+      body: `
   IF GET_LOCK(v_lock, 0) = 1 THEN
-    ${beginWrite}
     SET v_now = ${clock};
     OPEN c_due;
     walk_rows: LOOP
@@ -106,7 +93,7 @@ BEGIN
     END LOOP;
     CLOSE c_due;
     ${commit}
-    ${beginWrite}
+    ${begin("READ WRITE")}
     SET v_done = FALSE;
     OPEN c_unused;
     walk_guards: LOOP
@@ -122,28 +109,26 @@ BEGIN
       END IF;
     END LOOP;
     CLOSE c_unused;
-    ${commit}
     DO RELEASE_LOCK(v_lock);
-  END IF;
-  SELECT v_handled AS handled;
-END`,
+  END IF;`,
+      answer: "SELECT v_handled AS handled;",
+    }),
 
-    clear: `(p_up_to BIGINT UNSIGNED, p_limit BIGINT)
-SQL SECURITY INVOKER
-BEGIN
+    clear: procedure({
+      parameters: ["p_up_to BIGINT UNSIGNED", "p_limit BIGINT"],
+      access: "READ WRITE",
+      declarations: `
   DECLARE v_removed BIGINT;
-  DECLARE v_up_to BIGINT UNSIGNED DEFAULT p_up_to;
-  ${rollbackOnError}
-  ${beginWrite}
+  DECLARE v_up_to BIGINT UNSIGNED DEFAULT p_up_to;`,
+      body: `
   IF v_up_to IS NULL THEN
     SELECT COALESCE(MAX(pk), 0) INTO v_up_to FROM ${sessions};
   END IF;
   DELETE FROM ${sessions} WHERE pk <= v_up_to ORDER BY pk LIMIT p_limit;
   SET v_removed = ROW_COUNT();
   -- By a column that only guards have: another store's table of sessions may have their name.
-  DELETE FROM ${guards} WHERE user_id > '' AND used_at >= 0 ORDER BY user_id LIMIT p_limit;
-  ${commit}
-  SELECT v_removed AS removed, v_up_to AS up_to;
-END`,
+  DELETE FROM ${guards} WHERE user_id > '' AND used_at >= 0 ORDER BY user_id LIMIT p_limit;`,
+      answer: "SELECT v_removed AS removed, v_up_to AS up_to;",
+    }),
   };
 }
