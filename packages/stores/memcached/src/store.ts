@@ -10,7 +10,10 @@ import { type MemcachedStoreOptions, parseUrl, resolveOptions } from "./options.
  * user's list does not show. `scan` and `count` reject `NOT_SUPPORTED`.
  *
  * @example
- * ```ts
+ * ```ts no-run
+ * import { SessionManager } from "@sojourn/core";
+ * import { MemcachedStore } from "@sojourn/memcached";
+ *
  * const store = MemcachedStore.fromUrl("memcached://127.0.0.1:11211");
  * const sessions = new SessionManager({ store, idleTimeout: "30m", absoluteTimeout: "12h" });
  * ```
