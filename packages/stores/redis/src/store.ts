@@ -33,7 +33,7 @@ export class RedisStore extends DriverStore<RedisDriver> {
    * @param url - `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS
    * @throws SessionError `INVALID_OPTION`; also by the first operation, when the package `ioredis` is missing
    * @example
-   * ```ts
+   * ```ts no-run
    * import { RedisStore } from "@sojourn/redis";
    *
    * const store = RedisStore.fromUrl(process.env.REDIS_URL ?? "redis://localhost:6379", { prefix: "shop" });
