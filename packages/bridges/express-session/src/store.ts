@@ -14,7 +14,7 @@ import { ExpressObjects, type Request } from "./express-objects.js";
 
 const packageName = "@sojourn/express-session";
 
-/** A `manager`, or a `store` with the options of a manager to be made for it. */
+/** A `manager`, or a `store` with options for a manager that is made for it. */
 export type ExpressSessionStoreOptions<Data extends object = ManagedData> = StoreBridgeOptions<
   Request,
   SessionData,
@@ -22,25 +22,25 @@ export type ExpressSessionStoreOptions<Data extends object = ManagedData> = Stor
 >;
 
 export interface DestroyByUserInput extends CallOptions {
-  /** The session id (`req.sessionID`) of one session to keep, usually the caller's own. Omit to end all. */
+  /** The session id (`req.sessionID`) of a session to keep, usually the caller's own. Default: all end. */
   readonly except?: string | undefined;
 }
 
 /**
- * The store to hand to `session({ store })` of express-session, on any Sojourn backend.
+ * The store for `session({ store })` of express-session, on any Sojourn backend.
  *
- * Keeps express-session's protocol; methods also return promises. Session ids are stored as their hash. A save writes
- * what its request has changed and nothing else: it neither revives a session that has ended meanwhile nor undoes what
- * another request stored. One that is dropped for that reason is no error but a `conflict` event of the manager. Errors
- * are `SessionError`s, as the manager's methods name them.
+ * Implements express-session's store protocol. Methods also return promises. Session ids are stored as their hash. A save
+ * writes only the changes of its request: it does not revive a session that has ended, and does not undo the changes of
+ * other requests. A save that is dropped for this reason is no error, but a `conflict` event of the manager. Errors are
+ * `SessionError`s of the manager.
  *
- * The events `connect` and `disconnect` are never emitted: after a `disconnect` express-session runs requests without
- * any `req.session`. While the backend is down, each request fails by itself, within the store's timeout.
+ * The store never emits `connect` or `disconnect`: after a `disconnect`, express-session runs requests without
+ * `req.session`. While the backend is down, each request fails within the store's timeout.
  *
- * @typeParam Data - what the sessions of `manager` hold, for its users; express-session's own types hold for requests
+ * @typeParam Data - the manager's type of the session data. Requests have the types of express-session
  */
 export class ExpressSessionStore<Data extends object = ManagedData> extends Store {
-  /** The sessions behind this store: for events, statistics, `destroyById`, and `close` at the end. */
+  /** The manager of these sessions: for events, statistics, `destroyById`, and `close` at the end. */
   readonly manager: SessionManager<Data>;
   readonly #sessions: ExpressStoreProtocol<Request, SessionData>;
   #generate: ((req: Request) => void) | undefined;
@@ -54,7 +54,8 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   }
 
   /**
-   * Reads a session; `null` when it is missing or has expired. No activity: express-session touches after the request.
+   * Reads a session; `null` when it is missing or has expired. Waits for this process's writes of the session that began
+   * earlier. Does not count as activity: express-session touches after the request.
    *
    * @throws SessionError `CORRUPT`, `DECODE`
    */
@@ -65,17 +66,17 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   /**
    * Saves a session.
    *
-   * One that express-session has generated in this request is created. One that was loaded is merged into what is stored,
-   * and dropped when that has ended. Any other object, which is the application's own, is created or replaces what is stored.
+   * A session that express-session generated in this request is created. A loaded session is merged into the stored data, or
+   * dropped when it has ended. Any other object is the application's own, and is created or replaces the stored data.
    *
-   * @throws SessionError `LIMIT_REACHED`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `CONFLICT`, `INVALID_ARGUMENT` for a session id
-   * that is none; what is stored is then as it was
+   * @throws SessionError `LIMIT_REACHED`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `CONFLICT`, `INVALID_ARGUMENT` for a malformed
+   * session id. The stored session is then unchanged
    */
   override set(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     return callbackify(this.#sessions.save(sid, session), callback);
   }
 
-  /** Moves the deadline to the expiry of the cookie, and stores the cookie if it has changed otherwise. Never creates. */
+  /** Moves the deadline to the expiry of the cookie. Stores the cookie if other parts of it have changed. Never creates. */
   override touch(sid: string, session: SessionData, callback?: Callback): Promise<void> {
     return callbackify(this.#sessions.touch(sid, session), callback);
   }
@@ -84,17 +85,17 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
     return callbackify(this.#sessions.destroy(sid), callback);
   }
 
-  /** The data of all live sessions. Their session ids are known to their clients only. @throws SessionError `NOT_SUPPORTED` */
+  /** Returns the data of all live sessions. Only their clients know their session ids. @throws SessionError `NOT_SUPPORTED` */
   override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
     return callbackify(this.#sessions.all(), callback);
   }
 
-  /** The storage ids of all live sessions. @throws SessionError `NOT_SUPPORTED` */
+  /** Returns the storage ids of all live sessions. @throws SessionError `NOT_SUPPORTED` */
   ids(callback?: Callback<string[]>): Promise<string[]> {
     return callbackify(this.#ids(), callback);
   }
 
-  /** The number of live sessions. @throws SessionError `NOT_SUPPORTED` */
+  /** Returns the number of live sessions. @throws SessionError `NOT_SUPPORTED` */
   override length(callback?: Callback<number>): Promise<number> {
     return callbackify(this.#count(), callback);
   }
@@ -104,16 +105,16 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
     return callbackify(this.manager.byId.clear(), callback);
   }
 
-  /** The live sessions of a user, oldest first. That of a request has the id `tokenToId(req.sessionID)`. */
+  /** Lists the live sessions of a user, oldest first. The session of a request has the id `tokenToId(req.sessionID)`. */
   listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
     return this.manager.listByUser(userId, options);
   }
 
   /**
-   * Ends the sessions of a user ("log out everywhere", or everywhere else).
+   * Ends the sessions of a user ("log out everywhere"), except one if given.
    *
-   * @returns the storage ids of the sessions ended
-   * @throws SessionError `INVALID_ARGUMENT` when `except` is no session id: ending all by a slip would not be undone
+   * @returns the storage ids of the ended sessions
+   * @throws SessionError `INVALID_ARGUMENT` for a malformed `except`: ending all sessions by mistake could not be undone
    */
   async destroyByUser(userId: string, { except, signal }: DestroyByUserInput = {}): Promise<string[]> {
     const id = except === undefined ? undefined : this.#sessions.sidToId(except);
@@ -126,7 +127,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
     return session;
   }
 
-  /** Makes a request's new session. Assigned by `session({ store })`. */
+  /** Makes the new session of a request. `session({ store })` assigns it. */
   get generate(): ((req: Request) => void) | undefined {
     return this.#generate;
   }

@@ -15,11 +15,11 @@ import type { FastifyRequest, Session as FastifySession } from "fastify";
 import { SessionObjects } from "./session-objects.js";
 
 declare module "fastify" {
-  /** What sessions hold, by @fastify/session and the application. Nothing while neither has said anything. */
+  /** Type of the sessions, extended by @fastify/session and the application. */
   interface Session {}
 }
 
-/** A `manager`, or a `store` with the options of a manager to be made for it. */
+/** A `manager`, or a `store` with options for a manager that is made for it. */
 export type FastifySessionStoreOptions<Data extends object = ManagedData> = StoreBridgeOptions<
   FastifyRequest,
   FastifySession,
@@ -27,25 +27,25 @@ export type FastifySessionStoreOptions<Data extends object = ManagedData> = Stor
 >;
 
 export interface DestroyByUserInput extends CallOptions {
-  /** The session id (`request.session.sessionId`) of one session to keep, usually the caller's own. Omit to end all. */
+  /** The session id (`request.session.sessionId`) of a session to keep, usually the caller's own. Default: all end. */
   readonly except?: string | undefined;
 }
 
 const packageName = "@sojourn/fastify";
 
 /**
- * The store to hand to @fastify/session 11, on any Sojourn backend.
+ * The store for @fastify/session 11, on any Sojourn backend.
  *
- * Keeps its store protocol; methods also return promises. Session ids are stored as their hash. A save writes what its
- * request has changed and nothing else, and only touches where that is nothing: under `rolling`, the default, each request
- * saves. It neither revives a session that has ended meanwhile nor undoes what another request stored. One that is dropped
- * for that reason is no error but a `conflict` event of the manager. Errors are `SessionError`s, as the manager's methods
- * name them; those of `get`, `set` and `destroy` make @fastify/session answer 503 while the backend is away, else 500.
+ * Implements its store protocol. Methods also return promises. Session ids are stored as their hash. A save writes only the
+ * changes of its request, and only touches if there are none: under `rolling`, the default, each request saves. It does not
+ * revive a session that has ended, and does not undo the changes of other requests. A save that is dropped for this reason is
+ * no error, but a `conflict` event of the manager. Errors are `SessionError`s of the manager. Errors of `get`, `set` and
+ * `destroy` make @fastify/session answer 503 while the backend cannot be reached, else 500.
  *
- * @typeParam Data - what the sessions of `manager` hold, for its users; Fastify's own types hold for requests
+ * @typeParam Data - the manager's type of the session data. Requests have the types of Fastify
  */
 export class FastifySessionStore<Data extends object = ManagedData> {
-  /** The sessions behind this store: for events, statistics, `destroyById`, and `close` at the end. */
+  /** The manager of these sessions: for events, statistics, `destroyById`, and `close` at the end. */
   readonly manager: SessionManager<Data>;
   readonly #objects = new SessionObjects();
   readonly #sessions: ExpressStoreProtocol<FastifyRequest, FastifySession>;
@@ -58,8 +58,8 @@ export class FastifySessionStore<Data extends object = ManagedData> {
   }
 
   /**
-   * Reads a session; `null` when it is missing or has expired. Its cookie expires when the session does, whatever else the
-   * cookie holds.
+   * Reads a session; `null` when it is missing or has expired. Waits for this process's writes of the session that began
+   * earlier. The cookie expires with the session, regardless of its other attributes.
    *
    * @throws SessionError `CORRUPT`, `DECODE`
    */
@@ -74,13 +74,13 @@ export class FastifySessionStore<Data extends object = ManagedData> {
   /**
    * Saves a session.
    *
-   * One that was loaded is merged into what is stored, touched when it holds nothing new, and dropped when that has ended,
-   * also after a `reload` that found nothing. One that @fastify/session made anew in this request is created. Any other
-   * object, which is the application's own, is created or replaces what is stored.
+   * A loaded session is merged into the stored data, touched if it has not changed, and dropped if it has ended, also after a
+   * `reload` that found nothing. A session that @fastify/session made new in this request is created. A plain object is the
+   * application's own, and is created or replaces the stored data.
    *
-   * @throws SessionError `LIMIT_REACHED`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `CONFLICT`, `INVALID_ARGUMENT` for a session id
-   * that is none, `NOT_SUPPORTED` when the installed @fastify/session cannot be worked with, and that of the `reload` before
-   * when it failed; what is stored is then as it was
+   * @throws SessionError `LIMIT_REACHED`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `CONFLICT`, `INVALID_ARGUMENT` for a malformed
+   * session id, `NOT_SUPPORTED` when the installed @fastify/session does not carry loaded sessions, and the error of a failed
+   * `reload` before. The stored session is then unchanged
    */
   set(sid: string, session: object, callback?: Callback): Promise<void> {
     return callbackify(withHttpErrors(this.#set(sid, session)), callback);
@@ -90,16 +90,16 @@ export class FastifySessionStore<Data extends object = ManagedData> {
     return callbackify(withHttpErrors(this.#sessions.destroy(sid)), callback);
   }
 
-  /** The live sessions of a user, oldest first. That of a request has the id `tokenToId(request.session.sessionId)`. */
+  /** Lists the live sessions of a user, oldest first. The session of a request has the id `tokenToId(request.session.sessionId)`. */
   listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
     return this.manager.listByUser(userId, options);
   }
 
   /**
-   * Ends the sessions of a user ("log out everywhere", or everywhere else).
+   * Ends the sessions of a user ("log out everywhere"), except one if given.
    *
-   * @returns the storage ids of the sessions ended
-   * @throws SessionError `INVALID_ARGUMENT` when `except` is no session id: ending all by a slip would not be undone
+   * @returns the storage ids of the ended sessions
+   * @throws SessionError `INVALID_ARGUMENT` for a malformed `except`: ending all sessions by mistake could not be undone
    */
   async destroyByUser(userId: string, { except, signal }: DestroyByUserInput = {}): Promise<string[]> {
     const id = except === undefined ? undefined : this.#sessions.sidToId(except);
@@ -110,11 +110,11 @@ export class FastifySessionStore<Data extends object = ManagedData> {
     const data = await this.#sessions.get(sid);
     if (data === undefined) return null;
     const visible = Object.fromEntries(Object.entries(data).filter(([key]) => !hidden.has(key)));
-    // What was loaded travels on the cookie: there is one in any case.
+    // The loaded session is kept on the cookie, so there must be one.
     const { cookie = {} } = data as { cookie?: object };
     const session = { ...visible, cookie };
     this.#sessions.rebind(data, session);
-    // The application's types say what its sessions hold.
+    // The application states the type of its sessions.
     return session as FastifySession;
   }
 
@@ -132,8 +132,8 @@ export class FastifySessionStore<Data extends object = ManagedData> {
 }
 
 /**
- * Keys that @fastify/session must not copy to its `Session`: they would shadow what that offers, or replace its prototype.
- * Such a key of another writer stays stored.
+ * Keys that @fastify/session must not copy to its `Session`, because they would hide its members or replace its prototype.
+ * They stay stored.
  */
 const hidden: ReadonlySet<string> = new Set([
   "__proto__",

@@ -1,19 +1,19 @@
 import { type FrameworkObjects, type LoadedSession, SessionError } from "@sojourn/core/bridge";
 import type { FastifyRequest } from "fastify";
 
-/** A session that `reload` could not read: the empty object that its request goes on with is not what is stored. */
+/** Marks a session that `reload` could not read. Its request continues with an empty object, which must not be saved. */
 interface Unread {
   readonly sid: string;
   readonly error: unknown;
 }
 
 /**
- * Knows the sessions of @fastify/session again.
+ * Recognises the sessions of @fastify/session.
  *
- * It never hands back the object that it was given: it makes a `Session` of it, and copies text keys only. But it keeps a
- * copy of the cookie as that session's cookie options, symbols included, and passes it on to what `reload` and
- * `regenerate` make of the session. So what was loaded travels there, under a symbol. None of this is documented: the
- * class is tried out once, before its first session is saved.
+ * It never saves the object that the store returned: it builds a `Session` from it, with a copy of the string keys. But it
+ * keeps a copy of the cookie, symbols included, as the cookie options of that session, and passes these on when `reload` and
+ * `regenerate` build the next one. So the loaded session is kept there, under a symbol. This is not documented: the class is
+ * tried out once, before its first session is saved.
  */
 export class SessionObjects implements FrameworkObjects<FastifyRequest> {
   readonly #tag = Symbol("sojourn.loaded");
@@ -25,7 +25,7 @@ export class SessionObjects implements FrameworkObjects<FastifyRequest> {
     return tag !== undefined && "session" in tag ? tag : undefined;
   }
 
-  /** What `reload` makes of this session later must be known too. */
+  /** Also marks the session that a later `reload` builds from this one. */
   set(object: object, loaded: LoadedSession): void {
     this.#known.set(object, loaded);
     const slot = isApplications(object) ? Reflect.get(object, "cookie") : symbolValue(object, "cookieOpts");
@@ -33,7 +33,7 @@ export class SessionObjects implements FrameworkObjects<FastifyRequest> {
   }
 
   requestOfNew(object: object): FastifyRequest | undefined {
-    // A class that has passed the trial has it there.
+    // A class that has passed the trial keeps the request there.
     return isApplications(object) ? undefined : (symbolValue(object, "request") as FastifyRequest);
   }
 
@@ -42,21 +42,21 @@ export class SessionObjects implements FrameworkObjects<FastifyRequest> {
     return isApplications(object);
   }
 
-  /** What to answer to `reload` beside an error: it makes a session of that all the same, under the same id. */
+  /** Returns the result for `reload` beside an error: it builds a session from it, under the same id. */
   unread(sid: string, error: unknown): { cookie: object } {
     const unread: Unread = { sid, error };
     return { cookie: { [this.#tag]: unread } };
   }
 
-  /** Why a session was not read, if it was not. */
+  /** Returns the mark of a session that was not read. */
   unreadOf(sid: string, object: object): Unread | undefined {
     const tag = this.#known.has(object) ? undefined : this.#tagOf(object);
     return tag !== undefined && "sid" in tag && tag.sid === sid ? tag : undefined;
   }
 
   /**
-   * Makes sure that the class of a session carries what was loaded. Without that a session that has ended could not be told
-   * from a new one, and would be created again.
+   * Checks that the class of a session carries the loaded one. Otherwise an ended session would look like a new one, and would
+   * be created again.
    *
    * @throws SessionError `NOT_SUPPORTED`
    */
@@ -70,18 +70,18 @@ export class SessionObjects implements FrameworkObjects<FastifyRequest> {
     }
     if (carries) return;
     const message =
-      "@sojourn/fastify: the installed @fastify/session does not carry what it has loaded to what it saves, so that no save " +
-      "could be told from a logout undone. Nothing is saved. Use @fastify/session 11.1.3, or the plugin of this package";
+      "@sojourn/fastify: the installed @fastify/session does not connect a saved session to its load, so a save could undo a " +
+      "logout. Nothing is saved. Use @fastify/session 11.1.3, or the plugin of this package";
     throw new SessionError("NOT_SUPPORTED", message);
   }
 
-  /** Loads a session, and reloads and regenerates it, without a store. */
+  /** Builds a session, and the sessions of its reload and regenerate, and looks for the mark on each. */
   #carries(Session: unknown): boolean {
     const sid = "trial";
     const [unread, later] = [{ sid, error: undefined }, this.unread(sid, undefined)];
     const request = { protocol: "http" };
     const make = (cookie: unknown, data?: object): object => {
-      // It may be no constructor, and throw.
+      // Throws if it is no constructor.
       return Reflect.construct(Session as new () => object, [{}, request, () => sid, cookie, signer, data, sid]);
     };
     try {
@@ -98,20 +98,20 @@ export class SessionObjects implements FrameworkObjects<FastifyRequest> {
 
   #tagOf(object: object): LoadedSession | Unread | undefined {
     const slot = isApplications(object) ? Reflect.get(object, "cookie") : symbolValue(object, "cookieOpts");
-    // Nobody else has the symbol.
+    // Only this class has the symbol.
     return isObject(slot) ? (Reflect.get(slot, this.#tag) as LoadedSession | Unread | undefined) : undefined;
   }
 }
 
 const signer = { sign: String };
 
-/** Whether an object is an application's own, and no `Session` of @fastify/session. */
+/** Whether an object is a plain one of the application, and no `Session` of @fastify/session. */
 function isApplications(object: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(object);
   return prototype === Object.prototype || prototype === null;
 }
 
-/** What a `Session` keeps under a symbol of its own with this description. */
+/** Returns the value that a `Session` keeps under its symbol with this description. */
 function symbolValue(object: object, description: string): unknown {
   const symbol = Object.getOwnPropertySymbols(object).find((own) => own.description === description);
   return symbol && Reflect.get(object, symbol);

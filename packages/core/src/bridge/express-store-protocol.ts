@@ -1,6 +1,7 @@
 import { KeyedQueue } from "../adapter/keyed-queue.js";
 import { SessionError } from "../contract/errors.js";
 import { isId } from "../contract/validate.js";
+import type { CreateInput } from "../sessions/inputs.js";
 import type { SaveOptions, Session } from "../sessions/session.js";
 import type { SessionsById } from "../sessions/sessions-by-id.js";
 import { tokenToId } from "../sessions/tokens.js";
@@ -263,12 +264,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
       ? { base: {}, userId }
       : { onConflict: "overwrite", userId: userId ?? null };
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const created = await this.#byId.create(id, { data, userId, metadata, idleTimeout: idleMs });
-      if (created !== undefined && data.cookie !== undefined && !("cookie" in created.data)) {
-        // A framework cannot load a session without a cookie.
-        await this.#byId.destroy(id);
-        throw new SessionError("INVALID_OPTION", `${this.#packageName}: the schema must keep the key "cookie"`);
-      }
+      const created = await this.#create(id, { data, userId, metadata, idleTimeout: idleMs });
       const session = created ?? (await this.#byId.get(id, { touch: false, onUnreadable: "fail" }));
       const status = created ? "saved" : await session?.save(data, { ...options, idleMs });
       // With any other status the session under this id has ended in between, and the id is free again.
@@ -280,6 +276,14 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     }
     const message = `${this.#packageName}: session ${id} can be neither created nor written`;
     throw new SessionError("CONFLICT", message);
+  }
+
+  /** @throws SessionError `INVALID_OPTION` if the schema drops the cookie: a framework cannot load a session without one */
+  async #create(id: string, input: CreateInput<StoredData>): Promise<Session | undefined> {
+    const created = await this.#byId.create(id, input);
+    if (created === undefined || input.data.cookie === undefined || "cookie" in created.data) return created;
+    await this.#byId.destroy(id);
+    throw new SessionError("INVALID_OPTION", `${this.#packageName}: the schema must keep the key "cookie"`);
   }
 
   #find(id: string, object: object | undefined): LoadedSession | undefined {

@@ -1,21 +1,21 @@
 import { hash, timingSafeEqual } from "node:crypto";
 
-/** The block of SHA-256, in bytes. */
+/** Block size of SHA-256, in bytes. */
 const blockBytes = 64;
 const digestBytes = 32;
-/** A signature in base64url. */
+/** Length of a signature in base64url. */
 const signatureLength = 43;
 
 /**
- * A key for HMAC-SHA256 (RFC 2104), by two hashes of one call each.
+ * Key for HMAC-SHA256 (RFC 2104), made of two calls of `hash`.
  *
- * `createHmac` makes an object outside of V8's heap for each signature, and a digest as a buffer makes another: their
- * collection costs a server more than all else that it does for a cookie. What is hashed stands in buffers that are used again.
+ * `createHmac` allocates an object outside V8's heap for each signature, and a digest buffer. Collecting them costs more than
+ * the rest of the work for a cookie. This class hashes buffers that it reuses.
  */
 export class HmacKey {
-  /** A block, and room for a message: of one length, as those of a cookie are, for all. */
+  /** A block, and a message. All messages of a cookie have the same length, so the buffer is reused. */
   #inner: Buffer;
-  /** A block, and room for the inner digest. */
+  /** A block, and the inner digest. */
   readonly #outer: Buffer;
 
   constructor(secret: string) {
@@ -26,7 +26,7 @@ export class HmacKey {
     this.#outer = Buffer.concat([block.map((byte) => byte ^ 0x5c)], blockBytes + digestBytes);
   }
 
-  /** The signature, in base64url. */
+  /** Returns the signature, in base64url. */
   sign(message: string): string {
     const length = blockBytes + Buffer.byteLength(message);
     if (length !== this.#inner.length) this.#inner = Buffer.concat([this.#inner.subarray(0, blockBytes)], length);
@@ -35,9 +35,9 @@ export class HmacKey {
     return hash("sha256", this.#outer, "base64url");
   }
 
-  /** Whether this key has signed a message, in a time that tells nothing of the right signature. */
+  /** Whether this key has signed a message. Compares in constant time. */
   verifies(signature: string, message: string): boolean {
-    // Text beyond ASCII takes more bytes: what is written of it is no signature.
+    // Text outside ASCII takes more bytes, and is no signature.
     if (signature.length !== signatureLength || received.write(signature) !== signatureLength) return false;
     expected.write(this.sign(message));
     return timingSafeEqual(received, expected);

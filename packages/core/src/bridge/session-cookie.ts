@@ -6,34 +6,35 @@ import { HmacKey } from "./hmac-key.js";
 
 export interface SessionCookieOptions {
   /**
-   * Signs the token by HMAC-SHA256, at least 32 bytes of text. Of several the first signs and all verify: put a new one first, and
-   * remove the old one when its cookies have run out. `false` sends the token as it is, which its 256 random bits allow:
-   * then anybody can have made-up tokens looked up in the store. There is no default, so that a missing environment variable is an error.
+   * Signs the token by HMAC-SHA256: text of at least 32 bytes. In a list the first secret signs and all verify: put a new one
+   * first, and remove the old one when its cookies have expired. `false` sends the token without a signature. Its 256 random
+   * bits allow this, but then any client can cause store reads with invented tokens. There is no default, so that a missing
+   * environment variable is an error.
    */
   readonly secret: string | readonly string[] | false;
   /** Default `"__Host-session"`; `"__Secure-session"` with a `domain` or another `path`; `"session"` where `secure` is false. */
   readonly name?: string | undefined;
   /**
-   * Default true: browsers send the cookie over HTTPS only. Chromium and Firefox count `http://localhost` as secure; Safari does
-   * not, and neither does any other name that is served without TLS in development: false, there alone.
+   * Default true: browsers send the cookie over HTTPS only. Set false in development only, for Safari, or for a host without
+   * TLS other than `localhost`: Chromium and Firefox treat `http://localhost` as secure.
    */
   readonly secure?: boolean | undefined;
-  /** Default `"lax"`. `"none"` sends the cookie with requests of other sites, which then need a defence against CSRF. */
+  /** Default `"lax"`. `"none"` sends the cookie with requests of other sites; the application then needs a defence against CSRF. */
   readonly sameSite?: "lax" | "strict" | "none" | undefined;
   /** Default `"/"`. */
   readonly path?: string | undefined;
-  /** Default: the host that sets the cookie, and no other. With it all subdomains get the cookie. */
+  /** Default: only the host that sets the cookie gets it. With a domain, all its subdomains get it. */
   readonly domain?: string | undefined;
-  /** Keeps a cookie of embedded content apart for each site that embeds it (CHIPS). Default false. */
+  /** Gives embedded content a separate cookie for each embedding site (CHIPS). Default false. */
   readonly partitioned?: boolean | undefined;
   /**
-   * Default false: the cookie ends with the browser. True: it lives as long as its session can at most, whatever the idle
-   * timeout does in between, so that it never needs to be sent again; browsers end it after 400 days.
+   * Default false: the cookie ends with the browser. True: it lives until the absolute deadline of its session, so that it is
+   * sent once. Browsers end it after 400 days.
    */
   readonly persistent?: boolean | undefined;
 }
 
-/** The attributes of a cookie, by the names that the frameworks' own functions take. */
+/** Attributes of a cookie, by the names that cookie functions of frameworks use. */
 export interface CookieAttributes {
   readonly path: string;
   readonly domain?: string;
@@ -46,7 +47,7 @@ export interface CookieAttributes {
   readonly expires?: Date;
 }
 
-/** A cookie to be sent: in parts for a framework, and as a whole. */
+/** A cookie to send: its parts, for a framework, and the whole header. */
 export interface CookieToSend {
   readonly name: string;
   readonly value: string;
@@ -55,14 +56,14 @@ export interface CookieToSend {
   readonly header: string;
 }
 
-/** What a cookie tells of a session: what `SessionManager.create` and `regenerate` return has it. */
+/** The parts of a session that its cookie needs. `SessionManager.create` and `regenerate` return such an object. */
 export interface SessionToSend {
   readonly token: string;
   readonly session: Pick<Session, "remainingMs" | "expiresAt" | "endsAt">;
 }
 
 const packageName = "@sojourn/core";
-/** Of every option but the secret. */
+/** Types of the options except the secret. */
 const types = {
   name: "string",
   secure: "boolean",
@@ -73,16 +74,16 @@ const types = {
   persistent: "boolean",
 } as const satisfies Record<keyof Omit<SessionCookieOptions, "secret">, string>;
 const minSecretBytes = 32;
-/** Browsers keep 4,096 bytes of name and value together (RFC 6265bis, 5.6): what a token, a dot and a signature leave of them. */
+/** Browsers keep at most 4,096 bytes of name and value (RFC 6265bis, 5.6). The value has a token, a dot and a signature. */
 const maxNameBytes = 4096 - 43 - 1 - 43;
-/** The longest that browsers keep a cookie (RFC 6265bis, 5.5). */
+/** Browsers keep a cookie at most this long (RFC 6265bis, 5.5). */
 const maxAgeLimitMs = 400 * 86_400_000;
 
 /**
- * The cookie in which a browser holds its session token: always `HttpOnly`, and unless told otherwise `Secure`, `SameSite=Lax`,
- * for one host alone, under a name that browsers let nobody else set.
+ * The cookie with the session token. It is always `HttpOnly`. By default it is `Secure` and `SameSite=Lax`, for one host only,
+ * under a name that browsers do not accept from other hosts.
  *
- * For whatever sets its own cookie: a bridge, or `node:http`.
+ * For bridges, and for servers on `node:http`.
  */
 export class SessionCookie {
   readonly name: string;
@@ -90,7 +91,7 @@ export class SessionCookie {
   readonly #attributes: CookieAttributes;
   readonly #persistent: boolean;
 
-  /** @throws SessionError `INVALID_OPTION`, also for combinations that browsers refuse and for `SameSite=None` without `Secure` */
+  /** @throws SessionError `INVALID_OPTION`, also for combinations of attributes that browsers refuse */
   constructor(options: SessionCookieOptions) {
     if (typeof options !== "object" || options === null) {
       throw invalidOption(packageName, "cookie", "an object", typeof options === "string" ? "a string" : options);
@@ -105,18 +106,17 @@ export class SessionCookie {
     try {
       this.remove();
     } catch (cause) {
-      // The library names what cannot stand in a header: the name, the domain or the path.
+      // The library's message says which part is not allowed in a header: the name, the domain or the path.
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new SessionError("INVALID_OPTION", `${packageName}: cookie ${reason}`, { cause });
     }
   }
 
   /**
-   * The token in a `Cookie` header; `undefined` for one that is missing, malformed, or not signed by us.
+   * Returns the token in a `Cookie` header; `undefined` if it is missing, malformed or has no valid signature.
    *
-   * Of several cookies with this name, which a subdomain or another path may have added, those that do not verify are left out.
-   * Where two that verify differ nobody can say which is the user's, and neither is taken: the other could be an attacker's
-   * own session.
+   * A subdomain or another path may have added more cookies of this name. Those without a valid signature are ignored. If two
+   * valid ones differ, none is used: one of them could be the session of an attacker.
    */
   read(header: string | undefined): string | undefined {
     const values = this.#values(header);
@@ -128,19 +128,19 @@ export class SessionCookie {
     return tokens.size === 1 ? token : undefined;
   }
 
-  /** Whether there is a cookie of this name, whatever it is worth: to tell a forged one from none. */
+  /** Whether the header has a cookie of this name, valid or not. */
   isIn(header: string | undefined): boolean {
     return this.#values(header).length > 0;
   }
 
-  /** The cookie that hands a token to its client. Send it only when its session has been stored. */
+  /** Makes the cookie that gives a token to its client. Send it only after its session is stored. */
   issue({ token, session }: SessionToSend): CookieToSend {
     const [key] = this.#keys;
     const value = key === undefined ? token : `${token}.${key.sign(this.#signed(token))}`;
     return this.#toSend(value, this.#persistent ? { maxAge: maxAgeOf(session) } : {});
   }
 
-  /** The cookie that makes the client forget its token. Browsers heed it only with the attributes of the one it replaces. */
+  /** Makes the cookie that removes the token from the client. It repeats the attributes, because browsers require that. */
   remove(): CookieToSend {
     return this.#toSend("", { maxAge: 0, expires: new Date(0) });
   }
@@ -151,14 +151,14 @@ export class SessionCookie {
     return { name, value, attributes, header: stringifySetCookie({ name, value, ...attributes }) };
   }
 
-  /** The parser keeps one cookie of each name: it gets them one by one. */
+  /** Parses each cookie of this name alone, because the parser keeps only one of a name. */
   #values(header: string | undefined): string[] {
     const { name } = this;
     const values: string[] = [];
     for (let at = header?.indexOf(name) ?? -1; header !== undefined && at >= 0; ) {
       const end = header.indexOf(";", at);
       const pair = header.slice(header.lastIndexOf(";", at) + 1, end < 0 ? undefined : end);
-      const value = parseCookie(pair, asItIs)[name];
+      const value = parseCookie(pair, undecoded)[name];
       if (value !== undefined) values.push(value);
       at = end < 0 ? -1 : header.indexOf(name, end);
     }
@@ -173,14 +173,14 @@ export class SessionCookie {
     return this.#keys.some((key) => key.verifies(signature, this.#signed(token))) ? token : undefined;
   }
 
-  /** The name is signed with it: a cookie does not pass for one of another name with the same secret. */
+  /** Signs the name too, so that a cookie is not valid under another name with the same secret. */
   #signed(token: string): string {
     return `${this.name}=${token}`;
   }
 }
 
-/** What we send never needs decoding. */
-const asItIs = { decode: (value: string): string => value };
+/** Our values need no decoding. */
+const undecoded = { decode: (value: string): string => value };
 
 function maxAgeOf({ remainingMs, expiresAt, endsAt }: SessionToSend["session"]): number {
   return Math.ceil(Math.min(remainingMs + endsAt - expiresAt, maxAgeLimitMs) / 1000);
@@ -198,11 +198,11 @@ function resolveSecrets(secret: SessionCookieOptions["secret"]): readonly HmacKe
   const secrets: readonly unknown[] = Array.isArray(secret) ? secret : [secret];
   if (secrets.length > 0 && secrets.every(isSecret)) return secrets.map((text) => new HmacKey(text));
   const expectation = `a string of at least ${minSecretBytes} bytes, a list of such strings, or false`;
-  throw invalidOption(packageName, "secret", expectation, receivedSecret(secret));
+  throw invalidOption(packageName, "secret", expectation, describeSecret(secret));
 }
 
-/** What stands in the place of a secret may be one, as a number is. */
-function receivedSecret(secret: unknown): unknown {
+/** Describes a refused secret without showing it. A number may be a real secret too. */
+function describeSecret(secret: unknown): unknown {
   if (typeof secret === "string") return "a shorter string";
   return typeof secret === "number" || typeof secret === "bigint" ? `a ${typeof secret}` : secret;
 }
@@ -237,7 +237,7 @@ function defaultName({ secure, path, domain }: CookieAttributes): string {
   return path === "/" && domain === undefined ? "__Host-session" : "__Secure-session";
 }
 
-/** Browsers drop a cookie whose name promises what its attributes do not keep (RFC 6265bis, 4.1.3), in whatever case it is spelt. */
+/** Browsers drop a cookie whose attributes do not match the prefix of its name, in upper or lower case (RFC 6265bis, 4.1.3). */
 function requireName(name: string, { secure, path, domain }: CookieAttributes): void {
   const [prefix] = /^__(host|secure|http)-/i.exec(name) ?? [];
   if (prefix !== undefined && !secure) {

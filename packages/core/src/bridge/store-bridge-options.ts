@@ -6,48 +6,48 @@ import type { SessionManagerOptions } from "../sessions/options.js";
 
 interface FrameworkOptions<Request, Framework extends object> {
   /**
-   * Whose session this is, told by its data; nothing while nobody is logged in. It fills the index that `listByUser`,
-   * `destroyByUser` and `sessionLimit` go by. Called with what is stored and with what is about to be: keep it free of
-   * effects. Default: nobody's.
+   * Returns the user of a session from its data; nothing for an anonymous session. It fills the index that `listByUser`,
+   * `destroyByUser` and `sessionLimit` use. It is called with stored data and with data about to be stored, and must have no
+   * side effects. Default: every session is anonymous.
    */
   readonly userId?: ((data: Partial<Framework>) => string | null | undefined) | undefined;
-  /** What to note about where a new session comes from, for "active sessions" pages. Default: nothing. */
+  /** Returns the metadata of a new session, for "active sessions" pages. Default: none. */
   readonly metadata?: ((request: Request) => SessionMetadata) | undefined;
 }
 
 interface WithManager<Request, Framework extends object, Data extends object>
   extends FrameworkOptions<Request, Framework> {
-  /** A manager that the application uses elsewhere too. Its options hold. */
+  /** A manager that the application also uses elsewhere. Its options apply. */
   readonly manager: SessionManager<Data>;
   readonly store?: undefined;
 }
 
-/** Other defaults than the manager's own, because here the cookie decides how long a session lives. */
+/** Has other defaults than the manager, because here the cookie decides how long a session lives. */
 interface WithStore<Request, Framework extends object, Data extends object>
   extends FrameworkOptions<Request, Framework>,
     SessionManagerOptions<Data, object> {
   readonly manager?: undefined;
-  /** How long a session lives whose cookie has no `maxAge`, and so ends with the browser session. Default `"1d"`. */
+  /** Idle timeout of a session whose cookie has no `maxAge` and ends with the browser. Default `"1d"`. */
   readonly idleTimeout?: SessionManagerOptions["idleTimeout"];
   /**
-   * A session older than this ends, however long its cookie lives. Default `"400d"`, the longest that browsers keep a
-   * cookie (RFC 6265bis).
+   * Absolute timeout: a session older than this ends, even if its cookie lives longer. Default `"400d"`, because browsers keep
+   * no cookie longer (RFC 6265bis).
    */
   readonly absoluteTimeout?: SessionManagerOptions["absoluteTimeout"];
 }
 
 /**
- * The options of a store for a framework: a `manager`, or a `store` with the options of a manager to be made for it.
+ * Options of a store for a framework: a `manager`, or a `store` with options for a manager that is made for it.
  *
  * @typeParam Request - the framework's request
- * @typeParam Framework - what the framework's types say that a session holds
- * @typeParam Data - what the sessions of `manager` hold, for its other users
+ * @typeParam Framework - the framework's type of a session
+ * @typeParam Data - the manager's type of the session data
  */
 export type StoreBridgeOptions<Request, Framework extends object, Data extends object = SessionData> =
   | WithManager<Request, Framework, Data>
   | WithStore<Request, Framework, Data>;
 
-/** Options with their defaults, and the manager, made if none was given. */
+/** The options with their defaults, and the manager. */
 export interface ResolvedStoreBridgeOptions<Request, Framework extends object, Data extends object = SessionData> {
   readonly userId: (data: Partial<Framework>) => string | null | undefined;
   readonly metadata: (request: Request) => SessionMetadata;
@@ -55,9 +55,9 @@ export interface ResolvedStoreBridgeOptions<Request, Framework extends object, D
 }
 
 /**
- * Checks what an application passed to the store of a bridge.
+ * Checks the options that an application passed to the store of a bridge, and makes a manager if there is none.
  *
- * @param packageName - the bridge's, for messages
+ * @param packageName - the bridge's, for error messages
  * @throws SessionError `INVALID_OPTION`
  */
 export function resolveStoreBridgeOptions<Request, Framework extends object, Data extends object>(
@@ -77,9 +77,9 @@ export function resolveStoreBridgeOptions<Request, Framework extends object, Dat
     refuseUnknownOptions(`${packageName}, beside a manager`, rest, ["userId", "metadata"]);
     return { userId, metadata, manager };
   }
-  // `store` is missing from the type where a manager is given, and that has returned.
+  // Without a manager, `rest` has the options of one.
   const { idleTimeout = "1d", absoluteTimeout = "400d", ...others } = rest as SessionManagerOptions<Data, object>;
   const made = new SessionManager<Data, object>({ ...others, idleTimeout, absoluteTimeout });
-  // The framework hands over what it holds; the schema, if there is one, makes that the data.
+  // The framework passes its own session type; a schema turns it into the data.
   return { userId, metadata, manager: made as SessionManager<Data> };
 }
