@@ -16,7 +16,7 @@ const tree = {
   user: { name: "Ada", roles: ["admin"] },
 };
 
-test("a copy may be changed and shares nothing with what is frozen", () => {
+test("a copy may be changed, and shares nothing with the frozen value", () => {
   const original = deepFreeze(structuredClone(tree));
   const copy = cloneJson(original);
   expect(copy).toEqual(tree);
@@ -36,12 +36,12 @@ test.each<[string, object]>([
   ["a class, a Map, no prototype", { a: new Money(5), b: new Map([[1, 2]]), c: Object.create(null) as object }],
   ["a key of the name __proto__", JSON.parse('{"__proto__":{"a":[1]},"constructor":{"prototype":2}}') as object],
   ["more levels than are copied one by one", nested(200)],
-])("a copy is what JSON makes of %s", (_what, value) => {
+])("a copy equals the result of JSON for %s", (_what, value) => {
   const copy = cloneJson(value);
   expect(copy).toEqual(JSON.parse(JSON.stringify(value)));
   expect(JSON.stringify(copy)).toBe(JSON.stringify(value));
 });
 
-test("what JSON cannot hold is refused as JSON refuses it", () => {
+test("a value that JSON refuses is refused with the same error", () => {
   expect(() => cloneJson({ a: [1n] })).toThrow(TypeError);
 });

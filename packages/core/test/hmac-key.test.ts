@@ -15,7 +15,7 @@ test("signs as node:crypto does, for secrets shorter and longer than a block and
   );
 });
 
-test("verifies its own signature alone, whatever was verified before in the same buffers", () => {
+test("verifies only its own signature, whatever the reused buffers held before", () => {
   const [key, other] = [new HmacKey("one secret"), new HmacKey("another secret")];
   for (const message of ["a message", "a longer message", "a message"]) {
     const signature = key.sign(message);

@@ -20,7 +20,7 @@ const issued = cookie.issue({ token, session });
 /** As browsers send it back. */
 const pair = `${issued.name}=${issued.value}`;
 
-describe("what is sent", () => {
+describe("the cookie sent", () => {
   test.each<[string, Partial<SessionCookieOptions>, string]>([
     ["by default", {}, "__Host-session=*; Path=/; HttpOnly; Secure; SameSite=Lax"],
     ["without TLS", { secure: false }, "session=*; Path=/; HttpOnly; SameSite=Lax"],
@@ -42,14 +42,14 @@ describe("what is sent", () => {
     expect(header.replace(value, "*")).toBe(expected);
   });
 
-  test("a removal repeats the attributes, and is over at once", () => {
+  test("a removal repeats the attributes, and expires at once", () => {
     const { header } = new SessionCookie({ secret, domain: "example.org", path: "/app", sameSite: "strict" }).remove();
     expect(header).toBe(
       "__Secure-session=; Max-Age=0; Domain=example.org; Path=/app; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Strict",
     );
   });
 
-  test("the parts say what the header says", () => {
+  test("the parts equal the header", () => {
     const { name, value, attributes, header } = new SessionCookie({ secret, persistent: true }).issue({
       token,
       session,
@@ -68,8 +68,8 @@ describe("what is sent", () => {
   });
 });
 
-describe("what is read", () => {
-  test("the token of the cookie that was issued, among other cookies", () => {
+describe("the cookie received", () => {
+  test("is found among other cookies", () => {
     expect(cookie.read(pair)).toBe(token);
     expect(cookie.read(`a=1; ${pair}; b=%22`)).toBe(token);
     expect(cookie.read(`a=1;${pair}`)).toBe(token);
@@ -115,23 +115,23 @@ describe("what is read", () => {
     ["the form of express-session", `${cookie.name}=s%3A${issued.value}`],
     ["a line feed at the end", `${pair}\n`],
     ["two sessions, both signed", `${pair}; ${cookie.name}=${cookie.issue({ token: generateToken(), session }).value}`],
-  ])("is nothing: %s", (_name, header) => {
+  ])("is ignored: %s", (_name, header) => {
     expect(cookie.read(header)).toBeUndefined();
   });
 
-  test("cookies of our name that are not ours do not push out the one that is", () => {
+  test("is found although there are invalid cookies of the same name", () => {
     expect(cookie.read(`${cookie.name}=junk; ${pair}; ${cookie.name}=${token}.${token}`)).toBe(token);
     expect(cookie.read(`${pair}; ${pair}`)).toBe(token);
   });
 
-  test("is told from no cookie at all", () => {
+  test("is distinguished from no cookie", () => {
     expect(cookie.isIn(undefined)).toBe(false);
     expect(cookie.isIn(`a=1; x${pair}; ${cookie.name}`)).toBe(false);
     expect(cookie.isIn(`a=1; ${cookie.name}=forged`)).toBe(true);
     expect(cookie.isIn(`${cookie.name}=`)).toBe(true);
   });
 
-  test("without a secret, tokens as they are and nothing else", () => {
+  test("is a plain token if there is no secret", () => {
     const plain = new SessionCookie({ secret: false });
     expect(plain.issue({ token, session }).value).toBe(token);
     expect(plain.read(`__Host-session=${token}`)).toBe(token);
@@ -139,7 +139,7 @@ describe("what is read", () => {
     expect(plain.read("__Host-session=short")).toBeUndefined();
   });
 
-  test("is never made up: 10,000 headers", () => {
+  test("is one that was issued, or undefined: 10,000 random headers", () => {
     const parts = fc.constantFrom(
       cookie.name,
       "=",
@@ -213,13 +213,13 @@ describe("is refused", () => {
     for (const hidden of [secret, "short", "31 bytes"]) expect(String(error)).not.toContain(`"${hidden}`);
   });
 
-  test("not a name that fills what browsers keep of a cookie", () => {
+  test("not a name that leaves room for the value", () => {
     const longest = new SessionCookie({ secret, name: "n".repeat(4009) }).issue({ token, session });
     expect(Buffer.byteLength(longest.name + longest.value)).toBe(4096);
   });
 });
 
-test("sessions by node:http alone", async () => {
+test("sessions on node:http", async () => {
   const manager = new SessionManager<{ views: number }>({ store: new MemoryStore(), sweep: false });
   const server = createServer(async (request, response) => {
     const known = cookie.read(request.headers.cookie);

@@ -28,19 +28,19 @@ describe("options", () => {
     ["a number without sense", { store, idleTimeout: Number.NaN }, 'option "idleTimeout"'],
     ["a negative timeout", { store, absoluteTimeout: -1 }, 'option "absoluteTimeout"'],
     ["idle longer than absolute", { store, idleTimeout: "2d", absoluteTimeout: "1d" }, 'option "idleTimeout"'],
-  ])("%s: INVALID_OPTION that names it", (_name, options, message) => {
+  ])("%s: INVALID_OPTION, which names it", (_name, options, message) => {
     expect(() => new ExpressSessionStore(as(options))).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(message) }),
     );
   });
 
-  test("defaults: a day without a cookie's lifetime, 400 days in all; a manager's own hold where one is given", () => {
+  test("defaults: a day without a cookie's maxAge, 400 days in total; the options of a given manager apply", () => {
     const made = new ExpressSessionStore({ store, sweep: false }).manager.byId;
     expect([made.idleMs, made.absoluteMs]).toEqual([24 * hour, 400 * 24 * hour]);
     expect(new ExpressSessionStore({ manager }).manager).toBe(manager);
   });
 
-  test("two middlewares on one store are warned about, once for each", async () => {
+  test("a second middleware on one store causes a warning, and so does each further one", async () => {
     const { store } = setUp();
     const warnings: Error[] = [];
     const note = (warning: Error): unknown => warnings.push(warning);
@@ -88,7 +88,7 @@ describe("data that cannot be stored", () => {
     ["null", null, "ENCODE"],
     ["nothing", undefined, "ENCODE"],
     ["2 MB", { text: "x".repeat(2_000_000) }, "PAYLOAD_TOO_LARGE"],
-  ])("%s is %s to the callback, and what is stored stays", async (_name, data, code) => {
+  ])("%s is %s to the callback, and the stored session is unchanged", async (_name, data, code) => {
     const { store } = setUp();
     await store.set("s", as({ kept: true }));
     const error = await new Promise((resolve) => void store.set("s", as(data), resolve).catch(() => {}));
@@ -96,7 +96,7 @@ describe("data that cannot be stored", () => {
     expect(await store.get("s")).toEqual({ kept: true });
   });
 
-  test("a user id that is none is INVALID_ARGUMENT", async () => {
+  test("a malformed user id is INVALID_ARGUMENT", async () => {
     const { store } = setUp({ userId: () => as(42) });
     await expect(store.set("s", as({ a: 1 }))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(await store.length()).toBe(0);
@@ -173,7 +173,7 @@ describe("while the backend is down", () => {
     expect(app.errors).toEqual([down]);
   });
 
-  test("a destroy that nobody waits for is no unhandled rejection but an error event", async () => {
+  test("a failed destroy without a callback is an error event, and no unhandled rejection", async () => {
     const { store, broken, errors } = failing("destroy");
     const unhandled: unknown[] = [];
     const note = (reason: unknown): unknown => unhandled.push(reason);
@@ -189,7 +189,7 @@ describe("while the backend is down", () => {
     expect(errors).toEqual(["destroy UNAVAILABLE"]);
   });
 
-  test("a backend in which an id is neither free nor written is CONFLICT, and no request that hangs", async () => {
+  test("an id that the backend neither frees nor writes is CONFLICT, and the request does not hang", async () => {
     const broken = overriding(new MemoryStore(), (method, original) =>
       method === "update" ? async () => ({ status: "missing" }) : original,
     );

@@ -150,7 +150,7 @@ describe.each(expressVersions)("%s", (_version, express) => {
     await store.manager.close();
   });
 
-  test("a request that changes nothing writes when that moves the deadline by a sixtieth of the cookie's lifetime", async () => {
+  test("a request without changes writes when this moves the deadline by a sixtieth of the cookie's lifetime", async () => {
     const { store, clock, calls } = setUp();
     await using app = await serve(
       express,
@@ -204,7 +204,7 @@ describe.each(expressVersions)("%s", (_version, express) => {
     await store.manager.close();
   });
 
-  test("regenerate leaves the old id dead and keeps nothing of the data", async () => {
+  test("regenerate ends the old id and drops the data", async () => {
     const { store } = setUp();
     const look: Action = (req) => req.session;
     await using app = await serve(express, store, { set: set({ a: 1 }), login: all(regenerate, set({ b: 1 })), look });

@@ -41,7 +41,7 @@ function expiresIn(data: SessionData | null): number {
 }
 
 describe("callbacks", () => {
-  test("are called once, asynchronously, with the same as the promise", async () => {
+  test("are called once, asynchronously, with the result of the promise", async () => {
     const { store } = setUp();
     const calls: unknown[][] = [];
     const note =
@@ -72,7 +72,7 @@ describe("callbacks", () => {
     ]);
   });
 
-  test("one that throws is an uncaught exception, as any is, and is not called again", async () => {
+  test("an error thrown by a callback is an uncaught exception, and the callback is not called again", async () => {
     const { store } = setUp();
     let calls = 0;
     const listeners = process.listeners("uncaughtException");
@@ -91,7 +91,7 @@ describe("callbacks", () => {
     }
   });
 
-  test("run in the async context of the caller, whatever answered", async () => {
+  test("run in the async context of the caller, whichever call was answered", async () => {
     const context = new AsyncLocalStorage<string>();
     const waiting: (() => void)[] = [];
     // Answers from a foreign context, as a pooled connection does.
@@ -114,7 +114,7 @@ describe("callbacks", () => {
 });
 
 describe("a session", () => {
-  test("round-trips with its cookie; what is missing or has expired is null", async () => {
+  test("round-trips with its cookie; a missing or expired one is null", async () => {
     const { store, clock } = setUp();
     expect(await store.get("s")).toBeNull();
     await store.set("s", plain({ a: { b: [1, null, "é"] } }));
@@ -169,7 +169,7 @@ describe("a session", () => {
     expect(await store.get("s")).toBeNull();
   });
 
-  test("of 30 days that is used lives on, up to 400 days in all", async () => {
+  test("of 30 days lives on while it is used, up to 400 days in total", async () => {
     const { store, clock } = setUp();
     await store.set("s", generated(store, "s", { a: 1 }, 30 * day));
     for (let age = 0; age < 399; age += 21) {
@@ -269,7 +269,7 @@ describe("touch", () => {
     expect(order).toEqual(["saved", "touched"]);
   });
 
-  test("writes a cookie that changed in whatever way", async () => {
+  test("writes a cookie that has changed in any way", async () => {
     const { store } = setUp();
     for (const change of [{ path: "/app" }, { domain: "example.org" }, { secure: true }, { expires: null }]) {
       await store.set("s", generated(store, "s", { a: 1 }, hour));
@@ -296,7 +296,7 @@ describe("touch", () => {
     }
   });
 
-  test("never creates, and revives nothing", async () => {
+  test("never creates or revives a session", async () => {
     const { store, conflicts } = setUp();
     await store.touch("never", plain({ a: 1 }));
     await store.set("s", generated(store, "s", { a: 1 }, hour));
@@ -308,7 +308,7 @@ describe("touch", () => {
     expect(conflicts).toEqual(["ended"]);
   });
 
-  test("brings a changed lifetime of the cookie to the store, longer or shorter", async () => {
+  test("writes a changed lifetime of the cookie, longer or shorter", async () => {
     const { store } = setUp();
     await store.set("s", generated(store, "s", { a: 1 }, minute));
     for (const maxAge of [hour, 10 * minute]) {
@@ -325,7 +325,7 @@ describe("touch", () => {
     }
   });
 
-  test("with an unchanged cookie brings no deadline nearer that another request has moved away", async () => {
+  test("with an unchanged cookie does not shorten a deadline that another request has extended", async () => {
     const { store } = setUp();
     await store.set("s", generated(store, "s", {}, minute));
     const slow = await loaded(store, "s");
@@ -337,7 +337,7 @@ describe("touch", () => {
     expect(expiresIn(await store.get("s"))).toBeGreaterThan(29 * day);
   });
 
-  test("of an object that was not loaded works as well", async () => {
+  test("works for an object that was not loaded", async () => {
     const { store } = setUp();
     await store.set("s", plain({ a: 1 }, minute));
     await store.touch("s", plain({ ignored: true }, hour));
@@ -352,7 +352,7 @@ describe("touch", () => {
 });
 
 describe("set", () => {
-  test("of the application's own object creates, and replaces what is there", async () => {
+  test("of the application's own object creates the session, or replaces its data", async () => {
     const { store } = setUp();
     await store.set("s", plain({ a: 1, b: 1 }));
     await store.set("s", plain({ a: 2 }));
@@ -364,7 +364,7 @@ describe("set", () => {
     expect(await store.get("s")).toMatchObject({ a: 3 });
   });
 
-  test("of what get answered writes only what has changed, and creates nothing", async () => {
+  test("of a loaded session writes only its changes, and never creates", async () => {
     const { store, conflicts } = setUp();
     await store.set("s", plain({ a: 1, list: [1] }));
     const [first, second] = [await store.get("s"), await store.get("s")];
@@ -379,7 +379,7 @@ describe("set", () => {
     expect(conflicts).toEqual(["retried", "ended"]);
   });
 
-  test("of a session that the request has shown to another id creates that one", async () => {
+  test("of a request's session under another id creates a session under that id", async () => {
     const { store } = setUp();
     await store.set("s", generated(store, "s", { a: 1 }));
     await store.set("copy", await loaded(store, "s"));
@@ -398,7 +398,7 @@ describe("set", () => {
     expect(await store.get("s")).toEqual({ a: 2, ...hidden, cookie: expect.anything() });
   });
 
-  test("of changed data with an unchanged cookie brings no deadline nearer that another request has moved away", async () => {
+  test("of changed data with an unchanged cookie does not shorten a deadline that another request has extended", async () => {
     const { store } = setUp();
     await store.set("s", generated(store, "s", {}, minute));
     const slow = await loaded(store, "s");
@@ -416,7 +416,7 @@ describe("set", () => {
     expect(expiresIn(await store.get("s"))).toBeLessThanOrEqual(5_000);
   });
 
-  test("takes the session as it is at that moment", async () => {
+  test("saves the session as it is at the time of the call", async () => {
     const { store } = setUp();
     const session = generated(store, "s", { list: [1] });
     const saved = store.set("s", session);
@@ -427,7 +427,7 @@ describe("set", () => {
     expect(await store.get("s")).toMatchObject({ list: [1, 2] });
   });
 
-  test("of two new sessions with one id keeps what both set", async () => {
+  test("of two new sessions under one id keeps the keys of both", async () => {
     const { store } = setUp();
     await store.set("s", generated(store, "s", { a: 1 }));
     const other = generated(store, "s", { b: 1 });
@@ -436,7 +436,7 @@ describe("set", () => {
     expect(await store.get("s")).toMatchObject({ a: 1, b: 2 });
   });
 
-  test("does not take a tick of the clock for a change of the cookie", async () => {
+  test("does not treat clock drift as a change of the cookie", async () => {
     const { store, calls } = setUp();
     await store.set("s", generated(store, "s", {}, hour));
     const session = await loaded(store, "s");

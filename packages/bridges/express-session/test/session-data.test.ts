@@ -41,24 +41,27 @@ test.each(expressVersions)(
   },
 );
 
-test.each(expressVersions)("%s: a session that cannot be read is a new one, and stays as it is", async (_, express) => {
-  const memory = new MemoryStore();
-  const release2 = setUp({ store: memory, schemaVersion: 2 });
-  await using app2 = await serve(express, release2.store, actions);
-  const browser = new Browser(app2);
-  await browser.get("add");
-  // A rollback: the release before meets what the later one has stored.
-  const release1 = setUp({ store: memory, onUnreadable: "missing" });
-  await using app1 = await serve(express, release1.store, actions);
-  const visitor = new Browser(app1, browser.cookie);
-  expect(await visitor.get("show")).toMatchObject({ list: null });
-  await visitor.get("add");
-  expect(visitor.cookie).not.toBe(browser.cookie);
-  expect(await visitor.get("show")).toMatchObject({ list: [1] });
-  expect(await browser.get("show")).toMatchObject({ list: [1] });
-});
+test.each(expressVersions)(
+  "%s: an unreadable session is a new one for its request, and stays stored",
+  async (_, express) => {
+    const memory = new MemoryStore();
+    const release2 = setUp({ store: memory, schemaVersion: 2 });
+    await using app2 = await serve(express, release2.store, actions);
+    const browser = new Browser(app2);
+    await browser.get("add");
+    // A rollback: the release before meets what the later one has stored.
+    const release1 = setUp({ store: memory, onUnreadable: "missing" });
+    await using app1 = await serve(express, release1.store, actions);
+    const visitor = new Browser(app1, browser.cookie);
+    expect(await visitor.get("show")).toMatchObject({ list: null });
+    await visitor.get("add");
+    expect(visitor.cookie).not.toBe(browser.cookie);
+    expect(await visitor.get("show")).toMatchObject({ list: [1] });
+    expect(await browser.get("show")).toMatchObject({ list: [1] });
+  },
+);
 
-test("set by the application says that it cannot replace a session that cannot be read", async () => {
+test("set by the application rejects when it would replace an unreadable session", async () => {
   const memory = new MemoryStore();
   const session = { cookie: { originalMaxAge: 60_000 }, cart: "a" } as SessionData;
   await setUp({ store: memory, schemaVersion: 2 }).store.set("sid", session);
@@ -70,7 +73,7 @@ test("set by the application says that it cannot replace a session that cannot b
   expect(await store.get("sid")).toMatchObject({ cart: "b" });
 });
 
-test("a schema that drops the cookie is refused by the first save, and nothing of it stays", async () => {
+test("a schema that drops the cookie is refused by the first save, and nothing is stored", async () => {
   const { store } = setUp({ schema: z.object({ cart: z.string() }) });
   const saving = store.set("sid", { cookie: { originalMaxAge: 60_000 }, cart: "a" } as SessionData);
   await expect(saving).rejects.toMatchObject({ code: "INVALID_OPTION", message: expect.stringContaining('"cookie"') });

@@ -3,7 +3,7 @@ import { MemoryStore } from "@sojourn/memory";
 import { expect, expectTypeOf, test } from "vitest";
 import { ExpressSessionStore } from "../src/index.js";
 
-test("a manager of typed sessions is accepted, and stays typed", () => {
+test("a manager of typed sessions is accepted and keeps its type", () => {
   const manager = new SessionManager<{ cart: string[] }>({ store: new MemoryStore(), sweep: false });
   const store = new ExpressSessionStore({ manager });
   expect(store.manager).toBe(manager);

@@ -46,7 +46,7 @@ async function loggedIn(app: App, account: string): Promise<Browser> {
 }
 
 describe("the sessions of a user", () => {
-  test("are listed with where they come from, and all but one's own are ended", async () => {
+  test("are listed with their metadata, and all except the caller's own are ended", async () => {
     const { store } = setUp({
       userId,
       metadata: (req) => ({ ip: req.ip, userAgent: req.get("user-agent") }),
@@ -62,7 +62,7 @@ describe("the sessions of a user", () => {
     await store.manager.close();
   });
 
-  test("follow the data: from nobody to one, to another, to nobody", async () => {
+  test("follow the user in the data: none, one, another, none", async () => {
     const { store } = setUp({ userId });
     await using app = await serve(express, store, actions(store));
     const browser = new Browser(app);
@@ -96,7 +96,7 @@ describe("the sessions of a user", () => {
     await store.manager.close();
   });
 
-  test("an except that is no session id ends nobody", async () => {
+  test("a malformed except ends no session", async () => {
     const { store } = setUp({ userId });
     await using app = await serve(express, store, actions(store));
     await loggedIn(app, "u1");
@@ -119,7 +119,7 @@ describe("the session limit", () => {
     await store.manager.close();
   });
 
-  test("reject is an answer that an application can show, and frees up with a logout", async () => {
+  test("an application can show the refusal of reject, and a logout makes room", async () => {
     const { store } = setUp({ userId, sessionLimit: { max: 1, whenReached: "reject" } });
     const refusals: unknown[] = [];
     store.manager.on("security", ({ kind, userId }) => refusals.push([kind, userId]));
@@ -150,7 +150,7 @@ describe("the session limit", () => {
     await store.manager.close();
   });
 
-  test("evictOldest ends the oldest, and tells", async () => {
+  test("evictOldest ends the oldest session, and emits destroyed", async () => {
     const { store } = setUp({ userId, sessionLimit: { max: 2, whenReached: "evictOldest" } });
     const ended: string[] = [];
     store.manager.on("destroyed", ({ reason }) => ended.push(reason));
@@ -166,7 +166,7 @@ describe("the session limit", () => {
   });
 });
 
-test("of a session that the manager has regenerated with grace, the old session id reads, writes nothing and logs out", async () => {
+test("after a regeneration with grace by the manager, the old session id reads, writes nothing and can log out", async () => {
   const { store, conflicts } = setUp({ userId, regenerationGrace: "10s" });
   let sid = "";
   await using app = await serve(express, store, {

@@ -20,18 +20,21 @@ const unavailable = {
   },
 };
 
-describe("while the backend is away", () => {
-  test.each(["read", "fill", "login", "logout"])("%s is a 503 that tells nothing of it", async (path) => {
-    const app = await serve({ read, fill, login, logout });
-    const browser = new Browser(app);
-    await browser.get("fill");
-    const before = browser.cookie;
-    app.fault.error = down;
-    expect(await browser.get(path)).toMatchObject({ ...unavailable, setCookie: [] });
-    expect(browser.cookie).toBe(before);
-    app.fault.error = undefined;
-    expect(await browser.body("read")).toEqual({ name: "Ann" });
-  });
+describe("while the backend cannot be reached", () => {
+  test.each(["read", "fill", "login", "logout"])(
+    "%s is a 503 whose message does not describe the backend",
+    async (path) => {
+      const app = await serve({ read, fill, login, logout });
+      const browser = new Browser(app);
+      await browser.get("fill");
+      const before = browser.cookie;
+      app.fault.error = down;
+      expect(await browser.get(path)).toMatchObject({ ...unavailable, setCookie: [] });
+      expect(browser.cookie).toBe(before);
+      app.fault.error = undefined;
+      expect(await browser.body("read")).toEqual({ name: "Ann" });
+    },
+  );
 
   test("routes that do not ask for their session work", async () => {
     const app = await serve({ fill }, { routes: (server) => server.get("/health", () => "ok") });
@@ -41,7 +44,7 @@ describe("while the backend is away", () => {
     expect(await browser.get("health")).toMatchObject({ status: 200, body: "ok" });
   });
 
-  test("a save that fails is a 503 without cookie, tried once, and the next request begins anew", async () => {
+  test("a failed save is a 503 without a cookie, is not repeated, and the next request begins a new session", async () => {
     const app = await serve({ fill, read });
     const browser = new Browser(app);
     app.fault.error = down;
@@ -51,7 +54,7 @@ describe("while the backend is away", () => {
     expect(await browser.body("read")).toEqual({});
   });
 
-  test("a handler may do without", async () => {
+  test("a handler may catch the error and continue without a session", async () => {
     const app = await serve(
       { fill },
       {
@@ -72,7 +75,7 @@ describe("while the backend is away", () => {
     expect(await browser.get("anyway")).toMatchObject({ status: 200, body: "UNAVAILABLE" });
   });
 
-  test("a request that asks and does not wait is no crash", async () => {
+  test("a failed load that the handler does not await causes no unhandled rejection", async () => {
     const crashes: unknown[] = [];
     const note = (error: unknown): void => void crashes.push(error);
     process.on("unhandledRejection", note);
@@ -96,7 +99,7 @@ describe("while the backend is away", () => {
   });
 });
 
-test("a token that was handed out goes to its client also when a later save fails", async () => {
+test("the token of a login reaches its client even if a later save fails", async () => {
   const app = await serve({
     read,
     login: async (session) => {
@@ -115,7 +118,7 @@ test("a token that was handed out goes to its client also when a later save fail
   expect(app.calls.slice(0, 2)).toEqual(["create", "update"]);
 });
 
-test("a failed save reaches the application's error handler, whose reply does not fail by it again", async () => {
+test("a failed save reaches the application's error handler, whose reply is sent without another save", async () => {
   const app = await serve(
     { fill },
     {
@@ -144,7 +147,7 @@ test.each<[SessionError["code"], number, RegExp]>([
   expect(answer).toMatchObject({ status, body: { message: expect.stringMatching(message) } });
 });
 
-test("what an application may want to answer by itself reaches it as it is", async () => {
+test("an error that an application may answer itself reaches it unchanged", async () => {
   const app = await serve(
     { fill: (session) => Object.assign(session.data, { name: "x".repeat(5_000) }) },
     { manager: { maxPayloadBytes: 1_000 } },

@@ -12,7 +12,7 @@ const login: Action = (session) => session.regenerate({ userId: "ann" });
 const logout: Action = (session) => session.destroy();
 
 describe("data", () => {
-  test("changes by its keys alone: what came from the store is frozen", async () => {
+  test("changes by its keys only: values from the store are frozen", async () => {
     const app = await serve({
       fill,
       read,
@@ -31,7 +31,7 @@ describe("data", () => {
     expect(await browser.body("read")).toEqual({ cart: ["book", "pen"] });
   });
 
-  test("that is put back as it was is not written", async () => {
+  test("that is assigned the same value is not written", async () => {
     const app = await serve({
       fill,
       same: (session) => {
@@ -46,7 +46,7 @@ describe("data", () => {
     expect(app.calls).toEqual(["get"]);
   });
 
-  test("leads nowhere but to itself", async () => {
+  test("has no inherited members", async () => {
     const app = await serve({
       read,
       pollute: (session) => {
@@ -65,7 +65,7 @@ describe("data", () => {
     expect(await browser.body("read")).toEqual({ name: "Ann" });
   });
 
-  test("that is not JSON is an error of the request, and what is stored stays", async () => {
+  test("that is not JSON makes the request fail, and the stored data is unchanged", async () => {
     const app = await serve({
       fill,
       read,
@@ -82,7 +82,7 @@ describe("data", () => {
 });
 
 describe("save", () => {
-  test("stores at once, and what changes after it at the end", async () => {
+  test("stores at once; later changes are stored at the end of the request", async () => {
     const app = await serve({
       read,
       twice: async (session) => {
@@ -101,7 +101,7 @@ describe("save", () => {
     expect(await browser.body("read")).toEqual({ cart: ["book", "pen"], views: 2 });
   });
 
-  test("that nobody waits for is waited for by the reply, and done once", async () => {
+  test("that the handler does not await is awaited before the reply, and runs once", async () => {
     const app = await serve({
       read,
       careless: (session) => {
@@ -117,7 +117,7 @@ describe("save", () => {
     expect(await browser.body("read")).toEqual({ views: 1 });
   });
 
-  test("of an empty session happens when the application asks for it, or the option does", async () => {
+  test("of an empty session runs when the application calls it, or with saveUninitialized", async () => {
     const app = await serve({ read, save: (session) => session.save() });
     expect((await new Browser(app).get("read")).setCookie).toEqual([]);
     expect((await new Browser(app).get("save")).setCookie).toHaveLength(1);
@@ -131,7 +131,7 @@ describe("save", () => {
 });
 
 describe("update", () => {
-  test("loses none of many concurrent ones, and goes with what the request has changed", async () => {
+  test("loses none of many concurrent updates, and includes the request's own changes", async () => {
     const app = await serve({
       fill,
       read,
@@ -168,7 +168,7 @@ describe("regenerate", () => {
     ["keeps the data", {}, { cart: ["book"], name: "Eve" }],
     ["keeps some of it", { keep: ["cart"] }, { cart: ["book"] }],
     ["keeps nothing", { keep: false }, {}],
-  ])("%s, with what the request has changed before and after", async (_name, input, kept) => {
+  ])("%s, and includes the changes before and after it", async (_name, input, kept) => {
     const app = await serve({
       fill,
       read,
@@ -188,7 +188,7 @@ describe("regenerate", () => {
     expect(session?.data).toEqual({ ...kept, views: 1 });
   });
 
-  test("of a new session begins one with its user", async () => {
+  test("of a new session stores it with its user", async () => {
     const app = await serve({ read, login });
     const browser = new Browser(app);
     expect(await browser.get("login")).toMatchObject({ body: true });
@@ -196,7 +196,7 @@ describe("regenerate", () => {
     expect(await app.manager.listByUser("ann")).toHaveLength(1);
   });
 
-  test("keeps a change that is made while it runs", async () => {
+  test("keeps a change made while it runs", async () => {
     const app = await serve({
       fill,
       read,
@@ -214,7 +214,7 @@ describe("regenerate", () => {
     expect(await browser.body("read")).toEqual(data);
   });
 
-  test("proves who the user is where it says so", async () => {
+  test("sets authenticatedAt if authenticated is true", async () => {
     const app = await serve({
       fresh: (session) => session.stored?.isFresh("1m") ?? null,
       login: (session) => session.regenerate({ userId: "ann", authenticated: true }),
@@ -227,7 +227,7 @@ describe("regenerate", () => {
     expect(answers).toEqual([true, true, true, false, true, true]);
   });
 
-  test("of a session that is over is a new session at a login, without its data, and nothing otherwise", async () => {
+  test("of an ended session begins a new one at a login, without the old data, and else returns false", async () => {
     const barriers = { login: new Barrier(), raise: new Barrier() };
     const app = await serve({
       fill,
@@ -256,7 +256,7 @@ describe("regenerate", () => {
     expect(raised).toMatchObject({ body: [false, true], setCookie: [] });
   });
 
-  test("that the session limit refuses leaves the session and its token as they were", async () => {
+  test("that the session limit refuses leaves the session and its token unchanged", async () => {
     const app = await serve(
       {
         fill,
@@ -280,7 +280,7 @@ describe("regenerate", () => {
 });
 
 describe("destroy", () => {
-  test("is the end: nothing of the session is readable or writable afterwards", async () => {
+  test("ends the session: its data can be neither read nor written afterwards", async () => {
     const app = await serve({
       fill,
       read,
@@ -311,7 +311,7 @@ describe("destroy", () => {
     expect(await before.body("read")).toEqual({});
   });
 
-  test("and a login after it in one request is a session of its own", async () => {
+  test("followed by a login in the same request leaves a new session", async () => {
     const app = await serve({
       fill,
       read,
@@ -327,7 +327,7 @@ describe("destroy", () => {
     expect(await browser.body("read")).toEqual({ name: "Bob" });
   });
 
-  test("a token that finds nothing is not taken back: a login may just be handing out the next one", async () => {
+  test("the cookie of an unknown token is not removed, because a concurrent login may be replacing it", async () => {
     const app = await serve({ fill, read, login });
     const browser = new Browser(app);
     await browser.get("fill");
@@ -338,7 +338,7 @@ describe("destroy", () => {
 });
 
 describe("reload", () => {
-  test("forgets what the request has changed, and sees what others have stored", async () => {
+  test("drops the request's changes, and reads those of other requests", async () => {
     const barrier = new Barrier();
     const app = await serve({
       fill,
@@ -385,7 +385,7 @@ describe("a user's sessions", () => {
   const mine: Action = async (session) =>
     (await session.listMine()).map(({ current, metadata }) => [current, metadata.ip]);
 
-  test("are listed with the current one marked, and ended one by one, by their own user alone", async () => {
+  test("are listed with the current one marked, and only their own user can end them", async () => {
     const app = await serve(
       {
         login,
@@ -422,7 +422,7 @@ describe("a user's sessions", () => {
   });
 });
 
-test("a session that is bound to its client is nobody else's, from the login on", async () => {
+test("a session bound to its client is not found by another client", async () => {
   const app = await serve(
     { fill, login, read },
     { manager: { binding: { userAgent: true, onMismatch: "reject" }, regenerationGrace: "10s" } },

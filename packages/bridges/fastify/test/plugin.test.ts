@@ -14,7 +14,7 @@ const login: Action = async (session) => {
 const logout: Action = (session) => session.destroy();
 
 describe("a session", () => {
-  test("is stored when it first holds something, and written when it has changed", async () => {
+  test("is stored when data is first put into it, and written when the data changes", async () => {
     const app = await serve({ count, read });
     const browser = new Browser(app);
     expect(await browser.get("read")).toMatchObject({ status: 200, body: {}, setCookie: [] });
@@ -30,7 +30,7 @@ describe("a session", () => {
     expect(app.calls).toEqual(["create", "get", "update", "get"]);
   });
 
-  test("costs a route that does not ask for it nothing", async () => {
+  test("causes no store call in a route that does not ask for it", async () => {
     const app = await serve({ count }, { routes: (app) => app.get("/health", () => "ok") });
     const browser = new Browser(app);
     await browser.get("count");
@@ -70,7 +70,7 @@ describe("a session", () => {
     expect(await app.manager.listByUser("ann")).toHaveLength(1);
   });
 
-  test("is over after the logout, and its cookie is taken back with the same attributes", async () => {
+  test("has ended after the logout, and its cookie is removed with the same attributes", async () => {
     const app = await serve({ count, read, logout });
     const browser = new Browser(app);
     await browser.get("count");
@@ -92,7 +92,7 @@ describe("re-authentication", () => {
   };
   const isFresh: Action = (session) => [session.isFresh("1m"), session.authenticatedAt !== undefined];
 
-  test("is a login's, also where there was no session yet, and the next request knows", async () => {
+  test("is recorded by a login, with or without an earlier session, and the next request sees it", async () => {
     for (const before of ["count", "isFresh"]) {
       const app = await serve({ count, prove, isFresh });
       const browser = new Browser(app);
@@ -104,7 +104,7 @@ describe("re-authentication", () => {
   });
 });
 
-test("a session that cannot be read is a new one under onUnreadable, and stays as it is", async () => {
+test("under onUnreadable: missing, an unreadable session is a new one for its request, and stays stored", async () => {
   const store = new MemoryStore();
   const later = await serve({ count }, { manager: { store, schemaVersion: 2 } });
   const browser = new Browser(later);

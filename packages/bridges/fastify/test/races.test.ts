@@ -43,7 +43,7 @@ test("a request that ends after the logout does not log the user in again", asyn
   expect(await app.manager.listByUser("ann")).toEqual([]);
 });
 
-test("nor one that changed nothing", async () => {
+test("a request without changes that ends after the logout does not log the user in again", async () => {
   const { app, browser } = await during(
     (session) => session.data,
     (session) => session.destroy(),
@@ -52,7 +52,7 @@ test("nor one that changed nothing", async () => {
   expect(app.calls.filter((call) => call === "create" || call === "update")).toEqual(["create"]);
 });
 
-test("nor one that saves, updates or reloads by itself: it is told", async () => {
+test("save, update and reload after the logout return false", async () => {
   const late: Action = async (session) => {
     session.data.name = "late";
     return [await session.save(), session.hasEnded, await session.update((data) => data), await session.reload()];
@@ -74,7 +74,7 @@ test("two requests that set different keys lose nothing", async () => {
   expect(await browser.body("read")).toEqual(["ann", { cart: ["book"], name: "late", views: 1 }]);
 });
 
-test("a request under way while another one regenerates changes nothing, and takes no cookie back", async () => {
+test("a request that ends after a regenerate of another one changes nothing, and removes no cookie", async () => {
   const { app, answer } = await during(
     (session) => {
       session.data.name = "late";
@@ -86,7 +86,7 @@ test("a request under way while another one regenerates changes nothing, and tak
   expect(session?.data).toEqual({ cart: ["book"] });
 });
 
-test("of two logins of one browser at once both are logged in", async () => {
+test("two simultaneous logins of one browser both succeed", async () => {
   const app = await serve({
     begin: (session) => {
       session.data.cart = ["book"];
@@ -101,7 +101,7 @@ test("of two logins of one browser at once both are logged in", async () => {
   expect(await Promise.all(windows.map((window) => window.body("who")))).toEqual(["ann", "ann"]);
 });
 
-test("a session that changed hands meanwhile is not written", async () => {
+test("a session that belongs to another user by then is not written", async () => {
   const { app, answer } = await during(
     (session) => {
       session.data.name = "late";
@@ -116,7 +116,7 @@ test("a session that changed hands meanwhile is not written", async () => {
   expect((await app.manager.listByUser("bob"))[0]?.data).toEqual({ cart: ["book"] });
 });
 
-describe("what has been saved once is not written again over what others have stored since", () => {
+describe("data that was saved once is not written again over later changes of other requests", () => {
   test.each([
     ["update", (session: Parameters<Action>[0]) => session.update((data) => ({ ...data, name: "later" }))],
     ["regenerate", (session: Parameters<Action>[0]) => session.regenerate({ keep: ["cart", "views", "flash"] })],
@@ -177,7 +177,7 @@ test.each([
   ["regenerate", (session: Parameters<Action>[0]) => session.regenerate({ userId: "ann" })],
   ["update", (session: Parameters<Action>[0]) => session.update((data) => data)],
   ["save", (session: Parameters<Action>[0]) => session.save()],
-])("a value that a request has put there may be changed while a %s runs, and after it", async (_name, write) => {
+])("a value that the request assigned may be mutated while a %s runs, and after it", async (_name, write) => {
   const app = await serve({
     add: async (session) => {
       const cart = ["book"];

@@ -97,7 +97,7 @@ describe("the session is saved, and its cookie sent, with", () => {
     expect((await app.inject({ url: "/read", cookies })).json()).toEqual({ name: "Ann" });
   });
 
-  test("what hooks and error handlers set, each before the reply", async () => {
+  test("changes of hooks and error handlers before the reply", async () => {
     const hooks = (app: FastifyInstance): void => {
       app.addHook("onRequest", async (request) => {
         const session = await request.getDecorator<Promise<{ data: Record<string, unknown> }>>("session");
@@ -182,7 +182,7 @@ test("a login inside a stream is refused once the reply has begun, and the sessi
   expect(await browser.body("read")).toEqual({ name: "Ann" });
 });
 
-test("a client that goes away meanwhile leaves no error behind", async () => {
+test("a client that disconnects during the request causes no error", async () => {
   const crashes: unknown[] = [];
   const note = (error: unknown): void => void crashes.push(error);
   process.on("unhandledRejection", note);

@@ -29,7 +29,7 @@ const visit = async (request: FastifyRequest, manager: SessionManager<Visit>): P
 };
 
 describe("scopes", () => {
-  test("two registrations in one scope are two sessions, under two cookies and decorators", async () => {
+  test("two registrations in one scope have two sessions, with two cookies and decorators", async () => {
     const [first, second] = [managerOf<Visit>(), managerOf<Visit>()];
     const app = Fastify();
     await app.register(sojournSession, { manager: first, secret });
@@ -46,7 +46,7 @@ describe("scopes", () => {
     expect(browser.cookie).toMatch(/^__Host-session=.+; guest=.+$/);
   });
 
-  test("a registration reaches its own scope and those inside, and no other", async () => {
+  test("a registration applies to its scope and the scopes inside", async () => {
     const manager = managerOf<Visit>();
     const app = Fastify();
     app.register(async (inside) => {
@@ -60,7 +60,7 @@ describe("scopes", () => {
     expect(await browser.get("outside")).toMatchObject({ status: 500, body: { code: "INVALID_ARGUMENT" } });
   });
 
-  test("one manager serves browsers in one scope and other clients in the next", async () => {
+  test("one manager serves browsers in one scope and clients with a header in another", async () => {
     const manager = managerOf<Visit>();
     const app = Fastify();
     app.register(async (web) => {
@@ -88,7 +88,7 @@ describe("scopes", () => {
     await app.close();
   });
 
-  test("a route that does without has none", async () => {
+  test("a route with session: false has no session", async () => {
     const app = await serve(
       { fill: (session) => Object.assign(session.data, { views: 1 }) },
       {
@@ -105,7 +105,7 @@ describe("scopes", () => {
     expect(app.calls).toEqual(["create"]);
   });
 
-  test("a manager made for a store is closed with the server, one of the application's own is not", async () => {
+  test("the server closes a manager made for a store, and not the application's own", async () => {
     const closed: string[] = [];
     const stores = ["own", "made"].map((name) => {
       const store = new MemoryStore();
@@ -162,7 +162,7 @@ describe("a WebSocket", () => {
     return { browser, calls: fixture.calls, ask, sent };
   }
 
-  test("reads the session of its upgrade, and sees by a reload when it is over", async () => {
+  test("reads the session of its upgrade, and finds by a reload that it has ended", async () => {
     const { browser, ask, sent } = await connect(async (session, text) =>
       text === "reload" ? [await session.reload(), session.data] : session.data,
     );

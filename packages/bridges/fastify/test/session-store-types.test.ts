@@ -5,7 +5,7 @@ import type { FastifyRequest, Session as FastifySession } from "fastify";
 import { expect, expectTypeOf, test } from "vitest";
 import { FastifySessionStore } from "../src/index.js";
 
-test("a manager of typed sessions is accepted, and stays typed", () => {
+test("a manager of typed sessions is accepted and keeps its type", () => {
   const manager = new SessionManager<{ cart: string[] }>({ store: new MemoryStore(), sweep: false });
   const store = new FastifySessionStore({ manager });
   expect(store.manager).toBe(manager);
@@ -13,7 +13,7 @@ test("a manager of typed sessions is accepted, and stays typed", () => {
   expectTypeOf(store.listByUser).returns.resolves.toEqualTypeOf<Session<{ cart: string[] }>[]>();
 });
 
-test("it is a store of @fastify/session, and hands over what that says sessions hold", () => {
+test("it has the type of a store of @fastify/session, with its type of a session", () => {
   expectTypeOf<FastifySessionStore>().toExtend<NonNullable<FastifySessionOptions["store"]>>();
   const store = new FastifySessionStore({
     store: new MemoryStore(),

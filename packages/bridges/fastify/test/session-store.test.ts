@@ -43,7 +43,7 @@ function expiresIn(session: Session | null): number {
   return (session?.cookie.expires?.getTime() ?? Number.NaN) - Date.now();
 }
 
-describe("the calls of the backend", () => {
+describe("backend calls", () => {
   interface Flow {
     readonly name: string;
     readonly requests: Action[];
@@ -121,7 +121,7 @@ describe("the calls of the backend", () => {
 });
 
 describe("callbacks", () => {
-  test("are called once, asynchronously, with the same as the promise; a miss is null", async () => {
+  test("are called once, asynchronously, with the result of the promise; a miss is null", async () => {
     const { store } = setUp();
     const calls: unknown[][] = [];
     const note =
@@ -168,8 +168,8 @@ describe("callbacks", () => {
   });
 });
 
-describe("what a request did", () => {
-  test("is saved as it was when set was called", async () => {
+describe("a request's session", () => {
+  test("is saved as it is at the time of the call", async () => {
     const { store } = setUp();
     await using app = await serve(store, {
       save: async (request) => {
@@ -183,7 +183,7 @@ describe("what a request did", () => {
     expect(await new Browser(app).get("save")).toMatchObject({ a: { deep: 1 } });
   });
 
-  test("in an object of its own is created, or replaces what is stored", async () => {
+  test("that is an object of the application creates the session, or replaces its data", async () => {
     const { store } = setUp();
     await store.set("s", plain({ a: 1, b: 1 }));
     await store.set("s", plain({ a: 2 }));
@@ -192,7 +192,7 @@ describe("what a request did", () => {
     expect(got).not.toHaveProperty("b");
   });
 
-  test("to an object that the store gave it is merged, also through a copy", async () => {
+  test("that the store loaded is merged, also if its object is a copy", async () => {
     const { store } = setUp();
     await store.set("s", plain({ a: 1 }));
     const [one, two] = [await store.get("s"), await store.get("s")];
@@ -204,7 +204,7 @@ describe("what a request did", () => {
     expect(await store.get("s")).toBeNull();
   });
 
-  test("keeps its metadata and its user, and nothing of the session id is stored", async () => {
+  test("has metadata and a user, and its session id is not stored", async () => {
     const { store } = setUp({
       userId: ({ account }) => account,
       metadata: ({ ip, headers }) => ({ ip, userAgent: headers["user-agent"] }),
@@ -223,7 +223,7 @@ describe("what a request did", () => {
     expect(await store.listByUser("u1")).toHaveLength(1);
   });
 
-  test("after a session was regenerated and ended by another does not bring it back by a reload", async () => {
+  test("is not revived by a reload after a regenerate when another request has ended it", async () => {
     const { store, conflicts } = setUp();
     await using app = await serve(store, {
       set: set({ a: 1 }),
@@ -264,7 +264,7 @@ describe("a reload that fails", () => {
       return after(request);
     };
 
-  test("leaves what is stored, though the request goes on with an empty session", async () => {
+  test("keeps the stored session, although the request continues with an empty one", async () => {
     const { store, broken } = failing();
     await using app = await serve(store, { set: set({ a: 1 }), reload: reload(broken, none), look });
     const browser = new Browser(app);
@@ -273,7 +273,7 @@ describe("a reload that fails", () => {
     expect(await browser.get("look")).toMatchObject({ a: 1 });
   });
 
-  test("fails a save of what the request puts there", async () => {
+  test("makes a save of new data fail", async () => {
     const { store, broken } = failing();
     await using app = await serve(store, { set: set({ a: 1 }), reload: reload(broken, set({ b: 1 })), look });
     const browser = new Browser(app);
@@ -283,7 +283,7 @@ describe("a reload that fails", () => {
     expect(await browser.get("look")).not.toHaveProperty("b");
   });
 
-  test("that succeeds later, or is followed by a regenerate, is as if nothing had happened", async () => {
+  test("has no effect once a later reload succeeds, or after a regenerate", async () => {
     const { store, broken } = failing();
     const again: Action = async (request) => {
       await request.session.reload();
@@ -318,7 +318,7 @@ describe("time", () => {
     expect(await browser.get("look")).not.toHaveProperty("a");
   });
 
-  test("a browser-session cookie lives for a day, and stays one", async () => {
+  test("a cookie without maxAge gives a session of a day, and stays without maxAge", async () => {
     const { store, clock } = setUp();
     await using app = await serve(store, { set: set({ a: 1 }), look });
     const browser = new Browser(app);
@@ -330,7 +330,7 @@ describe("time", () => {
   });
 
   // CVE-2024-35220: a `maxAge` restored from the store made an expired session live on.
-  test("no attribute of a stored cookie keeps a session from its end", async () => {
+  test("no attribute of a stored cookie extends a session", async () => {
     const { store, clock } = setUp();
     const year = 365 * day;
     const cookie = { originalMaxAge: year, maxAge: year, originalExpires: new Date(Date.now() + year), path: "/" };
@@ -342,13 +342,13 @@ describe("time", () => {
     expect(await store.get("s")).toBeNull();
   });
 
-  test("a cookie without a date ends with the record's deadline, however old it says it is", async () => {
+  test("a cookie without a date ends with the record's deadline, whatever its originalMaxAge says", async () => {
     const { store } = setUp({ absoluteTimeout: "2h", idleTimeout: "1h" });
     await store.set("s", plain({}, 30 * day));
     expect(expiresIn(await store.get("s"))).toBeLessThanOrEqual(2 * hour);
   });
 
-  test("a cookie whose lifetime a request shortened is obeyed; one that has expired ends the session", async () => {
+  test("a lifetime that a request has shortened applies; an expired cookie ends the session", async () => {
     const { store } = setUp();
     await using app = await serve(
       store,
@@ -370,7 +370,7 @@ describe("time", () => {
     expect(await store.get(id)).toBeNull();
   });
 
-  test("a request that outlasts its cookie keeps what another has prolonged", async () => {
+  test("a request that outlasts its cookie does not shorten a deadline that another request has extended", async () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     onTestFinished(() => void vi.useRealTimers());
     const { store } = setUp();
@@ -400,7 +400,7 @@ describe("time", () => {
   test.each([
     ["nothing", {}],
     ["data", { b: 1 }],
-  ])("a request that changed %s does not shorten what another has prolonged meanwhile", async (_what, data) => {
+  ])("a request that changed %s does not shorten a deadline that another request has extended", async (_what, data) => {
     const { store } = setUp();
     await using app = await serve(
       store,
@@ -426,7 +426,7 @@ describe("time", () => {
   });
 });
 
-describe("names that @fastify/session has for itself", () => {
+describe("keys with the names of @fastify/session's own members", () => {
   test("are not shown, change no prototype, and stay stored", async () => {
     // One that leaves such names in place, as JSON does.
     const codec = {
@@ -490,7 +490,7 @@ describe("the carrier", () => {
     expect(await browser.get("look")).toMatchObject({ a: 1 });
   });
 
-  test("that a @fastify/session does not carry is NOT_SUPPORTED from the first save on, and nothing is stored", async () => {
+  test("makes each save NOT_SUPPORTED, with nothing stored, if @fastify/session does not carry it", async () => {
     const { store, calls } = setUp();
     await using app = await serve(store, { set: set({ a: 1 }), none }, { plugin: forgetful() });
     calls.length = 0;
@@ -504,7 +504,7 @@ describe("the carrier", () => {
     expect(await store.get("s")).toMatchObject({ a: 1 });
   });
 
-  test("a class of the application's own is refused too", async () => {
+  test("refuses an object of the application's own class", async () => {
     const { store } = setUp();
     class Mine {
       readonly cookie = {};
@@ -523,13 +523,13 @@ describe("options", () => {
     ["an unknown option", { store, ttl: 60 }, 'unknown option "ttl"'],
     ["a userId that is no function", { store, userId: "user.id" }, 'option "userId" must be a function'],
     ["metadata that is no function", { store, metadata: {} }, 'option "metadata" must be a function'],
-  ])("%s: INVALID_OPTION that names it", (_name, options, message) => {
+  ])("%s: INVALID_OPTION, which names it", (_name, options, message) => {
     expect(() => new FastifySessionStore(as(options))).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(message) }),
     );
   });
 
-  test("a manager of one's own is used as it is", () => {
+  test("a given manager is used as it is", () => {
     const manager = new SessionManager({ store, sweep: false });
     expect(new FastifySessionStore({ manager }).manager).toBe(manager);
   });

@@ -18,8 +18,8 @@ async function presents(app: Fixture, token: string, headers: Record<string, str
   return response.json();
 }
 
-describe("a token is accepted from one place alone", () => {
-  test("the cookie: not from the URL, the body or a header", async () => {
+describe("a token is accepted from one place only", () => {
+  test("the cookie, and not the URL, the body or a header", async () => {
     const app = await serve({ count, read });
     const browser = new Browser(app);
     await browser.get("count");
@@ -34,7 +34,7 @@ describe("a token is accepted from one place alone", () => {
     expect(await presents(app, "", { cookie: browser.cookie })).toEqual({ views: 1 });
   });
 
-  test("the header, where that is configured: not from a cookie, the URL or the body", async () => {
+  test("the configured header, and not a cookie, the URL or the body", async () => {
     const app = await serve({ read }, { plugin: { header: "authorization", secret: undefined } });
     const { token } = await app.manager.create({ data: { cart: [], views: 1, name: "", flash: {} } });
     const cookie = `__Host-session=${token}; session=${token}; authorization=Bearer ${token}`;

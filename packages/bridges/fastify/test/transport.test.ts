@@ -34,7 +34,7 @@ describe("by cookie", () => {
     expect(events).toEqual([["malformedToken", "127.0.0.1"]]);
   });
 
-  test("a token of somebody's own making is never adopted", async () => {
+  test("a token that this server did not issue is never adopted", async () => {
     const app = await serve({ read, fill });
     const { name, value } = new SessionCookie({ secret }).issue(of("A".repeat(43)));
     const browser = new Browser(app, new Map([[name, value]]));
@@ -43,7 +43,7 @@ describe("by cookie", () => {
     expect(await browser.body("read")).toEqual({ name: "Ann" });
   });
 
-  test("a rotated secret lets the cookies of before in", async () => {
+  test("cookies signed with the previous secret are accepted after a rotation", async () => {
     const store = new MemoryStore();
     const manager = new SessionManager({ store, sweep: false });
     const cookies: string[] = [];
@@ -63,7 +63,7 @@ describe("by cookie", () => {
     await manager.close();
   });
 
-  test("a persistent one lives as long as its session can, and is not sent again", async () => {
+  test("a persistent cookie lives until the absolute deadline, and is sent once", async () => {
     const app = await serve(
       { read, fill, more: (session) => Object.assign(session.data, { views: 1 }) },
       { manager: { idleTimeout: "1h", absoluteTimeout: "30d" }, plugin: { cookie: { persistent: true } } },
@@ -78,7 +78,7 @@ describe("by cookie", () => {
     ["nothing", undefined],
     ["public, max-age=3600", "public, max-age=3600"],
     ["private", "private"],
-  ])("a response that sets it is stored by no cache, whatever its route said: %s", async (_name, value) => {
+  ])("a response with the cookie is no-store, even if its route set cache-control to: %s", async (_name, value) => {
     const app = await serve({
       fill: (session, _request, reply) => {
         session.data.name = "Ann";
@@ -164,7 +164,7 @@ describe("by header", () => {
     },
   );
 
-  test("a header is nothing where sessions travel by cookie", async () => {
+  test("a header is ignored when sessions use the cookie", async () => {
     const app = await serve({ read, fill });
     const browser = new Browser(app);
     await browser.get("fill");

@@ -36,7 +36,7 @@ test("a request's session has the type of the manager's schema, by declaration a
   expectTypeOf<SessionOf<string>>().toBeNever();
 });
 
-test("what is not loaded cannot be used", () => {
+test("a session that is not loaded has no data in its type", () => {
   expectTypeOf<FastifyRequest["shop"]>().not.toHaveProperty("data");
 });
 
