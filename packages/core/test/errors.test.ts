@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { invalidOption } from "../src/adapter/index.js";
 import { isSessionError, SessionError } from "../src/index.js";
 
 test("an error of another copy of the package is recognised, one without the brand is not", async () => {
@@ -23,4 +24,12 @@ test("retryable and outcomeUnknown follow from the code, the cause is kept", () 
   expect(new SessionError("TIMEOUT", "m")).toMatchObject({ retryable: true, outcomeUnknown: true });
   expect(new SessionError("UNAVAILABLE", "m", { outcomeUnknown: true }).outcomeUnknown).toBe(true);
   expect(new SessionError("BACKEND", "m").retryable).toBe(false);
+});
+
+test("a URL in the wrong place is named, not shown: it may hold a password", () => {
+  for (const url of ["redis://user:secret@host:6379", " postgres://u:secret@h/db", "mongodb+srv://u:secret@h"]) {
+    const { message } = invalidOption("@sojourn/redis", "client", "a client", url);
+    expect(message).toBe('@sojourn/redis: option "client" must be a client, received a URL');
+  }
+  expect(invalidOption("p", "prefix", "short", "app:").message).toContain('received "app:"');
 });

@@ -135,10 +135,15 @@ export function refuseUnknownOptions(packageName: string, options: object, known
   }
 }
 
-/** Describes a received value for a message. Strings are shown: never pass a value that may be a token or a secret. */
+/**
+ * Describes a received value for a message. A string is shown, unless it is long or a URL, which may hold a password: never
+ * pass a value that may be a token or a secret.
+ */
 export function describe(value: unknown): string {
-  if (typeof value === "string")
+  if (typeof value === "string") {
+    if (/^\s*[a-z][a-z0-9+.-]*:\/\//i.test(value)) return "a URL";
     return value.length > 80 ? `a string of ${value.length} characters` : JSON.stringify(value);
+  }
   if (typeof value === "function") return "a function";
   if (typeof value === "bigint") return `${value}n`;
   if (typeof value !== "object" || value === null) return String(value);
