@@ -85,8 +85,8 @@ export class PostgresDriver implements StoreDriver {
   }
 
   async create(session: NewSession, limit: SessionLimit | undefined, call: Call): Promise<CreateResult> {
-    const { id, userId, payload, idleMs, absoluteMs } = session;
-    const values = [id, userId, Buffer.from(payload), idleMs, absoluteMs];
+    const { id, userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 } = session;
+    const values = [id, userId, Buffer.from(payload), idleMs, absoluteMs, ageMs, inactiveMs, version];
     if (limit === undefined) {
       const [row] = await this.#connection.run(this.#statements.create, values, call);
       if (row === undefined) return { status: "duplicate" };
@@ -125,13 +125,13 @@ export class PostgresDriver implements StoreDriver {
   }
 
   async write(write: Write, call: Call): Promise<WriteOutcome> {
-    const { id, newId, payload, userId, idleMs, expectedVersion, limit } = write;
+    const { id, newId, payload, userId, idleMs, absoluteMs, expectedVersion, limit } = write;
     const values = [expectedVersion, toBytes(payload), userId !== undefined, userId, idleMs];
     const { update, change } = this.#statements;
     const [row] =
       newId === undefined && limit === undefined
         ? await this.#connection.run(update, [id, ...values], call)
-        : await this.#connection.run(change, [id, newId, ...values, ...limitValues(limit)], call);
+        : await this.#connection.run(change, [id, newId, ...values, absoluteMs, ...limitValues(limit)], call);
     return readOutcome(row, payload);
   }
 

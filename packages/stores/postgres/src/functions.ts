@@ -1,5 +1,5 @@
 import { dollarQuote, type Names } from "./names.js";
-import { changedColumns, clock, insertSession } from "./sql.js";
+import { changedColumns, clock, insertSession, later } from "./sql.js";
 
 /** The SQLSTATE by which the functions refuse a transaction that is not READ COMMITTED. */
 export const wrongIsolation = "SJ001";
@@ -18,7 +18,8 @@ export function createFunctions(names: Names): string {
 ${func(
   names,
   names.create,
-  `p_id text, p_user text, p_payload bytea, p_idle float8, p_absolute float8, p_max bigint, p_evict boolean,
+  `p_id text, p_user text, p_payload bytea, p_idle float8, p_absolute float8, p_age float8, p_inactive float8,
+  p_version bigint, p_max bigint, p_evict boolean,
   OUT status text, OUT session ${table}, OUT evicted text[], OUT clock timestamptz`,
   `BEGIN
   ${requireReadCommitted}
@@ -39,6 +40,9 @@ ${func(
     payload: "p_payload",
     idle: "p_idle",
     absolute: "p_absolute",
+    age: "p_age",
+    inactive: "p_inactive",
+    version: "p_version",
     now: "clock",
   })}
   RETURNING s.* INTO session;
@@ -54,9 +58,11 @@ ${func(
   names,
   names.change,
   `p_id text, p_new_id text, p_version bigint, p_payload bytea, p_sets_user boolean, p_user text, p_idle float8,
-  p_max bigint, p_evict boolean,
+  p_absolute float8, p_max bigint, p_evict boolean,
   OUT status text, OUT session ${table}, OUT evicted text[], OUT clock timestamptz`,
-  `BEGIN
+  `DECLARE
+  new_end timestamptz;
+BEGIN
   ${requireReadCommitted}
   evicted := '{}';
   IF p_max IS NOT NULL THEN
@@ -88,9 +94,18 @@ ${func(
       RETURN;
     END IF;
   END IF;
+  new_end := coalesce(${later("clock", "p_absolute")}, session.ends_at);
   UPDATE ${table} s SET
     id = coalesce(p_new_id, s.id),
-    ${changedColumns({ payload: "p_payload", setsUser: "p_sets_user", user: "p_user", idle: "p_idle", now: "clock" })}
+    ends_at = new_end,
+    ${changedColumns({
+      payload: "p_payload",
+      setsUser: "p_sets_user",
+      user: "p_user",
+      idle: "p_idle",
+      ends: "new_end",
+      now: "clock",
+    })}
   WHERE s.id = p_id RETURNING s.* INTO session;
   IF p_payload IS NOT NULL THEN
     -- The caller has it: spare the way back.

@@ -18,7 +18,7 @@ export interface Names {
 }
 
 /** Functions carry the version of their schema, so that nodes of two releases can work on one table during a deployment. */
-const version = "v1";
+const version = "v2";
 
 export function namesOf(schema: string, table: string): Names {
   const qualified = (name: string): string => `${quoteName(schema)}.${quoteName(name)}`;

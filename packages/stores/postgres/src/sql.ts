@@ -11,12 +11,11 @@ export const clock = "date_trunc('milliseconds', clock_timestamp())";
  */
 export const statementClock = "date_trunc('milliseconds', statement_timestamp())";
 
+type NewValues = "id" | "user" | "payload" | "idle" | "absolute" | "age" | "inactive" | "version" | "now";
+
 /** Writes a new session, also over an expired one of this id; no row when a live one has it. */
-export function insertSession(
-  { table }: Names,
-  values: Readonly<Record<"id" | "user" | "payload" | "idle" | "absolute" | "now", string>>,
-): string {
-  const { id, user, payload, idle, absolute, now } = values;
+export function insertSession({ table }: Names, values: Readonly<Record<NewValues, string>>): string {
+  const { id, user, payload, idle, absolute, age, inactive, version, now } = values;
   const columns = [
     "user_id",
     "payload",
@@ -30,40 +29,51 @@ export function insertSession(
   const endsAt = later("c.now", absolute);
   const expiresAt = `least(${later("c.now", idle)}, ${endsAt})`;
   return `INSERT INTO ${table} AS s (id, ${columns.join(", ")})
-  SELECT ${id}, ${user}, ${payload}, 1, c.now, c.now, ${expiresAt}, ${endsAt}, ${expiresAt}
+  SELECT ${id}, ${user}, ${payload}, ${version}, ${earlier("c.now", age)}, ${earlier("c.now", inactive)},
+    ${expiresAt}, ${endsAt}, ${expiresAt}
   FROM (SELECT ${now} AS now) c
   ON CONFLICT (id) DO UPDATE SET ${columns.map((column) => `${column} = excluded.${column}`).join(", ")}
   WHERE s.expires_at <= clock_timestamp()`;
 }
 
-/** What a change sets in row `s`; a parameter that is null leaves its column. */
+/** The columns that a change sets in row `s`, whose absolute deadline is `ends`. A parameter that is null leaves its column. */
 export function changedColumns(
-  parameters: Readonly<Record<"payload" | "setsUser" | "user" | "idle" | "now", string>>,
+  parameters: Readonly<Record<"payload" | "setsUser" | "user" | "idle" | "ends" | "now", string>>,
 ): string {
-  const { payload, setsUser, user, idle, now } = parameters;
-  const expiresAt = deadline(now, idle);
+  const { payload, setsUser, user, idle, ends, now } = parameters;
+  const expiresAt = `least(${later(now, idle)}, ${ends})`;
   return `user_id = CASE WHEN ${setsUser} THEN ${user} ELSE s.user_id END,
     payload = coalesce(${payload}, s.payload),
     version = s.version + CASE WHEN ${setsUser} OR ${payload} IS NOT NULL THEN 1 ELSE 0 END,
     last_active_at = CASE WHEN ${idle} IS NULL THEN s.last_active_at ELSE ${now} END,
-    expires_at = CASE WHEN ${idle} IS NULL THEN s.expires_at ELSE ${expiresAt} END,
-    sweep_at = CASE WHEN ${idle} IS NULL THEN s.sweep_at ELSE ${sweepAt(expiresAt, idle)} END`;
+    expires_at = CASE WHEN ${idle} IS NULL THEN least(s.expires_at, ${ends}) ELSE ${expiresAt} END,
+    sweep_at = CASE WHEN ${idle} IS NULL THEN least(s.sweep_at, ${ends}) ELSE ${sweepAt(expiresAt, idle, ends)} END`;
 }
 
-/** When row `s` ends if it is not used again. */
-export function deadline(now: string, idle: string): string {
-  return `least(${later(now, idle)}, s.ends_at)`;
+/** The columns that a touch sets in row `s`. */
+export function touchedColumns(idle: string, shorten: string, now: string): string {
+  const reached = `least(${later(now, idle)}, s.ends_at)`;
+  const expiresAt = `CASE WHEN ${shorten} THEN ${reached} ELSE greatest(s.expires_at, ${reached}) END`;
+  return `last_active_at = greatest(s.last_active_at, ${now}),
+  expires_at = ${expiresAt},
+  sweep_at = ${sweepAt(expiresAt, idle, "s.ends_at")}`;
 }
 
 /**
- * Where `sweep_at` of row `s` goes with a deadline: it stays while it is at most one idle timeout late, so that about one
- * touch in thirty moves it (a touch is written each sixtieth of an idle timeout).
+ * The new `sweep_at` of row `s`. It stays while it is at most one idle timeout late, so that about one touch in thirty moves
+ * it (a touch is written each sixtieth of an idle timeout).
  */
-export function sweepAt(expiresAt: string, idle: string): string {
-  return `CASE WHEN s.sweep_at BETWEEN ${expiresAt} AND ${later(expiresAt, idle)} THEN s.sweep_at
-      ELSE least(${later(expiresAt, `${idle} / 2`)}, s.ends_at) END`;
+function sweepAt(expiresAt: string, idle: string, ends: string): string {
+  return `least(${ends}, CASE WHEN s.sweep_at BETWEEN ${expiresAt} AND ${later(expiresAt, idle)} THEN s.sweep_at
+      ELSE ${later(expiresAt, `${idle} / 2`)} END)`;
 }
 
-function later(from: string, ms: string): string {
-  return `${from} + ${ms} * interval '1 millisecond'`;
+/** The moment so many milliseconds before another. */
+function earlier(than: string, ms: string): string {
+  return `${than} - ${ms} * interval '1 millisecond'`;
+}
+
+/** The moment so many milliseconds after another. */
+export function later(than: string, ms: string): string {
+  return `${than} + ${ms} * interval '1 millisecond'`;
 }

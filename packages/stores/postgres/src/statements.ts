@@ -1,5 +1,5 @@
 import { fingerprint, type Names } from "./names.js";
-import { changedColumns, clock, deadline, insertSession, statementClock, sweepAt } from "./sql.js";
+import { changedColumns, clock, insertSession, later, statementClock, touchedColumns } from "./sql.js";
 
 /** One SQL text and the name under which a connection prepares it. */
 export interface Statement {
@@ -64,20 +64,24 @@ locked AS MATERIALIZED (SELECT s.id FROM ${table} s WHERE s.id = ANY ($1::text[]
         payload: "$3::bytea",
         idle: "$4::float8",
         absolute: "$5::float8",
+        age: "$6::float8",
+        inactive: "$7::float8",
+        version: "$8::bigint",
         now: clock,
       })}
-RETURNING ${recordColumns("s", "s.created_at", "NULL")}`,
+RETURNING ${recordColumns("s", later("s.created_at", "$6::float8"), "NULL")}`,
     ),
     createLimited: statement(
       "create",
       `SELECT r.status, to_json(r.evicted), ${recordColumns("(r.session)", "r.clock", "NULL")}
-FROM ${names.create}($1::text, $2::text, $3::bytea, $4::float8, $5::float8, $6::bigint, $7::boolean) r`,
+FROM ${names.create}($1::text, $2::text, $3::bytea, $4::float8, $5::float8, $6::float8, $7::float8, $8::bigint,
+  $9::bigint, $10::boolean) r`,
     ),
     change: statement(
       "change",
       `SELECT r.status, to_json(r.evicted), ${recordColumns("(r.session)", "r.clock")}
-FROM ${names.change}($1::text, $2::text, $3::bigint, $4::bytea, $5::boolean, $6::text, $7::float8, $8::bigint,
-  $9::boolean) r`,
+FROM ${names.change}($1::text, $2::text, $3::bigint, $4::bytea, $5::boolean, $6::text, $7::float8, $8::float8,
+  $9::bigint, $10::boolean) r`,
     ),
     // The row is locked first and the clock read after that: whoever held the lock may have outlasted the deadline. What
     // wins a conflict is the locked row, which is newer than what the statement otherwise sees.
@@ -99,7 +103,7 @@ FROM live l WHERE NOT EXISTS (SELECT FROM written)`,
     updateMany: statement(
       "update",
       `WITH ${skippingHeldRows}
-UPDATE ${table} s SET ${changedColumns({ payload: "c.payload", setsUser: "false", user: "NULL::text", idle: "c.idle", now: "c.now" })}
+UPDATE ${table} s SET ${changedColumns({ payload: "c.payload", setsUser: "false", user: "NULL::text", idle: "c.idle", ends: "s.ends_at", now: "c.now" })}
 FROM (
   SELECT l.id, w.version, substr($3::bytea, w.start, w.length) AS payload, w.idle, ${now} AS now
   FROM locked l JOIN unnest($1::text[], $2::bigint[], $4::int[], $5::int[], $6::float8[])
@@ -112,13 +116,13 @@ RETURNING ${recordColumns("s", "c.now", "NULL")}`,
       "touch",
       `WITH locked AS MATERIALIZED (SELECT s.id FROM ${table} s WHERE s.id = $1::text FOR NO KEY UPDATE),
 clock AS MATERIALIZED (SELECT l.id, ${clock} AS now FROM locked l)
-UPDATE ${table} s SET ${touchedColumns("$2::float8", "$3::boolean")}
+UPDATE ${table} s SET ${touchedColumns("$2::float8", "$3::boolean", "c.now")}
 FROM clock c WHERE s.id = c.id AND s.expires_at > c.now RETURNING 1`,
     ),
     touchMany: statement(
       "touch",
       `WITH ${skippingHeldRows}
-UPDATE ${table} s SET ${touchedColumns("c.idle", "c.shorten")}
+UPDATE ${table} s SET ${touchedColumns("c.idle", "c.shorten", "c.now")}
 FROM (
   SELECT l.id, w.idle, w.shorten, ${now} AS now
   FROM locked l JOIN unnest($1::text[], $2::float8[], $3::boolean[]) AS w (id, idle, shorten) ON w.id = l.id
@@ -174,17 +178,9 @@ const changeParameters = {
   setsUser: "$4::boolean",
   user: "$5::text",
   idle: "$6::float8",
+  ends: "s.ends_at",
   now: "l.now",
 };
-
-/** What a touch sets in row `s`, at the moment `c.now`. */
-function touchedColumns(idle: string, shorten: string): string {
-  const reached = deadline("c.now", idle);
-  const expiresAt = `CASE WHEN ${shorten} THEN ${reached} ELSE greatest(s.expires_at, ${reached}) END`;
-  return `last_active_at = greatest(s.last_active_at, c.now),
-  expires_at = ${expiresAt},
-  sweep_at = ${sweepAt(expiresAt, idle)}`;
-}
 
 /**
  * What `readRecord` reads, in its order. The numbers are one column: the driver takes a column, and its description in each

@@ -172,9 +172,9 @@ test("the functions refuse every isolation level but READ COMMITTED", async () =
   try {
     for (const level of ["REPEATABLE READ", "SERIALIZABLE"]) {
       for (const call of [
-        "locks_create_v1('a', 'u', '', 1, 1, 1, true)",
-        "locks_change_v1('a', NULL, NULL, '', false, NULL, NULL, NULL, NULL)",
-        "locks_destroy_by_user_v1('u', NULL)",
+        "locks_create_v2('a', 'u', '', 1, 1, 0, 0, 1, 1, true)",
+        "locks_change_v2('a', NULL, NULL, '', false, NULL, NULL, NULL, NULL, NULL)",
+        "locks_destroy_by_user_v2('u', NULL)",
       ]) {
         await client.query(`BEGIN ISOLATION LEVEL ${level}`);
         await expect(client.query(`SELECT * FROM ${call}`), call).rejects.toMatchObject({ code: "SJ001" });
