@@ -1,8 +1,18 @@
 import type { Call } from "@sojourn/core/adapter";
-import { isWorthRepeating, isWrongIsolation, leavesConnectionIntact } from "./errors.js";
+import { callbackify } from "./callbackify.js";
+import { cancelStatement } from "./cancel.js";
+import {
+  isLostConnection,
+  isLostPreparation,
+  isUnanswered,
+  isWorthRepeating,
+  isWrongIsolation,
+  leavesConnectionIntact,
+} from "./errors.js";
 import type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from "./pool.js";
 import type { Row } from "./record.js";
 import type { Statement } from "./statements.js";
+import { PoolTrust } from "./trust.js";
 
 /** The parameters of a statement. A function is called right before each sending: a batch binds its members then. */
 export type Values = readonly unknown[] | (() => readonly unknown[]);
@@ -10,10 +20,14 @@ export type Values = readonly unknown[] | (() => readonly unknown[]);
 interface ConnectionOptions {
   readonly pool: PostgresPool;
   readonly preparedStatements: boolean;
+  readonly timeoutMs: number;
 }
 
 /** Another attempt after a deadlock nearly always succeeds: the winner is gone. */
 const maxAttempts = 4;
+
+/** As many losses of a prepared statement show that something between here and the server loses them. */
+const maxLostPreparations = 3;
 
 /** Every column comes as text, whatever parsers the application has set for its own queries. */
 const types = { getTypeParser: () => (value: string) => value };
@@ -21,13 +35,29 @@ const types = { getTypeParser: () => (value: string) => value };
 /** Sends statements on connections of the pool, within the deadline of their call. */
 export class Connection {
   readonly pool: PostgresPool;
-  /** Set once transactions turn out to have another isolation level than READ COMMITTED by default. */
-  setsIsolation = false;
+  readonly trust: PoolTrust;
+  /** The error of the last attempt to connect; `undefined` once one succeeds. */
+  lastError: unknown;
   readonly #preparedStatements: boolean;
+  readonly #timeoutMs: number;
+  #setsIsolation = false;
+  #lostPreparations = 0;
 
-  constructor({ pool, preparedStatements }: ConnectionOptions) {
+  constructor({ pool, preparedStatements, timeoutMs }: ConnectionOptions) {
     this.pool = pool;
+    this.trust = PoolTrust.of(pool);
     this.#preparedStatements = preparedStatements;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Whether transactions have turned out to have another isolation level than READ COMMITTED by default. */
+  get setsIsolation(): boolean {
+    return this.#setsIsolation;
+  }
+
+  /** Whether statements are prepared and named. A pooler that loses them is found out, and then gets none. */
+  get preparesStatements(): boolean {
+    return this.#preparedStatements && this.#lostPreparations < maxLostPreparations;
   }
 
   /** Runs a statement in a transaction of its own. Rejects with the driver's error. */
@@ -40,18 +70,30 @@ export class Connection {
     await new Promise((resolve, reject) => new PooledQuery(this, text, [], call, resolve, reject).connect());
   }
 
-  toQuery({ text, name }: Statement, values: readonly unknown[]): PostgresQuery {
-    const query = { text, rowMode: "array" as const, values: [...values], types };
-    return this.#preparedStatements ? { ...query, name } : query;
+  /** Notes an error that shows how the server, or a pooler before it, is set up. */
+  learn(error: unknown, isRead: boolean): void {
+    // A read on a standby meets the same error when it stands in the way of the replication.
+    if (!isRead && isWrongIsolation(error)) this.#setsIsolation = true;
+    if (isLostPreparation(error)) this.#lostPreparations += 1;
+  }
+
+  /**
+   * Gives up a connection whose statement is not answered, once the server has been asked to cancel it. The pool opens no
+   * other one in its place before that: connections never pile up on the server.
+   */
+  abandon(client: PostgresClient, sentAt: number): void {
+    this.trust.suspect(sentAt);
+    cancelStatement(client, this.pool, this.#timeoutMs / 2, () => discard(client));
   }
 }
 
 /**
- * One statement from the request for a connection to its answer, perhaps with several attempts. Told by callbacks: the
+ * One statement from the request for a connection to its answer, perhaps with several attempts. It works by callbacks: the
  * promises of `pg`, and a timer for each of them, cost as much as the driver's own work.
  */
 class PooledQuery {
   readonly #connection: Connection;
+  /** A statement, or a script. */
   readonly #source: Statement | string;
   readonly #values: Values;
   readonly #call: Call;
@@ -60,8 +102,11 @@ class PooledQuery {
   /** While it is lent. */
   #client: PostgresClient | undefined;
   #attempt = 1;
+  #sentAt = 0;
   /** Whether an error leaves a transaction open: that of a script, or the one around a statement. */
   #opensTransaction = false;
+  /** False once its name has been lost on the way. */
+  #isNamed = true;
 
   constructor(
     connection: Connection,
@@ -80,28 +125,36 @@ class PooledQuery {
   }
 
   connect(): void {
-    const { pool } = this.#connection;
+    const { pool, lastError } = this.#connection;
     this.#call.sent = false;
+    this.#call.reason = lastError;
     callbackify<PostgresClient>(
       (callback) => pool.connect(callback),
-      (error, client) => {
-        if (client === undefined) this.#reject(error);
-        else if (this.#isLate()) client.release();
-        else this.#lend(client);
-      },
+      (error, client) => this.#connected(error, client),
     );
   }
 
-  /** Whether it must not be sent any more. The guard's timer may be due in this very turn of the event loop. */
-  #isLate(): boolean {
-    return this.#call.over || performance.now() >= this.#call.deadline;
+  #connected(error: unknown, client: PostgresClient | undefined): void {
+    const connection = this.#connection;
+    connection.lastError = client === undefined ? error : undefined;
+    const now = performance.now();
+    if (client === undefined) this.#reject(error);
+    // The guard's timer may be due in this very turn of the event loop.
+    else if (this.#call.over || now >= this.#call.deadline) client.release();
+    else if (connection.trust.isSuspect(client)) {
+      // Once: a wrapper of a pool may lend it again in spite of that.
+      connection.trust.heard(client);
+      discard(client);
+      this.connect();
+    } else this.#lend(client, now);
   }
 
-  #lend(client: PostgresClient): void {
+  #lend(client: PostgresClient, now: number): void {
     this.#client = client;
+    this.#sentAt = now;
     // A connection that breaks while it is lent would otherwise end the process.
     client.on("error", ignore);
-    this.#call.onOver = () => this.#giveBack(false);
+    this.#call.onOver = () => this.#abandon();
     const queries = this.#queries();
     this.#call.sent = true;
     this.#send(client, queries, queries.length === 1 ? 0 : 1);
@@ -111,9 +164,11 @@ class PooledQuery {
     const source = this.#source;
     this.#opensTransaction = true;
     if (typeof source === "string") return [{ text: source, rowMode: "array" }];
+    const { preparesStatements, setsIsolation } = this.#connection;
     const values = typeof this.#values === "function" ? this.#values() : this.#values;
-    const query = this.#connection.toQuery(source, values);
-    if (this.#connection.setsIsolation) return [begin, query, commit];
+    const unnamed = { text: source.text, rowMode: "array" as const, values: [...values], types };
+    const query = preparesStatements && this.#isNamed ? { ...unnamed, name: source.name } : unnamed;
+    if (setsIsolation) return [begin, query, commit];
     this.#opensTransaction = false;
     return [query];
   }
@@ -131,6 +186,7 @@ class PooledQuery {
       (error, result) => {
         // The call has ended, and the connection with it.
         if (this.#client !== client) return;
+        this.#connection.trust.heard(client);
         if (error || result === undefined) this.#failed(error);
         // Row mode "array" and the identity as parser leave arrays of text.
         else this.#send(client, queries, main, at + 1, at === main ? (result.rows as Row[]) : rows);
@@ -139,48 +195,48 @@ class PooledQuery {
   }
 
   #failed(error: unknown): void {
-    this.#giveBack(!this.#opensTransaction && leavesConnectionIntact(error));
-    if (this.#attempt === maxAttempts || !isWorthRepeating(error)) {
+    if (isUnanswered(error)) this.#abandon();
+    else this.#giveBack(!this.#opensTransaction && leavesConnectionIntact(error));
+    const isRead = typeof this.#source !== "string" && this.#source.isRead;
+    // A read that meets a connection which was closed while it was idle is sent once more.
+    const isWorthIt = isWorthRepeating(error) || (isRead && this.#attempt === 1 && isLostConnection(error));
+    if (this.#attempt === maxAttempts || !isWorthIt) {
       this.#reject(error);
       return;
     }
-    if (isWrongIsolation(error)) this.#connection.setsIsolation = true;
+    this.#connection.learn(error, isRead);
+    if (isLostPreparation(error)) this.#isNamed = false;
     this.#attempt += 1;
     this.connect();
   }
 
   #giveBack(isIntact: boolean): void {
+    const client = this.#letGo();
+    client?.removeListener("error", ignore);
+    client?.release(!isIntact);
+  }
+
+  #abandon(): void {
+    const client = this.#letGo();
+    if (client !== undefined) this.#connection.abandon(client, this.#sentAt);
+  }
+
+  #letGo(): PostgresClient | undefined {
+    const client = this.#client;
     this.#call.onOver = undefined;
-    this.#client?.removeListener("error", ignore);
-    this.#client?.release(!isIntact);
     this.#client = undefined;
+    return client;
   }
 }
 
 const begin: PostgresQuery = { text: "BEGIN ISOLATION LEVEL READ COMMITTED", rowMode: "array", values: [] };
 const commit: PostgresQuery = { text: "COMMIT", rowMode: "array", values: [] };
 
-type Callback<T> = (error: unknown, answer: T | undefined) => void;
-
-/** Calls `callback` once for a function that answers by callback, by promise, or by both. */
-function callbackify<T>(ask: (callback: Callback<T>) => unknown, callback: Callback<T>): void {
-  let isAnswered = false;
-  const once: Callback<T> = (error, answer) => {
-    if (isAnswered) return;
-    isAnswered = true;
-    callback(error, answer);
-  };
-  try {
-    const promise = ask(once);
-    if (!(promise instanceof Object) || !("then" in promise)) return;
-    Promise.resolve(promise).then(
-      // A wrapper that hands the callback on may resolve with nothing before the callback is called.
-      (answer) => answer !== undefined && once(undefined, answer as T),
-      (error: unknown) => once(error, undefined),
-    );
-  } catch (error) {
-    once(error, undefined);
-  }
+/** Closes a connection at once: to take leave of a dead one would keep its socket open for minutes. */
+function discard(client: PostgresClient): void {
+  client.removeListener("error", ignore);
+  client.connection?.stream?.destroy();
+  client.release(true);
 }
 
 function ignore(): void {}

@@ -22,7 +22,7 @@ import { Connection } from "./connection.js";
 import { classify, isNoText } from "./errors.js";
 import type { ResolvedOptions } from "./options.js";
 import { type Row, readEnded, readOutcome, readRecord, tryReadRecord } from "./record.js";
-import { ensureSchema } from "./schema.js";
+import { ensureSchema } from "./schema-check.js";
 import { type Statements, statementsOf } from "./statements.js";
 
 /** A larger payload is sent by itself: its neighbours would wait for it. */

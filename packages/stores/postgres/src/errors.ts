@@ -12,15 +12,15 @@ const meanings: Readonly<Record<string, readonly [SessionErrorCode, string]>> = 
   "57P05": ["UNAVAILABLE", "the server closed an idle connection"],
   "55P03": ["TIMEOUT", "a lock was not granted within lock_timeout"],
   "57014": ["TIMEOUT", "the statement was canceled, by statement_timeout or by an administrator"],
-  "25006": ["BACKEND", "the server or the transaction is read-only; sessions need the primary server"],
-  "26000": ["BACKEND", 'a prepared statement was lost; behind a pooler set "preparedStatements" to false'],
+  // A server that a failover has demoted: the next connection may reach the new primary.
+  "25006": ["UNAVAILABLE", "the server or the transaction is read-only; sessions need the primary server"],
+  "26000": ["BACKEND", "a prepared statement was lost, also when it was sent again"],
   "28": ["BACKEND", "the server refused the user or the password"],
   "3D000": ["BACKEND", "the database does not exist"],
   "3F000": ["BACKEND", "the schema does not exist; call ensureSchema() or run schemaSql()"],
   "42501": ["BACKEND", "the user lacks a permission"],
   "42703": ["BACKEND", "the table is not one of Sojourn's; choose another name"],
   "42P01": ["BACKEND", "the table does not exist; call ensureSchema() or run schemaSql()"],
-  "42P05": ["BACKEND", 'a prepared statement exists already; behind a pooler set "preparedStatements" to false'],
   "42883": ["BACKEND", "a function does not exist; call ensureSchema() or run schemaSql()"],
 };
 
@@ -37,28 +37,65 @@ const socketCodes: ReadonlySet<string> = new Set([
   "ETIMEDOUT",
 ]);
 
-/** What `pg` says in words alone. */
+/** Codes of OpenSSL and Node by which a client refuses the server's certificate. */
+const refusedCertificate =
+  /^(ERR_TLS_CERT|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|HOSTNAME_MISMATCH)/;
+
+/** Errors that `pg` tells by words alone. */
 const lostConnection = /connection terminated|not queryable|timeout exceeded when trying to connect/i;
+const noTls = /does not support SSL connections|error establishing an SSL connection/;
+const unanswered = "Query read timeout";
 
 /** Turns an error of the driver into one of ours. A lost connection leaves the outcome of a statement that was sent unknown. */
 export function classify(error: unknown, { operation, sent }: ErrorContext): SessionError {
-  const say = (code: SessionErrorCode, meaning: string, outcomeUnknown = false): SessionError =>
+  const toError = (code: SessionErrorCode, meaning: string, outcomeUnknown = false): SessionError =>
     new SessionError(code, `@sojourn/postgres: ${operation}: ${meaning}`, { cause: error, outcomeUnknown });
 
+  const { code, message } = describeError(error);
   const state = sqlState(error);
   if (state !== undefined) {
-    const [code, meaning] = meanings[state] ??
+    const [meaningCode, meaning] = meanings[state] ??
       meanings[state.slice(0, 2)] ?? ["BACKEND", `the server answered ${state}`];
-    // A server that shuts down may have committed what it no longer answered.
-    return say(code, meaning, sent && (state.startsWith("57P") || state.startsWith("08")));
+    // The server names the table, function or schema.
+    return toError(
+      meaningCode,
+      state === "42501" ? `${meaning}: ${message}` : meaning,
+      sent && mayHaveCommitted(state),
+    );
   }
+  if (isLostConnection(error)) {
+    return toError("UNAVAILABLE", sent ? "the connection was lost" : "the server cannot be reached", sent);
+  }
+  if (refusedCertificate.test(code)) return toError("BACKEND", `the server's certificate is refused (${code})`);
+  if (noTls.test(message))
+    return toError("BACKEND", "the server does not offer TLS, which the URL or the pool asks for");
+  if (message === unanswered) return toError("TIMEOUT", "no answer within the query_timeout of the pool", sent);
+  if (message.includes("after calling end on the pool")) return toError("CLOSED", "the pool has been ended");
+  return toError("BACKEND", "the driver failed", sent);
+}
+
+/** A server that shuts down may have committed a statement without an answer. One that ended an idle connection has not. */
+function mayHaveCommitted(state: string): boolean {
+  return (state.startsWith("57P") && state !== "57P05") || state.startsWith("08");
+}
+
+/** Whether the connection broke, or could not be opened. */
+export function isLostConnection(error: unknown): boolean {
   const { code, message } = describeError(error);
-  if (socketCodes.has(code) || lostConnection.test(message)) {
-    return say("UNAVAILABLE", sent ? "the connection was lost" : "the server cannot be reached", sent);
-  }
-  if (message === "Query read timeout") return say("TIMEOUT", "no answer within the query_timeout of the pool", sent);
-  if (message.includes("after calling end on the pool")) return say("CLOSED", "the pool has been ended");
-  return say("BACKEND", "the driver failed", sent);
+  const state = sqlState(error);
+  if (state !== undefined) return /^(08|57P)/.test(state);
+  return socketCodes.has(code) || lostConnection.test(message);
+}
+
+/** Whether `pg` gave up waiting for an answer, by the pool's `query_timeout`. */
+export function isUnanswered(error: unknown): boolean {
+  return describeError(error).message === unanswered;
+}
+
+/** Whether the server does not have the prepared statement, or has it already: a pooler switches connections. */
+export function isLostPreparation(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === "26000" || state === "42P05";
 }
 
 /** The five characters by which the server names an error, if the server has answered one. */
@@ -83,10 +120,14 @@ export function isWrongIsolation(error: unknown): boolean {
   return state === wrongIsolation || state === "40001";
 }
 
-/** Whether the transaction was undone for a reason that another attempt does not meet: a deadlock, an id just taken. */
+/**
+ * Whether the statement certainly changed nothing, for a reason that another attempt does not meet: a deadlock, an id just
+ * taken, an idle connection that the server has closed.
+ */
 export function isWorthRepeating(error: unknown): boolean {
   const state = sqlState(error);
-  return state === "40P01" || state === "23505" || isWrongIsolation(error);
+  const isUndone = state === "40P01" || state === "23505" || state === "57P05";
+  return isUndone || isWrongIsolation(error) || isLostPreparation(error);
 }
 
 /** Whether a statement failed because bytes that it reads as text are none (SQLSTATE 22021). */

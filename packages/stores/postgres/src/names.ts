@@ -3,10 +3,12 @@ import { createHash } from "node:crypto";
 /** Longer names PostgreSQL cuts without a word, and two of them become one. */
 const maxNameBytes = 63;
 
-/** What one store has in the database: each name quoted, with its schema where that is possible. */
+/** The names of one store in the database: each quoted, with its schema where that is possible. */
 export interface Names {
   readonly schema: string;
   readonly table: string;
+  /** The same names as the catalog has them, and those of the functions. */
+  readonly catalog: { readonly schema: string; readonly table: string; readonly functions: readonly string[] };
   readonly userIndex: string;
   readonly sweepIndex: string;
   readonly makeRoom: string;
@@ -22,15 +24,20 @@ const version = "v2";
 
 export function namesOf(schema: string, table: string): Names {
   const qualified = (name: string): string => `${quoteName(schema)}.${quoteName(name)}`;
+  const makeRoom = derive(table, `make_room_${version}`);
+  const create = derive(table, `create_${version}`);
+  const change = derive(table, `change_${version}`);
+  const destroyByUser = derive(table, `destroy_by_user_${version}`);
   return {
     schema: quoteName(schema),
     table: qualified(table),
     userIndex: quoteName(derive(table, "user_idx")),
     sweepIndex: quoteName(derive(table, "sweep_idx")),
-    makeRoom: qualified(derive(table, `make_room_${version}`)),
-    create: qualified(derive(table, `create_${version}`)),
-    change: qualified(derive(table, `change_${version}`)),
-    destroyByUser: qualified(derive(table, `destroy_by_user_${version}`)),
+    makeRoom: qualified(makeRoom),
+    create: qualified(create),
+    change: qualified(change),
+    destroyByUser: qualified(destroyByUser),
+    catalog: { schema, table, functions: [makeRoom, create, change, destroyByUser] },
     fingerprint: fingerprint(qualified(table)),
   };
 }

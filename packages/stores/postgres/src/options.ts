@@ -1,9 +1,8 @@
 import { defaultTimeoutMs, invalidOption, refuseUnknownOptions } from "@sojourn/core/adapter";
-import pg from "pg";
 import { isName, type Names, namesOf } from "./names.js";
 import type { PostgresPool } from "./pool.js";
 
-const packageName = "@sojourn/postgres";
+export const packageName = "@sojourn/postgres";
 const nameExpectation = "a name of 1 to 63 bytes of well-formed UTF-8 without NUL";
 
 /** Where the sessions are. Two stores with different names never see each other's sessions. */
@@ -54,25 +53,4 @@ export function resolveNames({ schema = "public", table = "sojourn_sessions" }: 
   if (!isName(schema)) throw invalidOption(packageName, "schema", nameExpectation, schema);
   if (!isName(table)) throw invalidOption(packageName, "table", nameExpectation, table);
   return namesOf(schema, table);
-}
-
-/** Refuses what cannot be the address of a server, without showing it: it holds a password. */
-export function assertUrl(url: unknown): asserts url is string {
-  if (typeof url === "string" && /^postgres(ql)?:\/\//.test(url) && isReadable(url)) return;
-  throw invalidOption(
-    packageName,
-    "url",
-    'a URL that pg can read, such as "postgres://user:password@host/database"',
-    "something else",
-  );
-}
-
-/** A pool would read it with its first connection only. A client reads it at once, and connects to nothing by itself. */
-function isReadable(connectionString: string): boolean {
-  try {
-    new pg.Client({ connectionString });
-    return true;
-  } catch {
-    return false;
-  }
 }

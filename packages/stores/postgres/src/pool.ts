@@ -4,6 +4,10 @@
 
 export interface PostgresPool {
   connect(callback: (error: Error | undefined, client: PostgresClient | undefined) => void): unknown;
+  /** With it, the store knows which connections are new. */
+  on?(event: "connect", listener: (client: PostgresClient) => void): unknown;
+  /** Options of the clients, of which the store reads `stream`. */
+  readonly options?: object | undefined;
 }
 
 /** A connection that the pool has lent. */
@@ -13,6 +17,8 @@ export interface PostgresClient {
   removeListener(event: "error", listener: (error: Error) => void): unknown;
   /** Gives it back, or with `true` closes it. */
   release(destroy?: boolean): void;
+  /** Lets the store close a silent connection at once. */
+  readonly connection?: { readonly stream?: { destroy(): unknown } } | undefined;
 }
 
 export interface PostgresResult {

@@ -1,9 +1,6 @@
-import type { Call } from "@sojourn/core/adapter";
-import type { Connection } from "./connection.js";
 import { createFunctions } from "./functions.js";
 import { dollarQuote, type Names, quoteText } from "./names.js";
 import { resolveNames, type TableOptions } from "./options.js";
-import { schemaExists } from "./statements.js";
 
 /**
  * The SQL that creates the table, its indexes and its functions: for those who run their own migrations.
@@ -16,13 +13,7 @@ export function schemaSql(options: TableOptions = {}): string {
   return schemaScript(resolveNames(options));
 }
 
-/** Runs the schema's script where the schema is incomplete. */
-export async function ensureSchema(connection: Connection, names: Names, call: Call): Promise<void> {
-  const [row] = await connection.run(schemaExists, [names.table, names.destroyByUser], call);
-  if (row?.[0] !== "true") await connection.runScript(schemaScript(names), call);
-}
-
-function schemaScript(names: Names): string {
+export function schemaScript(names: Names): string {
   return [
     "BEGIN ISOLATION LEVEL READ COMMITTED;",
     // Without it, IF NOT EXISTS fails as often as not when ten processes start at once.

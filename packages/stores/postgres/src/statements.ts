@@ -6,6 +6,8 @@ export interface Statement {
   readonly text: string;
   /** Holds a hash of the text: another table, another release, another name. */
   readonly name: string;
+  /** Whether it changes nothing, and may be sent twice. */
+  readonly isRead: boolean;
 }
 
 /**
@@ -35,12 +37,6 @@ export type Statements = Readonly<
     Statement
   >
 >;
-
-/** Whether the schema is complete: the function that its script creates last is there, and the table still is. */
-export const schemaExists: Statement = statement(
-  "ensureSchema",
-  "SELECT (to_regclass($1::text) IS NOT NULL AND to_regproc($2::text) IS NOT NULL)::text",
-);
 
 export function statementsOf(names: Names): Statements {
   const { table, fingerprint: lockKey } = names;
@@ -199,6 +195,8 @@ function epochMs(time: string): string {
   return `(date_part('epoch', ${time}) * 1000)::bigint::text`;
 }
 
-function statement(operation: string, text: string): Statement {
-  return { text, name: `sojourn_${operation}_${fingerprint(text)}` };
+const reads: ReadonlySet<string> = new Set(["check", "get", "listByUser", "scan", "count"]);
+
+export function statement(operation: string, text: string): Statement {
+  return { text, name: `sojourn_${operation}_${fingerprint(text)}`, isRead: reads.has(operation) };
 }

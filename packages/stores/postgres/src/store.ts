@@ -1,7 +1,7 @@
-import { DriverStore, defaultTimeoutMs, type StoreCallOptions } from "@sojourn/core/adapter";
-import pg from "pg";
+import { DriverStore, type StoreCallOptions } from "@sojourn/core/adapter";
 import { PostgresDriver } from "./driver.js";
-import { assertUrl, type PostgresStoreOptions, resolveOptions } from "./options.js";
+import { openPool, type PostgresUrlOptions } from "./from-url.js";
+import { type PostgresStoreOptions, resolveOptions } from "./options.js";
 
 /**
  * Sessions in a table of PostgreSQL 13 or later, by the driver `pg`. Each operation is one round trip.
@@ -20,17 +20,10 @@ export class PostgresStore extends DriverStore<PostgresDriver> {
    * @param url - `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
    * @throws SessionError `INVALID_OPTION`
    */
-  static fromUrl(url: string, options: Omit<PostgresStoreOptions, "pool"> = {}): PostgresStore {
-    assertUrl(url);
-    const pool = new pg.Pool({
-      connectionString: url,
-      connectionTimeoutMillis: options.timeoutMs ?? defaultTimeoutMs,
-      keepAlive: true,
-      allowExitOnIdle: true,
-    });
-    // An idle connection was lost; the next operation opens another. Without a listener it would end the process.
-    pool.on("error", () => {});
-    const store = new PostgresStore({ ...options, pool });
+  static fromUrl(url: string, options: PostgresUrlOptions = {}): PostgresStore {
+    const { driverOptions: _driverOptions, credentials: _credentials, ...own } = options;
+    const pool = openPool(url, options);
+    const store = new PostgresStore({ ...own, pool });
     store.driver.ownPool = pool;
     return store;
   }

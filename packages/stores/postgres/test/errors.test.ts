@@ -16,9 +16,10 @@ test.each([
   ["57P01", "UNAVAILABLE", true],
   ["57P02", "UNAVAILABLE", true],
   ["57P03", "UNAVAILABLE", true],
+  ["57P05", "UNAVAILABLE", false],
   ["55P03", "TIMEOUT", false],
   ["57014", "TIMEOUT", false],
-  ["25006", "BACKEND", false],
+  ["25006", "UNAVAILABLE", false],
   ["26000", "BACKEND", false],
   ["28000", "BACKEND", false],
   ["28P01", "BACKEND", false],
@@ -70,6 +71,24 @@ test("a missing table says what to call", () => {
     expect(classify(server(state), { operation: "get", sent: true }).message).toContain("ensureSchema()");
 });
 
+test.each([
+  [socket("SELF_SIGNED_CERT_IN_CHAIN"), "certificate is refused (SELF_SIGNED_CERT_IN_CHAIN)"],
+  [socket("DEPTH_ZERO_SELF_SIGNED_CERT"), "certificate is refused"],
+  [socket("ERR_TLS_CERT_ALTNAME_INVALID"), "certificate is refused"],
+  [socket("CERT_HAS_EXPIRED"), "certificate is refused"],
+  [socket("UNABLE_TO_VERIFY_LEAF_SIGNATURE"), "certificate is refused"],
+  [new Error("The server does not support SSL connections"), "does not offer TLS"],
+])("%s is BACKEND, which no retry cures", (error, words) => {
+  const ours = classify(error, { operation: "get", sent: false });
+  expect(ours).toMatchObject({ code: "BACKEND", retryable: false, cause: error });
+  expect(ours.message).toContain(words);
+});
+
+test("a missing right is named in the server's words", () => {
+  const error = Object.assign(server("42501"), { message: "permission denied for table sessions" });
+  expect(classify(error, { operation: "get", sent: true }).message).toContain("permission denied for table sessions");
+});
+
 test("a connection that fails whoever gets it next is given up", () => {
   for (const state of ["08006", "25006", "25P02", "26000", "57P01"]) {
     expect(leavesConnectionIntact(server(state)), state).toBe(false);
@@ -81,7 +100,8 @@ test("a connection that fails whoever gets it next is given up", () => {
 });
 
 test("only what was undone as a whole is repeated", () => {
-  for (const state of ["40P01", "40001", "23505", "SJ001"]) expect(isWorthRepeating(server(state)), state).toBe(true);
+  for (const state of ["40P01", "40001", "23505", "SJ001", "26000", "42P05", "57P05"])
+    expect(isWorthRepeating(server(state)), state).toBe(true);
   for (const state of ["57014", "57P01", "08006", "25006"]) expect(isWorthRepeating(server(state)), state).toBe(false);
   expect(isWorthRepeating(socket("ECONNRESET"))).toBe(false);
   expect(isWrongIsolation(server("40P01"))).toBe(false);

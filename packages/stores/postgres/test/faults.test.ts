@@ -115,14 +115,19 @@ test("a wrong password is BACKEND, and not shown", async () => {
   }
 });
 
-test("a read-only server serves reads, and says what is wrong with writes", async () => {
+test("a read-only server serves reads, and refuses writes as UNAVAILABLE", async () => {
   const writable = await openStore({ pool, table: "read_only" });
   await writable.create(session("a"));
   const replica = openPool(server.url, { options: "-c default_transaction_read_only=on" });
   try {
     const store = await openStore({ pool: replica, table: "read_only" });
     expect(await store.get("a")).toMatchObject({ id: "a" });
-    const readOnly = { code: "BACKEND", message: expect.stringContaining("read-only") };
+    const readOnly = {
+      code: "UNAVAILABLE",
+      retryable: true,
+      outcomeUnknown: false,
+      message: expect.stringContaining("read-only"),
+    };
     await expect(store.touch("a", { idleMs: minute })).rejects.toMatchObject(readOnly);
     await expect(store.update("a", { payload: "q" })).rejects.toMatchObject(readOnly);
     await expect(store.destroyByUser("u")).rejects.toMatchObject(readOnly);

@@ -1,4 +1,4 @@
-import { PostgresStore, type PostgresStoreOptions, schemaSql } from "@sojourn/postgres";
+import { PostgresStore, type PostgresStoreOptions, type PostgresUrlOptions, schemaSql } from "@sojourn/postgres";
 import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { namesOf } from "../src/names.js";
@@ -32,14 +32,46 @@ test("refuses an option that it does not know", () => {
   expect(() => new PostgresStore(options)).toThrow(/unknown option "prefix"; the options are pool, schema/);
 });
 
-test.each([
-  "mysql://root:secret@localhost",
-  "postgres://root:secret@[localhost",
-  "postgres://root:secret@localhost:99999",
-])("an address that is refused is not shown: %s", (url) => {
-  expect(() => PostgresStore.fromUrl(url)).toThrow(
-    expect.objectContaining({ code: "INVALID_OPTION", message: expect.not.stringContaining("secret") }),
-  );
+describe("fromUrl", () => {
+  test.each([
+    "mysql://root:secret@localhost",
+    "postgres://root:secret@[localhost",
+    "postgres://root:secret@localhost:99999",
+    "postgres://root:secret%E4@localhost",
+  ])("does not show an address that it refuses: %s", (url) => {
+    expect(() => PostgresStore.fromUrl(url)).toThrow(
+      expect.objectContaining({ code: "INVALID_OPTION", message: expect.not.stringContaining("secret") }),
+    );
+  });
+
+  test.each(["sslrootcert", "sslcert", "sslkey"])("names a file of %s that cannot be read", (parameter) => {
+    expect(() => PostgresStore.fromUrl(`postgres://root:secret@localhost/db?${parameter}=/no/such.pem`)).toThrow(
+      expect.objectContaining({
+        code: "INVALID_OPTION",
+        message: '@sojourn/postgres: the file "/no/such.pem" that the URL names cannot be read (ENOENT)',
+        cause: expect.objectContaining({ code: "ENOENT" }),
+      }),
+    );
+  });
+
+  test.each(["ssl-mode", "sslaccept", "tls", "sslcrl"])("refuses %s, of which pg takes no notice", (parameter) => {
+    expect(() => PostgresStore.fromUrl(`postgres://root:secret@localhost/db?${parameter}=REQUIRED`)).toThrow(
+      expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(`"${parameter}"`) }),
+    );
+  });
+
+  test.each(["driverOptions", "credentials"])("refuses %s of another type", (option) => {
+    // Wrong on purpose, as from JavaScript.
+    const options = { [option]: "yes" } as unknown as PostgresUrlOptions;
+    expect(() => PostgresStore.fromUrl("postgres://localhost", options)).toThrow(
+      expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(`"${option}"`) }),
+    );
+  });
+
+  test("takes what hosts add to their URLs", async () => {
+    const url = "postgres://u:p@localhost/db?sslmode=verify-full&channel_binding=require&pgbouncer=true";
+    await PostgresStore.fromUrl(url).close();
+  });
 });
 
 test("schemaSql refuses what is no name", () => {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createRequire } from "node:module";
 import { PostgresStore, schemaSql } from "@sojourn/postgres";
 import { startPostgres } from "@sojourn/test-fixtures";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { openPool, openStore } from "./harness.js";
 
 const server = await startPostgres();
@@ -97,14 +97,92 @@ test("a user without the right to create anything works on what is there, and el
   }
 });
 
+const evicting = { limit: { max: 1, whenReached: "evictOldest" } } as const;
+
+describe("ensureSchema names the right that later calls would miss", () => {
+  let roles = 0;
+  /** A user with all rights on a schema of this name, but for those that `revoke` takes back. */
+  async function openAs(place: string, revoke: string) {
+    roles += 1;
+    const role = `role_${roles}`;
+    await openStore({ pool, schema: place, table: "sessions" });
+    await pool.query(`CREATE ROLE ${role} LOGIN; GRANT USAGE ON SCHEMA ${place} TO ${role};
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ${place}.sessions TO ${role}; ${revoke.replaceAll("$role", role)}`);
+    const url = new URL(server.url);
+    url.username = role;
+    const theirs = openPool(url.href);
+    return { theirs, store: new PostgresStore({ pool: theirs, schema: place, table: "sessions", timeoutMs: 10_000 }) };
+  }
+
+  test.each([
+    ["usage", "REVOKE USAGE ON SCHEMA usage FROM $role", "USAGE on the schema usage"],
+    ["deleting", "REVOKE DELETE ON deleting.sessions FROM $role", "DELETE on the table sessions"],
+    ["updating", "REVOKE UPDATE ON updating.sessions FROM $role", "UPDATE on the table sessions"],
+    [
+      "running",
+      "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA running FROM PUBLIC",
+      "EXECUTE on the function sessions_change_v2, EXECUTE on the function sessions_create_v2, " +
+        "EXECUTE on the function sessions_destroy_by_user_v2, EXECUTE on the function sessions_make_room_v2",
+    ],
+    [
+      "secured",
+      "ALTER TABLE secured.sessions ENABLE ROW LEVEL SECURITY; " +
+        "CREATE POLICY readable ON secured.sessions FOR SELECT TO $role USING (true)",
+      "a policy of row-level security for DELETE on the table sessions, " +
+        "a policy of row-level security for INSERT on the table sessions, " +
+        "a policy of row-level security for UPDATE on the table sessions",
+    ],
+  ])("%s", async (place, revoke, missing) => {
+    const { theirs, store } = await openAs(place, revoke);
+    const message = `@sojourn/postgres: ensureSchema: the user lacks ${missing}`;
+    await expect(store.ensureSchema()).rejects.toMatchObject({ code: "BACKEND", retryable: false, message });
+    await theirs.end();
+  });
+
+  test("a function of the server that is revoked from the public", async () => {
+    const { theirs, store } = await openAs(
+      "locking",
+      "REVOKE EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) FROM PUBLIC",
+    );
+    const message = expect.stringContaining("lacks EXECUTE on the function pg_advisory_xact_lock(bigint)");
+    await expect(store.ensureSchema()).rejects.toMatchObject({ code: "BACKEND", message });
+    await pool.query("GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO PUBLIC");
+    await store.ensureSchema();
+    await theirs.end();
+  });
+
+  test("policies of row-level security that let everything pass are enough", async () => {
+    const { theirs, store } = await openAs(
+      "passing",
+      "ALTER TABLE passing.sessions ENABLE ROW LEVEL SECURITY; CREATE POLICY all_rows ON passing.sessions USING (true)",
+    );
+    await store.ensureSchema();
+    expect(await store.create(session("a", "u"), evicting)).toMatchObject({ status: "created" });
+    expect(await store.get("a")).toMatchObject({ id: "a" });
+    await theirs.end();
+  });
+
+  test("where functions are revoked from the public by default, their owner needs no grant", async () => {
+    await pool.query(`CREATE ROLE owner LOGIN; CREATE SCHEMA owned AUTHORIZATION owner;
+      ALTER DEFAULT PRIVILEGES FOR ROLE owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC`);
+    const url = new URL(server.url);
+    url.username = "owner";
+    const theirs = openPool(url.href);
+    const store = await openStore({ pool: theirs, schema: "owned", table: "sessions" });
+    expect(await store.create(session("a", "u"), evicting)).toMatchObject({ status: "created" });
+    await theirs.end();
+  });
+});
+
 test("a database that cannot hold any text is refused", async () => {
   await pool.query("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
   const url = new URL(server.url);
   url.pathname = "/latin";
   const latin = openPool(url.href);
   try {
-    const error = await openStore({ pool: latin }).catch((cause: unknown) => cause);
-    expect(error).toMatchObject({ code: "BACKEND", cause: { message: expect.stringContaining("LATIN1") } });
+    const message = "@sojourn/postgres: ensureSchema: the database has the encoding LATIN1; session ids need UTF8";
+    await expect(openStore({ pool: latin })).rejects.toMatchObject({ code: "BACKEND", message });
+    await expect(latin.query(schemaSql())).rejects.toThrow("LATIN1");
   } finally {
     await latin.end();
   }
