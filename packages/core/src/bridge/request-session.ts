@@ -77,7 +77,15 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
   get hasEnded(): boolean {
     return this.#hasEnded;
   }
-  /** The session data. Assign to its keys, or delete them. Values from the store are frozen. */
+  /**
+   * The session data. Assign to its keys, or delete them. Values from the store are frozen.
+   *
+   * @example
+   * ```ts in-request
+   * session.data.views = (session.data.views ?? 0) + 1;
+   * session.data.cart = [...(session.data.cart ?? []), "book"]; // not push: stored values are frozen
+   * ```
+   */
   get data(): SessionDraft<Data> {
     // The type parameter is the caller's statement about the data.
     return this.#draft.data as SessionDraft<Data>;
@@ -92,6 +100,11 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * even if it is empty.
    *
    * @returns false when the session has ended, or belongs to another user, since it was loaded: nothing is written
+   * @example
+   * ```ts in-request
+   * session.data.cart = ["book"];
+   * await session.save(); // before work that may fail
+   * ```
    */
   save(): Promise<boolean> {
     return this.#write(async () => {
@@ -105,6 +118,10 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * another request wrote in between. Use it for counters and lists, which `save` would replace as a whole.
    *
    * @returns false when the session has ended or belongs to another user
+   * @example
+   * ```ts in-request
+   * await session.update((data) => ({ ...data, views: (data.views ?? 0) + 1 }));
+   * ```
    */
   update(change: UpdateFunction<Data>): Promise<boolean> {
     // The store passes data of the type that the caller states.
@@ -128,7 +145,15 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     });
   }
 
-  /** Reads the session again, and drops the changes since the last save. @returns false when the session has ended */
+  /**
+   * Reads the session again, and drops the changes since the last save.
+   *
+   * @returns false when the session has ended
+   * @example
+   * ```ts in-request
+   * if (!(await session.reload())) console.log("logged out meanwhile");
+   * ```
+   */
   reload(): Promise<boolean> {
     return this.#inOrder(async () => {
       if (this.#stored === undefined) {
@@ -156,6 +181,10 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * @returns false when the session has ended, and no `userId` makes this a login
    * @throws SessionError `LIMIT_REACHED` under the policy `reject`: the session stays as it was; `NOT_SUPPORTED` when the
    * response has begun, because the client could not be sent the new token
+   * @example
+   * ```ts in-request
+   * await session.regenerate({ userId: "42", authenticated: true, keep: ["cart"] });
+   * ```
    */
   regenerate({ keep = true, ...input }: RegenerateInput<Data> = {}): Promise<boolean> {
     return this.#write(async () => {
@@ -182,12 +211,28 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     });
   }
 
-  /** Whether the user proved their identity at most `maxAge` ago: `Session.isFresh`. */
+  /**
+   * Whether the user proved their identity at most `maxAge` ago: `Session.isFresh`.
+   *
+   * @example
+   * ```ts in-request
+   * if (!session.isFresh("10m")) console.log("ask for the password again");
+   * ```
+   */
   isFresh(maxAge: Duration): boolean {
     return this.#stored?.session.isFresh(maxAge) ?? false;
   }
 
-  /** Ends the session, and makes the client forget its token with this response. @returns false when it had ended already */
+  /**
+   * Ends the session, and makes the client forget its token with this response.
+   *
+   * @returns false when it had ended already
+   * @example
+   * ```ts in-request
+   * await session.destroy();
+   * console.log(session.hasEnded, session.data); // true {}
+   * ```
+   */
   destroy(): Promise<boolean> {
     return this.#write(async () => {
       const wasLive = this.#stored !== undefined && (await this.#options.manager.destroy(this.#stored.token));
@@ -200,6 +245,12 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
   /**
    * With a message: leaves it for the next request that asks for this kind, such as the request after a redirect. Without:
    * removes and returns the waiting messages. Messages are session data under the key `flash`.
+   *
+   * @example
+   * ```ts in-request
+   * session.flash("info", "saved");
+   * console.log(session.flash("info")); // ["saved"]
+   * ```
    */
   flash(kind: string, message: string): void;
   flash(kind: string): readonly string[];
@@ -209,7 +260,14 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return undefined;
   }
 
-  /** Lists the live sessions of this session's user, oldest first. Returns `[]` for an anonymous session. */
+  /**
+   * Lists the live sessions of this session's user, oldest first. Returns `[]` for an anonymous session.
+   *
+   * @example
+   * ```ts in-request
+   * for (const { id, current, lastActiveAt } of await session.listMine()) console.log(id, current, lastActiveAt);
+   * ```
+   */
   async listMine(): Promise<UserSession[]> {
     const { id, userId } = this;
     if (userId === undefined) return [];
@@ -217,7 +275,17 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return sessions.map((session) => ({ ...session.toJSON(), current: session.id === id }));
   }
 
-  /** Ends a session of this user by its id; it may be this one. @returns false when the user has no such session */
+  /**
+   * Ends a session of this user by its id; it may be this one.
+   *
+   * @returns false when the user has no such session
+   * @example
+   * ```ts in-request
+   * await session.regenerate({ userId: "42" });
+   * const [oldest] = await session.listMine();
+   * if (oldest) await session.destroyMine(oldest.id);
+   * ```
+   */
   async destroyMine(id: string): Promise<boolean> {
     if (id === this.id) return this.destroy();
     const sessions = await this.listMine();
@@ -225,7 +293,15 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return withHttpErrors(this.#options.manager.destroyById(id));
   }
 
-  /** Ends all sessions of this user except this one. @returns their ids */
+  /**
+   * Ends all sessions of this user except this one.
+   *
+   * @returns their ids
+   * @example
+   * ```ts in-request
+   * await session.destroyOthers(); // after a change of password
+   * ```
+   */
   async destroyOthers(): Promise<string[]> {
     const { id, userId } = this;
     if (userId === undefined) return [];

@@ -84,6 +84,19 @@ const maxAgeLimitMs = 400 * 86_400_000;
  * under a name that browsers do not accept from other hosts.
  *
  * For bridges, and for servers on `node:http`.
+ *
+ * @example
+ * ```ts
+ * import { SessionManager } from "@sojourn/core";
+ * import { SessionCookie } from "@sojourn/core/bridge";
+ * import { MemoryStore } from "@sojourn/memory";
+ *
+ * const manager = new SessionManager({ store: new MemoryStore() });
+ * const cookie = new SessionCookie({ secret: "at least thirty-two bytes of text" });
+ * const { header } = cookie.issue(await manager.create({ data: {} })); // for Set-Cookie
+ * const token = cookie.read(header.split(";", 1)[0]); // from Cookie
+ * console.log(await manager.get(token ?? ""));
+ * ```
  */
 export class SessionCookie {
   readonly name: string;
