@@ -25,7 +25,7 @@ export interface ClearedBatch {
   readonly upTo: number;
 }
 
-/** What the store asks of the server, by stored procedures or by transactions of single statements. */
+/** The commands for the server: by stored procedures, or by transactions of single statements. */
 export interface Commands {
   create(session: NewSession, payload: Buffer, limit: SessionLimit | undefined, call: Call): Promise<CreateResult>;
   write(write: Write, payload: Buffer | undefined, call: Call): Promise<WriteOutcome>;

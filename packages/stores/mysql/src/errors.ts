@@ -100,13 +100,17 @@ export function isReadOnly(error: unknown): boolean {
   return [1290, 1792, 1836].includes(describeError(error).errno);
 }
 
+export function isReadOnlyTransaction(error: unknown): boolean {
+  return describeError(error).errno === 1792;
+}
+
 /**
  * Whether a CALL failed, or a CREATE PROCEDURE, because the server has no procedures, or not this one, or because the user
  * may not call it. Nothing was done then.
  */
 export function lacksProcedure(error: unknown): boolean {
   const { errno, message } = describeError(error);
-  // 1305: does not exist. 1370: no EXECUTE. 1064, 1235, 1295, 8108: the server does not know or prepare CALL. 1105: Vitess.
+  // 1305: there is none. 1370: no EXECUTE. 1064, 1235, 1295, 8108: the server does not know or prepare CALL. 1105: Vitess.
   if ([1064, 1235, 1295, 1305, 1370, 8108].includes(errno)) return true;
   return errno === 1105 && unsupported.test(message);
 }

@@ -132,14 +132,12 @@ class Schema {
     }
   }
 
-  /** The server lists the procedures that the user may call or alter. The first is called to tell these apart. */
+  /** The server lists the procedures that the user may call or alter. One of them is called, to tell these apart. */
   async #hasProcedures(): Promise<boolean> {
-    const rows = await select(
-      this.#connection,
-      "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_NAME LIKE ?",
-      [Buffer.from(`sojourn_%_${this.#names.suffix}`)],
-    );
-    if (rows.length !== procedureNames.length) return false;
+    const sql = `SELECT COUNT(*) AS procedures FROM information_schema.ROUTINES
+      WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_NAME LIKE ?`;
+    const [row] = await select(this.#connection, sql, [Buffer.from(`sojourn_%_${this.#names.suffix}`)]);
+    if (Number(row?.procedures) !== procedureNames.length) return false;
     try {
       await execute(this.#connection, `CALL ${this.#names.procedure("get")}(?, ?)`, [Buffer.from(""), null]);
       return true;

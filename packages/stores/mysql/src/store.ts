@@ -16,6 +16,16 @@ import { poolOptionsOf } from "./url.js";
  * a read that finds nothing. Servers without stored procedures serve as well, at up to five round trips a write.
  *
  * The table must exist: call {@link MySQLStore.ensureSchema} at start, or run the SQL of `schemaSql`.
+ *
+ * @example
+ * ```ts no-run
+ * import { SessionManager } from "@sojourn/core";
+ * import { MySQLStore } from "@sojourn/mysql";
+ *
+ * const store = MySQLStore.fromUrl("mysql://app@localhost/app");
+ * await store.ensureSchema();
+ * const sessions = new SessionManager({ store, idleTimeout: "30m", absoluteTimeout: "12h" });
+ * ```
  */
 export class MySQLStore extends DriverStore<MySQLDriver> {
   /** @throws SessionError `INVALID_OPTION` */

@@ -1,7 +1,7 @@
 import type { Call } from "@sojourn/core/adapter";
 import type { Connection, Use } from "./connection.js";
 import { askUntilCurrent } from "./currency.js";
-import { isWorthRepeating } from "./errors.js";
+import { isReadOnlyTransaction, isWorthRepeating } from "./errors.js";
 import type { MySQLConnection, MySQLValue } from "./pool.js";
 import type { Row } from "./record.js";
 import { boundWaits } from "./sql.js";
@@ -23,8 +23,16 @@ export class Statements {
     return select(this.#connection, boundWaits(sql, this.#waitSeconds), values);
   }
 
-  change(sql: string, values: MySQLValue[] = []): Promise<Changed> {
-    return change(this.#connection, boundWaits(sql, this.#waitSeconds), values);
+  async change(sql: string, values: MySQLValue[] = []): Promise<Changed> {
+    const bounded = boundWaits(sql, this.#waitSeconds);
+    try {
+      return await change(this.#connection, bounded, values);
+    } catch (error) {
+      if (!isReadOnlyTransaction(error)) throw error;
+      // The connection's transactions are read-only by default. This holds for the next one alone.
+      await send(this.#connection, "SET TRANSACTION READ WRITE");
+      return change(this.#connection, bounded, values);
+    }
   }
 
   /** Sends text without values: only numbers of the server's own may be part of it. */

@@ -4,7 +4,7 @@ import { afterAll, describe, test } from "vitest";
 import { harnessOn, openPool } from "./harness.js";
 
 const plain = await resolveMySQL();
-// The server may be one that stays: what this run makes there is removed with this database.
+// The server may be one that stays: this database is removed at the end of the run, with everything in it.
 const database = `sojourn_conformance_${process.pid}`;
 const owner = openPool(plain.url);
 await owner.query(`CREATE DATABASE ${database}`);

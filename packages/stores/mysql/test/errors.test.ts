@@ -46,7 +46,7 @@ const table: readonly [name: string, error: unknown, code: SessionErrorCode, unk
   ["ER_SP_DOES_NOT_EXIST", answered(1305), "BACKEND", false],
   ["ER_BAD_FIELD_ERROR", answered(1054), "BACKEND", false],
   ["ER_BINLOG_STMT_MODE_AND_ROW_ENGINE", answered(1665), "BACKEND", false],
-  ["an errno that nobody has heard of", answered(9999), "BACKEND", false],
+  ["an unknown errno", answered(9999), "BACKEND", false],
   ["ER_NET_PACKET_TOO_LARGE", answered(1153), "PAYLOAD_TOO_LARGE", false],
   ["ECONNREFUSED", coded("ECONNREFUSED"), "UNAVAILABLE", true],
   ["ECONNRESET", coded("ECONNRESET"), "UNAVAILABLE", true],

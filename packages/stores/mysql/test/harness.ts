@@ -35,7 +35,7 @@ export function harnessOn(
   return {
     name,
     open: (table) => openStore({ pool: counted, table, procedures }),
-    // What the adapter must take is a name of a table, not any text.
+    // The adapter must take any name of a table, not any text.
     awkwardNamespaces: [
       "Select",
       "select",

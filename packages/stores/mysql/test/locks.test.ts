@@ -19,7 +19,7 @@ const session = { payload: "p", idleMs: hour, absoluteMs: hour };
 
 const lockWaits = "SELECT COUNT(*) FROM information_schema.INNODB_LOCK_WAITS";
 
-/** InnoDB renews these tables only when nobody has read them for 100 ms. */
+/** InnoDB refreshes these tables only after 100 ms without a read. */
 async function waitFor(sql: string, expected: number): Promise<void> {
   await expect.poll(() => selectNumber(pool, sql), { interval: 150 }).toBeGreaterThanOrEqual(expected);
 }
@@ -35,57 +35,60 @@ async function block(table: string, id: string): Promise<() => Promise<void>> {
   };
 }
 
-test("a session whose deadline passes while a call waits for its lock has expired for that call", async () => {
-  const callers = openPool(server.url);
-  const limit = { max: 1, whenReached: "evictOldest" } as const;
-  const calls: readonly (readonly [string, (store: MySQLStore) => Promise<unknown>, unknown])[] = [
-    ["touch", (store) => store.touch("s", { idleMs: hour }), false],
-    ["update", (store) => store.update("s", { payload: "late", idleMs: hour }), { status: "missing" }],
-    ["rename", (store) => store.rename("s", "t"), { status: "missing" }],
-    ["destroy", (store) => store.destroy("s"), undefined],
-    ["destroyByUser", (store) => store.destroyByUser("u"), []],
-    ["create", (store) => store.create({ id: "s", ...session }), expect.objectContaining({ status: "created" })],
-    ["rename to it", (store) => store.rename("other", "s"), expect.objectContaining({ status: "renamed" })],
-    [
-      "create under a limit",
-      (store) => store.create({ id: "n", userId: "u", ...session }, { limit }),
-      expect.objectContaining({ status: "created", evicted: [] }),
-    ],
-  ];
-  const arranged = await Promise.all(
-    calls.map(async ([name, call]) => {
-      const table = `late ${name}`;
-      const store = await openStore({ pool: callers, table, timeoutMs: 60_000 });
-      return { table, store, call };
-    }),
-  );
-  let waited = false;
-  // A machine may be too slow to have all calls wait in time: then a longer life is tried.
-  for (const idleMs of [3_000, 15_000, 40_000]) {
-    await Promise.all(arranged.map(({ store }) => store.clear()));
-    await Promise.all(arranged.map(({ store }) => store.create({ id: "other", ...session })));
-    const deadline = performance.now() + idleMs;
-    const running = await Promise.all(
-      arranged.map(async ({ table, store, call }) => {
-        await store.create({ id: "s", userId: "u", ...session, idleMs });
-        const unblock = await block(table, "s");
-        return { unblock, result: call(store) };
+test.each([true, false])(
+  "a session that expires while a call waits for its lock is missing, procedures: %s",
+  async (procedures) => {
+    const callers = openPool(server.url);
+    const limit = { max: 1, whenReached: "evictOldest" } as const;
+    const calls: readonly (readonly [string, (store: MySQLStore) => Promise<unknown>, unknown])[] = [
+      ["touch", (store) => store.touch("s", { idleMs: hour }), false],
+      ["update", (store) => store.update("s", { payload: "late", idleMs: hour }), { status: "missing" }],
+      ["rename", (store) => store.rename("s", "t"), { status: "missing" }],
+      ["destroy", (store) => store.destroy("s"), undefined],
+      ["destroyByUser", (store) => store.destroyByUser("u"), []],
+      ["create", (store) => store.create({ id: "s", ...session }), expect.objectContaining({ status: "created" })],
+      ["rename to it", (store) => store.rename("other", "s"), expect.objectContaining({ status: "renamed" })],
+      [
+        "create under a limit",
+        (store) => store.create({ id: "n", userId: "u", ...session }, { limit }),
+        expect.objectContaining({ status: "created", evicted: [] }),
+      ],
+    ];
+    const arranged = await Promise.all(
+      calls.map(async ([name, call]) => {
+        const table = `late ${name}`;
+        const store = await openStore({ pool: callers, table, procedures, timeoutMs: 60_000 });
+        return { table, store, call };
       }),
     );
-    while (!waited && performance.now() < deadline) {
-      await sleep(150);
-      waited = (await selectNumber(pool, lockWaits)) >= calls.length;
+    let waited = false;
+    // A machine may be too slow to have all calls wait in time: then a longer life is tried.
+    for (const idleMs of [3_000, 15_000, 40_000]) {
+      await Promise.all(arranged.map(({ store }) => store.clear()));
+      await Promise.all(arranged.map(({ store }) => store.create({ id: "other", ...session })));
+      const deadline = performance.now() + idleMs;
+      const running = await Promise.all(
+        arranged.map(async ({ table, store, call }) => {
+          await store.create({ id: "s", userId: "u", ...session, idleMs });
+          const unblock = await block(table, "s");
+          return { unblock, result: call(store) };
+        }),
+      );
+      while (!waited && performance.now() < deadline) {
+        await sleep(150);
+        waited = (await selectNumber(pool, lockWaits)) >= calls.length;
+      }
+      if (waited) await sleep(idleMs + 50);
+      await Promise.all(running.map(({ unblock }) => unblock()));
+      const results = await Promise.all(running.map(({ result }) => result));
+      if (!waited) continue;
+      expect(calls.map(([name], n) => [name, results[n]])).toEqual(calls.map(([name, , expected]) => [name, expected]));
+      break;
     }
-    if (waited) await sleep(idleMs + 50);
-    await Promise.all(running.map(({ unblock }) => unblock()));
-    const results = await Promise.all(running.map(({ result }) => result));
-    if (!waited) continue;
-    expect(calls.map(([name], n) => [name, results[n]])).toEqual(calls.map(([name, , expected]) => [name, expected]));
-    break;
-  }
-  expect(waited).toBe(true);
-  await callers.end();
-});
+    expect(waited).toBe(true);
+    await callers.end();
+  },
+);
 
 test("a call that waits for a lock beyond its timeout answers TIMEOUT, and its statement ends on the server", async () => {
   const small = openPool(server.url, { connectionLimit: 1 });
@@ -133,48 +136,53 @@ test("a procedure that is killed leaves no transaction open, nor half of what it
   await small.end();
 });
 
-test("calls that race for everything of one user come out without a deadlock that anybody sees", async () => {
-  const crowd = openPool(server.url, { connectionLimit: 20 });
-  const store = await openStore({ pool: crowd, table: "crowd", timeoutMs: 60_000 });
-  const deadlocks = () =>
-    selectNumber(
-      pool,
-      "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'Innodb_deadlocks'",
+test.each([true, false])(
+  "calls that race for the sessions of one user never answer a deadlock, procedures: %s",
+  async (procedures) => {
+    const crowd = openPool(server.url, { connectionLimit: 20 });
+    const store = await openStore({ pool: crowd, table: `crowd ${procedures}`, procedures, timeoutMs: 60_000 });
+    const deadlocks = () =>
+      selectNumber(
+        pool,
+        "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'Innodb_deadlocks'",
+      );
+    const before = await deadlocks();
+    const limit = { max: 5, whenReached: "evictOldest" } as const;
+    const users = ["u", "v"];
+    let calls = 0;
+    const pick = <T>(choices: readonly T[]): T => choices[Math.floor(Math.random() * choices.length)] as T;
+    const id = () => `s${Math.floor(Math.random() * 12)}`;
+    const acts: readonly (() => Promise<unknown>)[] = [
+      () => store.create({ id: id(), userId: pick(users), ...session }, { limit }),
+      () => store.create({ id: id(), userId: pick(users), ...session, idleMs: 1 }),
+      () => store.update(id(), { userId: pick([...users, null]) }, { limit }),
+      () => store.update(id(), { payload: "q", idleMs: hour }),
+      () => store.rename(id(), id(), { userId: pick(users) }, { limit }),
+      () => store.touch(id(), { idleMs: hour }),
+      () => store.destroy(id()),
+      () => store.destroyByUser(pick(users)),
+      () => store.sweep({ limit: 5 }),
+      () => store.listByUser(pick(users)),
+    ];
+    const worker = async (): Promise<void> => {
+      for (let n = 0; n < 150; n++, calls++) await pick(acts)();
+    };
+    await Promise.all(Array.from({ length: 20 }, worker));
+    console.log(
+      `crowd, procedures ${procedures}: ${calls} calls, ${(await deadlocks()) - before} deadlocks, all repeated`,
     );
-  const before = await deadlocks();
-  const limit = { max: 5, whenReached: "evictOldest" } as const;
-  const users = ["u", "v"];
-  let calls = 0;
-  const pick = <T>(choices: readonly T[]): T => choices[Math.floor(Math.random() * choices.length)] as T;
-  const id = () => `s${Math.floor(Math.random() * 12)}`;
-  const acts: readonly (() => Promise<unknown>)[] = [
-    () => store.create({ id: id(), userId: pick(users), ...session }, { limit }),
-    () => store.create({ id: id(), userId: pick(users), ...session, idleMs: 1 }),
-    () => store.update(id(), { userId: pick([...users, null]) }, { limit }),
-    () => store.update(id(), { payload: "q", idleMs: hour }),
-    () => store.rename(id(), id(), { userId: pick(users) }, { limit }),
-    () => store.touch(id(), { idleMs: hour }),
-    () => store.destroy(id()),
-    () => store.destroyByUser(pick(users)),
-    () => store.sweep({ limit: 5 }),
-    () => store.listByUser(pick(users)),
-  ];
-  const worker = async (): Promise<void> => {
-    for (let n = 0; n < 150; n++, calls++) await pick(acts)();
-  };
-  await Promise.all(Array.from({ length: 20 }, worker));
-  console.log(`crowd: ${calls} calls, ${(await deadlocks()) - before} deadlocks, none of them seen by a caller`);
-  expect(calls).toBe(3_000);
-  // A session of a millisecond is not to end between the count and the lists.
-  await sleep(5);
-  const { sessions, sessionsWithUser } = await store.count();
-  const listed = await Promise.all(users.map((user) => store.listByUser(user)));
-  expect(listed.flat()).toHaveLength(sessionsWithUser);
-  expect(sessions).toBeLessThanOrEqual(12);
-  await crowd.end();
-});
+    expect(calls).toBe(3_000);
+    // A session of a millisecond is not to end between the count and the lists.
+    await sleep(5);
+    const { sessions, sessionsWithUser } = await store.count();
+    const listed = await Promise.all(users.map((user) => store.listByUser(user)));
+    expect(listed.flat()).toHaveLength(sessionsWithUser);
+    expect(sessions).toBeLessThanOrEqual(12);
+    await crowd.end();
+  },
+);
 
-test("sessions that come without a limit and go while others are evicted disturb nobody", async () => {
+test("sessions created without a limit and destroyed while others are evicted cause no error", async () => {
   const crowd = openPool(server.url, { connectionLimit: 20 });
   const store = await openStore({ pool: crowd, table: "coming and going", timeoutMs: 60_000 });
   // Counting takes longer with many that have expired, and so the others have time to go between count and eviction.
@@ -204,7 +212,7 @@ test("sessions that come without a limit and go while others are evicted disturb
   }
 });
 
-test("deadlocks that do happen are repeated", async () => {
+test("a transaction that was undone by a deadlock is repeated", async () => {
   const store = await openStore({ pool, table: "knot", timeoutMs: 30_000 });
   await store.create({ id: "a", userId: "u", ...session });
   await store.create({ id: "b", userId: "u", ...session });
@@ -229,8 +237,29 @@ test("deadlocks that do happen are repeated", async () => {
   expect(await ended).toEqual(["a", "b"]);
 });
 
+test.each([true, false])(
+  "a get that waits for a table lock past the deadline finds no session, procedures: %s",
+  async (procedures) => {
+    const store = await openStore({ pool, table: "table lock", procedures });
+    await store.clear();
+    for (const id of ["s", "t"]) await store.create({ id, userId: "u", ...session, idleMs: 1_000 });
+    const blocker = await pool.getConnection();
+    await blocker.query("LOCK TABLES `table lock` WRITE");
+    const answers = [
+      store.get("s"),
+      store.get("t"),
+      store.listByUser("u"),
+      store.scan()[Symbol.asyncIterator]().next(),
+    ];
+    await sleep(1_100);
+    await blocker.query("UNLOCK TABLES");
+    blocker.release();
+    expect(await Promise.all(answers)).toEqual([undefined, undefined, [], { done: true, value: undefined }]);
+  },
+);
+
 describe("sweep", () => {
-  test("one process at a time: whoever comes second is told that there is nothing to do", async () => {
+  test("one process at a time sweeps: another one removes nothing meanwhile", async () => {
     const store = await openStore({ pool, table: "leader" });
     await store.create({ id: "s", ...session, idleMs: 1 });
     await sleep(5);
@@ -243,29 +272,32 @@ describe("sweep", () => {
     expect(await store.sweep({ limit: 10 })).toEqual([{ id: "s", userId: undefined }]);
   });
 
-  test("passes by what others hold, and what was touched since", async () => {
-    const store = await openStore({ pool, table: "busy" });
-    for (const id of ["held", "expired"]) await store.create({ id, ...session, idleMs: 1 });
-    await store.create({ id: "touched", ...session });
-    // As if the deadline that it was created with were over.
-    await pool.query("UPDATE busy SET sweep_at = 1 WHERE id = 'touched'");
-    await store.touch("touched", { idleMs: hour });
-    await sleep(5);
-    const other = await pool.getConnection();
-    await other.query("START TRANSACTION");
-    await other.query("SELECT * FROM busy WHERE id = 'held' FOR UPDATE");
-    expect(await store.sweep({ limit: 10 })).toEqual([{ id: "expired", userId: undefined }]);
-    await other.query("COMMIT");
-    other.release();
-    expect(await store.sweep({ limit: 10 })).toEqual([{ id: "held", userId: undefined }]);
-    // Its place in the index has moved on with its deadline, and with that the sweep has done with it.
-    expect(await selectNumber(pool, "SELECT COUNT(*) FROM busy WHERE id = 'touched' AND sweep_at = expires_at")).toBe(
-      1,
-    );
-    await store.touch("touched", { idleMs: 1, shorten: true });
-    await sleep(5);
-    expect(await store.sweep({ limit: 10 })).toEqual([{ id: "touched", userId: undefined }]);
-  });
+  test.each([true, false])(
+    "skips sessions that are locked or were touched since, procedures: %s",
+    async (procedures) => {
+      const store = await openStore({ pool, table: "busy", procedures });
+      for (const id of ["held", "expired"]) await store.create({ id, ...session, idleMs: 1 });
+      await store.create({ id: "touched", ...session });
+      // As if the deadline that it was created with were over.
+      await pool.query("UPDATE busy SET sweep_at = 1 WHERE id = 'touched'");
+      await store.touch("touched", { idleMs: hour });
+      await sleep(5);
+      const other = await pool.getConnection();
+      await other.query("START TRANSACTION");
+      await other.query("SELECT * FROM busy WHERE id = 'held' FOR UPDATE");
+      expect(await store.sweep({ limit: 10 })).toEqual([{ id: "expired", userId: undefined }]);
+      await other.query("COMMIT");
+      other.release();
+      expect(await store.sweep({ limit: 10 })).toEqual([{ id: "held", userId: undefined }]);
+      // Its place in the index has moved on with its deadline, and with that the sweep has done with it.
+      expect(await selectNumber(pool, "SELECT COUNT(*) FROM busy WHERE id = 'touched' AND sweep_at = expires_at")).toBe(
+        1,
+      );
+      await store.touch("touched", { idleMs: 1, shorten: true });
+      await sleep(5);
+      expect(await store.sweep({ limit: 10 })).toEqual([{ id: "touched", userId: undefined }]);
+    },
+  );
 
   test("more than one batch", async () => {
     const store = await openStore({ pool, table: "batches" });
@@ -277,8 +309,9 @@ describe("sweep", () => {
     expect(await selectNumber(pool, "SELECT COUNT(*) FROM batches")).toBe(1);
   });
 
-  test("removes guards that nobody uses any more", async () => {
-    const store = await openStore({ pool, table: "guarded" });
+  test.each([true, false])("removes guards that are not in use any more, procedures: %s", async (procedures) => {
+    const store = await openStore({ pool, table: "guarded", procedures });
+    await store.clear();
     const limit = { max: 1, whenReached: "evictOldest" } as const;
     for (const userId of ["old", "new"]) await store.create({ id: userId, userId, ...session }, { limit });
     await store.create({ id: "unlimited", userId: "unlimited", ...session });
@@ -293,24 +326,28 @@ describe("sweep", () => {
   });
 });
 
-test("50 logins at a time while guards are swept from under them: never more than the limit", async () => {
-  const crowd = openPool(server.url, { connectionLimit: 20 });
-  const store = await openStore({ pool: crowd, table: "swept", timeoutMs: 60_000 });
-  for (let round = 0; round < 10; round++) {
-    const limit = { max: 5, whenReached: round % 2 === 0 ? "evictOldest" : "reject" } as const;
-    let done = false;
-    const sweeping = (async () => {
-      while (!done) await pool.query("DELETE FROM swept_guards").catch(() => {});
-    })();
-    const logins = Array.from({ length: 50 }, (_, n) =>
-      store.create({ id: `s${round}.${n}`, userId: `u${round}`, ...session }, { limit }),
-    );
-    const outcomes = await Promise.all(logins);
-    done = true;
-    await sweeping;
-    expect(await store.listByUser(`u${round}`)).toHaveLength(5);
-    const created = outcomes.filter(({ status }) => status === "created").length;
-    expect(created).toBe(limit.whenReached === "reject" ? 5 : 50);
-  }
-  await crowd.end();
-});
+test.each([true, false])(
+  "50 logins at a time while their guards are removed keep the limit, procedures: %s",
+  async (procedures) => {
+    const crowd = openPool(server.url, { connectionLimit: 20 });
+    const store = await openStore({ pool: crowd, table: "swept", procedures, timeoutMs: 60_000 });
+    await store.clear();
+    for (let round = 0; round < 10; round++) {
+      const limit = { max: 5, whenReached: round % 2 === 0 ? "evictOldest" : "reject" } as const;
+      let done = false;
+      const sweeping = (async () => {
+        while (!done) await pool.query("DELETE FROM swept_guards").catch(() => {});
+      })();
+      const logins = Array.from({ length: 50 }, (_, n) =>
+        store.create({ id: `s${round}.${n}`, userId: `u${round}`, ...session }, { limit }),
+      );
+      const outcomes = await Promise.all(logins);
+      done = true;
+      await sweeping;
+      expect(await store.listByUser(`u${round}`)).toHaveLength(5);
+      const created = outcomes.filter(({ status }) => status === "created").length;
+      expect(created).toBe(limit.whenReached === "reject" ? 5 : 50);
+    }
+    await crowd.end();
+  },
+);

@@ -3,7 +3,7 @@ import { createPool as createCallbackPool } from "mysql2";
 import { createPool } from "mysql2/promise";
 import { expect, test } from "vitest";
 
-// Pools connect when they are asked to: nothing listens there, and nobody asks.
+// A pool connects at its first use. Nothing listens there, and no test uses it.
 const pool = createPool("mysql://nobody@127.0.0.1:1/nothing");
 
 test("takes a pool of mysql2/promise and one of mysql2", () => {
@@ -27,7 +27,7 @@ test.each([
   ["table beyond U+FFFF", { pool, table: "😀" }, /option "table"/],
   ["table with half a character", { pool, table: "\ud83d" }, /option "table"/],
 ])("refuses %s", (_, options, message) => {
-  // What JavaScript callers may pass.
+  // JavaScript callers may pass anything.
   expect(() => new MySQLStore(options as never)).toThrow(message);
   expect(() => new MySQLStore(options as never)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
 });

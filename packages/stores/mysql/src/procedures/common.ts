@@ -32,7 +32,7 @@ export interface ProcedureParts {
   readonly access: "READ ONLY" | "READ WRITE";
   /** Declarations of variables, and after them of cursors. */
   readonly declarations?: string;
-  /** What another error than those of `outcomes` leaves to be done. */
+  /** Runs after an error that `outcomes` does not list. */
   readonly onError?: string;
   /** A further outcome, by the errno that it begins with. */
   readonly outcomes?: Readonly<Record<number, string>>;
