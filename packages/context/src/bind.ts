@@ -1,31 +1,34 @@
 import { AsyncResource } from "node:async_hooks";
 import type { EventEmitter } from "node:events";
 
-/** Under which a bound `emit` keeps the one that it stands for; shared by all copies of this package. */
+/** The key under which a bound `emit` keeps the original one; shared by all copies of this package. */
 const unbound = Symbol.for("sojourn.unboundEmit");
-/** Under which it keeps the context that it is bound to, where that is one and not all of the process. */
+/**
+ * The key under which a bound `emit` keeps the context that it is bound to. Absent when it is bound to every context of
+ * the process.
+ */
 const boundTo = Symbol.for("sojourn.emitBoundTo");
 
 type Emit = EventEmitter["emit"] & { [unbound]?: Emit; [boundTo]?: object | undefined };
 
 /**
- * Binds a callback to the context of this moment, for libraries that call back from another one: a queue, a pool, a
- * shared emitter. Every `AsyncLocalStorage` of the process is bound, not this package's alone.
+ * Binds a callback to the current context, for libraries that call back from another one: a queue, a pool, a shared
+ * emitter. Binds every `AsyncLocalStorage` of the process, not only this package's.
  *
- * As a listener it is also removed by the function that it was made of: `emitter.off(name, fn)`.
+ * A bound listener is removed by the original function, too: `emitter.off(name, fn)`.
  */
 export function bind<Fn extends (...args: never[]) => unknown>(fn: Fn): Fn {
-  // Node's types want parameters of type `any` here; what comes back is called like `fn`.
+  // Node's types require parameters of type `any` here; the bound function has the parameters of `fn`.
   const bound = AsyncResource.bind(fn as unknown as () => unknown) as unknown as Fn;
-  // By this property Node's emitters know what a listener wraps, as `once` does.
+  // Node's emitters find the original listener by this property, as those of `once` do.
   return Object.defineProperty(bound, "listener", { value: fn });
 }
 
 /**
- * Makes an emitter that belongs to one request or job emit in the context of this moment, whoever emits and whenever its
- * listeners were added. Binding it again moves it to the context of then.
+ * Makes an emitter that belongs to one request or job emit in the current context, regardless of who emits and when its
+ * listeners were added. Binding it again moves it to the context at that time.
  *
- * Listeners stay as they are, so that adding and removing them works as before. For an emitter that several requests
+ * The listeners stay unchanged, so that adding and removing them works as before. For an emitter that several requests
  * share, use {@link bind} for each listener.
  *
  * @returns the emitter
@@ -37,8 +40,9 @@ export function bindEmitter<Emitter extends Pick<EventEmitter, "emit">>(emitter:
 }
 
 /**
- * Makes an emitter emit by way of `run`, in place of what it was bound to before; what binds to one `context` leaves the
- * bindings of others. By assignments: this is done for each request, and defining costs a hundredfold.
+ * Makes an emitter emit through `run`, and replaces the earlier binding to the same `context`; bindings to other
+ * contexts stay. It assigns properties, because this runs for each request and defining a property costs a hundred
+ * times as much.
  */
 export function emitIn(
   run: (emit: () => boolean) => boolean,

@@ -1,56 +1,56 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { invalidOption, refuseUnknownOptions } from "@sojourn/core/bridge";
 
-/** What a request is known by. */
+/** The identifiers of a request. */
 export interface RequestValues {
   readonly requestId: string;
-  /** The storage id: the hash of what the client holds, safe to log. */
+  /** The storage id of the session: a hash, safe to log. */
   readonly sessionId: string;
   readonly userId: string;
 }
 
-/** Everything that a context may hold. An own key of the same name takes the place of ours. */
+/** All values of a context. An own key replaces ours of the same name. */
 export type ContextValues<Own extends object = object> = Omit<RequestValues, keyof Own> & Own;
 
-/** Some of the values. One that is `undefined` hides what an outer context says. */
+/** Some of the values. A value of `undefined` hides the value of an outer context. */
 export type SomeValues<Own extends object = object> = {
   readonly [Key in keyof ContextValues<Own>]?: ContextValues<Own>[Key] | undefined;
 };
 
 /**
- * Values that follow a call wherever it goes: through promises, timers, streams and drivers.
+ * Values that follow a call through promises, timers, streams and drivers.
  *
- * The members are functions of their own and may be taken apart: `export const { get } = createContext()`.
+ * The members are independent functions: `export const { get } = createContext()` works.
  *
  * @typeParam Own - the application's own keys
- * @typeParam Unset - what `get` answers where there is no value
+ * @typeParam Unset - the result of `get` for a key without a value
  */
 export interface Context<Own extends object = object, Unset = undefined> {
   /**
-   * Runs `fn`, and whatever it starts, in a context of these values and those of the context around it.
+   * Runs `fn`, and all asynchronous work that it starts, in a context of these values and those of the outer context.
    *
-   * What is set inside shows neither outside nor in another run. What is set outside later shows inside, unless the
-   * inner context has a value of its own. `values` are read when they are asked for: a getter says what holds then.
+   * A value set inside is visible neither outside nor in another run. A value set outside later is visible inside,
+   * unless the inner context has its own. Getters in `values` are called at each access.
    *
-   * @returns what `fn` returns
+   * @returns the result of `fn`
    */
   readonly runWithContext: <Result>(values: SomeValues<Own>, fn: () => Result) => Result;
-  /** A copy of all values of this moment; `undefined` outside any context. */
+  /** Returns a copy of all current values; `undefined` outside any context. */
   readonly getContext: () => SomeValues<Own> | undefined;
-  /** One value of this moment; where there is none, or no context, what the option `unset` says. */
+  /** Returns one current value; without a value or a context, the option `unset`. */
   readonly get: <Key extends keyof ContextValues<Own>>(key: Key) => ContextValues<Own>[Key] | Unset;
   /**
    * Sets a value for the rest of the innermost run, and for the runs within it.
    *
-   * @returns false outside any context, where nothing is set
+   * @returns false outside any context, where it sets nothing
    */
   readonly set: <Key extends keyof ContextValues<Own>>(key: Key, value: ContextValues<Own>[Key] | undefined) => boolean;
-  /** Captures the context of this moment: the function returned runs others in it, wherever it is called. */
+  /** Captures the current context. The returned function runs other functions in it, wherever it is called. */
   readonly snapshot: () => <Result>(fn: () => Result) => Result;
 }
 
 export interface ContextOptions<Unset extends string | undefined = string | undefined> {
-  /** What `get` answers where there is no value, such as `"unset"`. Default: `undefined`. */
+  /** The result of `get` for a key without a value, such as `"unset"`. Default: `undefined`. */
   readonly unset?: Unset;
 }
 
@@ -58,16 +58,26 @@ export interface ContextOptions<Unset extends string | undefined = string | unde
 interface Frame {
   readonly values: Readonly<Record<PropertyKey, unknown>>;
   readonly outer: Frame | undefined;
-  /** What was set since, over `values`. */
+  /** The values set during the run. They override `values`. */
   written: Map<PropertyKey, unknown> | undefined;
 }
 
 /**
- * Makes a context, usually one for an application, exported by a module of its own.
+ * Makes a context. An application usually has one, exported by a module.
  *
- * This package keeps no state beside it: an ESM and a CommonJS copy in one process cannot disagree.
+ * The package keeps no other state: an ESM and a CommonJS copy in one process cannot disagree.
  *
  * @throws SessionError `INVALID_OPTION`
+ * @example
+ * ```ts
+ * import { createContext } from "@sojourn/context";
+ *
+ * const { runWithContext, get } = createContext<{ tenant: string }>();
+ * await runWithContext({ requestId: "r1", tenant: "acme" }, async () => {
+ *   await Promise.resolve();
+ *   console.log(get("requestId"), get("tenant")); // r1 acme
+ * });
+ * ```
  */
 export function createContext<Own extends object = object>(options: ContextOptions<string>): Context<Own, string>;
 export function createContext<Own extends object = object>(options?: ContextOptions<undefined>): Context<Own>;
@@ -104,7 +114,7 @@ export function createContext<Own extends object = object>(
   };
 }
 
-/** The innermost value, also one that is `undefined`. */
+/** Returns the innermost value, also when it is `undefined`. */
 function find(innermost: Frame | undefined, key: PropertyKey): unknown {
   for (let frame = innermost; frame !== undefined; frame = frame.outer) {
     const { values, written } = frame;
@@ -114,7 +124,7 @@ function find(innermost: Frame | undefined, key: PropertyKey): unknown {
   return undefined;
 }
 
-/** Getters of the object's class count as well. What every object has does not. */
+/** Includes the getters of the object's class, and no member that every object has. */
 function holds(values: object, key: PropertyKey): boolean {
   return Object.hasOwn(values, key) || (key in values && !(key in Object.prototype));
 }

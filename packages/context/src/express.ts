@@ -5,7 +5,7 @@ import { type Identity, type RequestContextOptions, requestRunner } from "./requ
 
 declare global {
   namespace Express {
-    // Express's types, and those of express-session, add to this one.
+    // The types of Express and express-session extend this one.
     interface Request {}
   }
 }
@@ -16,10 +16,10 @@ export type ExpressRequest = IncomingMessage & Express.Request;
 export type ExpressContextOptions<Own extends object = object> = RequestContextOptions<ExpressRequest, Own>;
 
 /**
- * Middleware for Express 4 and 5 that runs each request in a context. Use it first, before `session()` of
- * express-session too.
+ * Middleware for Express 4 and 5 that runs each request in a context. Use it first, also before `session()` of
+ * express-session.
  *
- * `sessionId` is the hash of the id that `req.session` has at that moment: it follows a `regenerate`, and goes with a
+ * `sessionId` is the hash of the current id of `req.session`: it follows a `regenerate` and disappears with a
  * `destroy`. A new session has one from the start, although express-session may never store it.
  *
  * @throws SessionError `INVALID_OPTION`
@@ -29,7 +29,7 @@ export function expressContext<Own extends object = object>(
   options: ExpressContextOptions<Own> = {},
 ): (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void {
   const run = requestRunner(context, options, identify);
-  // Whatever the application's middlewares add, they add to this very object.
+  // The application's middlewares extend this object.
   return (req, res, next) => run(req as ExpressRequest, { request: req, response: res }, next);
 }
 

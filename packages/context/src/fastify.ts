@@ -8,11 +8,11 @@ export type FastifyContextOptions<Own extends object = object> = RequestContextO
 
 /**
  * Plugin for Fastify 5 that runs each request in a context: `app.register(fastifyContext(context))`. Register it first;
- * it holds for the whole application.
+ * it applies to the whole application.
  *
- * `sessionId` and `userId` are those of the session of `@sojourn/fastify` that the request has loaded, from then on: they
- * follow a `regenerate`, and go with a `destroy`. Nothing is loaded for them. With `@fastify/session`, `sessionId` is the
- * hash of the id of `request.session`.
+ * With `@sojourn/fastify`, `sessionId` and `userId` belong to the session that the request has loaded: they follow a
+ * `regenerate` and disappear with a `destroy`. The plugin loads no session itself. With `@fastify/session`, `sessionId`
+ * is the hash of the id of `request.session`.
  *
  * @throws SessionError `INVALID_OPTION`
  */
@@ -30,7 +30,10 @@ export function fastifyContext<Own extends object = object>(
   return fastifyPlugin(plugin, { name: "@sojourn/context", fastify: "5.x" });
 }
 
-/** Where the plugin of @sojourn/fastify tells the session that a request has loaded: asking for `session` would load it. */
+/**
+ * The symbol under which @sojourn/fastify exposes the session that a request has loaded: reading `session` would load
+ * one.
+ */
 const loadedSessionKey = Symbol.for("sojourn.loadedSession");
 
 interface PossibleSessions {

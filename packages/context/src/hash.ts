@@ -7,7 +7,7 @@ interface Hashed {
 
 const hashedLast = new WeakMap<object, Hashed>();
 
-/** The storage id of what a client holds, hashed once for all the log lines of a request. */
+/** Returns the storage id of a client's secret. Hashes it once for all log lines of a request. */
 export function hashOf(request: object, token: string): string {
   const known = hashedLast.get(request);
   if (known?.token === token) return known.id;

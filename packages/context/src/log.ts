@@ -1,7 +1,7 @@
 import { formatWithOptions } from "node:util";
 import type { Context, ContextValues } from "./context.js";
 
-/** Whose values go onto log lines. */
+/** The context whose values appear on log lines. */
 type Source<Own extends object> = Pick<Context<Own, string | undefined>, "get">;
 
 type Keys<Own extends object> = readonly (keyof ContextValues<Own> & string)[];
@@ -9,9 +9,9 @@ type Keys<Own extends object> = readonly (keyof ContextValues<Own> & string)[];
 type LogConsole = Pick<Console, "debug" | "error" | "info" | "log" | "warn">;
 
 /**
- * The mixin that puts the values of a context on every line of pino: `pino({ mixin: pinoMixin(context) })`.
+ * Returns a mixin that adds the values of a context to every line of pino: `pino({ mixin: pinoMixin(context) })`.
  *
- * @param keys - which values, in which order. Default: `requestId`, `sessionId`, `userId`
+ * @param keys - the keys, in their order. Default: `requestId`, `sessionId`, `userId`
  */
 export function pinoMixin<Own extends object>(
   context: Source<Own>,
@@ -28,12 +28,12 @@ export function pinoMixin<Own extends object>(
 }
 
 /**
- * The formatter that puts the values of a context before every line: `[requestId=… sessionId=… userId=…] text`.
+ * Returns a formatter that puts the values of a context before every line: `[requestId=… sessionId=… userId=…] text`.
  *
- * Takes what `console.log` takes. Each line of a text of several gets the values, and control characters are escaped, so
- * that nothing that is logged can pass for a line of another request.
+ * It takes the arguments of `console.log`. Each line of a longer text gets the values, and control characters are
+ * escaped, so that a logged text cannot imitate a line of another request.
  *
- * @param keys - which values, in which order. Default: `requestId`, `sessionId`, `userId`
+ * @param keys - the keys, in their order. Default: `requestId`, `sessionId`, `userId`
  */
 export function lineFormatter<Own extends object>(
   context: Source<Own>,
@@ -52,9 +52,9 @@ export function lineFormatter<Own extends object>(
 }
 
 /**
- * A console whose lines go through {@link lineFormatter}.
+ * Returns a console whose lines go through {@link lineFormatter}.
  *
- * @param target - where they go. Default: the global console
+ * @param target - the console that writes the lines. Default: the global console
  */
 export function contextConsole<Own extends object>(
   context: Source<Own>,
@@ -72,11 +72,13 @@ export function contextConsole<Own extends object>(
 }
 
 function defaultKeys<Own extends object>(): Keys<Own> {
-  // Always among the keys; the compiler cannot tell for an `Own` that it does not know.
+  // The key is always present; the compiler cannot tell for an unknown `Own`.
   return ["requestId", "sessionId", "userId"] as unknown as Keys<Own>;
 }
 
-/** A getter of the application that throws costs its field, not the line: what is being logged may be that very error. */
+/**
+ * Reads a value. An error of an application's getter drops its field, not the line: the line may be about that error.
+ */
 function readValue<Own extends object>({ get }: Source<Own>, key: keyof ContextValues<Own>): unknown {
   try {
     return get(key);
@@ -90,7 +92,7 @@ function quote(value: unknown): string {
   return /^[\w.:+/=@-]+$/.test(text) ? text : escapeControls(JSON.stringify(text));
 }
 
-/** All but the tab; U+2028 and U+2029 end a line in some viewers. */
+/** All control characters except the tab. U+2028 and U+2029 end a line in some viewers. */
 function escapeControls(text: string): string {
   return text.replace(/[^\P{Cc}\t]|[\u2028\u2029]/gu, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;

@@ -2,14 +2,14 @@ import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { invalidOption } from "@sojourn/core/bridge";
 
-/** What tracing systems and proxies use, and nothing that could end a log line or a field in it. */
+/** The characters that tracing systems and proxies use. None of them ends a log line or a field in it. */
 const requestIdPattern = /^[\w.:+/=@-]{1,128}$/;
 
 /**
- * Makes the function that gives a request its id: a new UUID, or what a header says that a proxy in front sets.
+ * Returns a function that gives a request its id: a new UUID, or the value of a header that a proxy in front sets.
  *
- * The header is taken when it is 1 to 128 characters of `A-Z a-z 0-9 _ . : + / = @ -`; anything else counts as absent.
- * Name one only where every request passes a proxy that sets it: a client could otherwise choose the id in your logs.
+ * The header must be 1 to 128 characters of `A-Z a-z 0-9 _ . : + / = @ -`; any other value counts as absent. Name a
+ * header only where every request passes a proxy that sets it: otherwise a client could choose the id in your logs.
  *
  * @param header - the header to trust, such as `"x-request-id"`; default none
  * @throws SessionError `INVALID_OPTION`

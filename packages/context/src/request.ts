@@ -4,28 +4,31 @@ import { emitIn } from "./bind.js";
 import type { Context, SomeValues } from "./context.js";
 import { requestIds } from "./request-id.js";
 
-/** What the bridges to Express and Fastify have in common. */
+/** The options that the bridges to Express and Fastify share. */
 export interface RequestContextOptions<Request, Own extends object = object> {
   /**
-   * The header that carries the request id, such as `"x-request-id"`, where a proxy in front sets it on every request.
-   * Values that `requestIds` would not take are replaced. Default: none, each request gets a new UUID.
+   * The header with the request id, such as `"x-request-id"`, where a proxy in front sets it on every request. A value
+   * that `requestIds` refuses is replaced. Default: none, each request gets a new UUID.
    */
   readonly requestIdHeader?: string | undefined;
   /**
-   * The storage id of the session that the request has at that moment: never what its client holds, which is a secret.
-   * Asked each time that it is wanted. Default: that of the framework's own session, see each bridge.
+   * Returns the storage id of the request's current session, never the client's secret. Called at each access. Default:
+   * the id of the framework's own session, see each bridge.
    */
   readonly sessionId?: ((request: Request) => string | undefined) | undefined;
   /**
-   * Who is logged in. Asked each time that it is wanted, and only while the request has a session. Default: the user of the
-   * framework's own session where that has one, see each bridge.
+   * Returns the id of the logged-in user. Called at each access, while the request has a session. Default: the user of
+   * the framework's own session where it has one, see each bridge.
    */
   readonly userId?: ((request: Request) => string | null | undefined) | undefined;
-  /** Values of the application, or others in place of ours. Getters are asked each time. Default: none. */
+  /**
+   * Returns values of the application, which override ours of the same name. Getters are called at each access.
+   * Default: none.
+   */
   readonly values?: ((request: Request) => SomeValues<Own>) | undefined;
 }
 
-/** What the framework's own session says of itself. */
+/** Reads the session id and the user of the framework's own session. */
 export interface Identity {
   readonly id: string | undefined;
   readonly userId?: string | undefined;
@@ -37,7 +40,7 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
-/** Makes the function that runs the rest of a request in its context. */
+/** Returns a function that runs the rest of a request in its context. */
 export function requestRunner<Request extends { readonly headers: IncomingHttpHeaders }, Own extends object>(
   context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
   options: RequestContextOptions<Request, Own>,
@@ -48,7 +51,8 @@ export function requestRunner<Request extends { readonly headers: IncomingHttpHe
   const userOf = userId ?? ((request) => identify(request)?.userId);
   const makeId = requestIds(requestIdHeader);
 
-  // A class: V8 makes a hidden class for each object with getters of its own, and its collection costs more than the request.
+  // A class, because V8 makes a hidden class for each object with its own getters, and collecting them costs more than
+  // the request.
   class Live {
     readonly requestId: string;
     readonly #request: Request;
@@ -63,18 +67,18 @@ export function requestRunner<Request extends { readonly headers: IncomingHttpHe
       return this.sessionId === undefined ? undefined : (userOf(this.#request) ?? undefined);
     }
   }
-  // As the getters of an object are: `getContext` lists them.
+  // Enumerable, as the getters of an object literal are: `getContext` lists them.
   for (const key of ["sessionId", "userId"]) Object.defineProperty(Live.prototype, key, { enumerable: true });
 
   return (request, exchange, next) => {
     const start = (): void => {
-      // The parser of a connection emits in a context of its own, and so would whoever listens for a body or the end.
+      // The parser of a connection emits in a context of its own, and listeners for a body or the end would run in it.
       const run = context.snapshot();
       emitIn(run, exchange.request, context);
       emitIn(run, exchange.response, context);
       next();
     };
-    // These are the keys that `ContextValues` has unless `Own` has others in their place, which `values` gives then.
+    // `ContextValues` has these keys, unless `Own` replaces them; `values` then returns them.
     context.runWithContext(new Live(request) as unknown as SomeValues<Own>, () => {
       if (values === undefined) start();
       else context.runWithContext(values(request), start);

@@ -9,7 +9,7 @@ import { bind, bindEmitter, createContext } from "../src/index.js";
 
 const { get, runWithContext } = createContext();
 
-/** Every way by which work goes on later in Node, each answering what the context says there. */
+/** All ways to continue work later in Node. Each returns the values of the context there. */
 const ways: Record<string, () => Promise<unknown>> = {
   setTimeout: () => new Promise((resolve) => setTimeout(() => resolve(get("requestId")), 2)),
   setImmediate: () => new Promise((resolve) => setImmediate(() => resolve(get("requestId")))),
@@ -114,7 +114,7 @@ describe("bind", () => {
     queue.stop();
   });
 
-  test("hands through `this`, arguments and result, and binds other storages too", () => {
+  test("passes `this`, arguments and result on, and binds other storages too", () => {
     const other = new AsyncLocalStorage<string>();
     const counter = { step: 2, add: (_a: number, _b: number): unknown[] => [] };
     counter.add = other.run("trace", () =>
@@ -125,7 +125,7 @@ describe("bind", () => {
     expect(counter.add(1, 2)).toEqual([6, "trace"]);
   });
 
-  test("a bound listener is removed by the function that it was made of", () => {
+  test("a bound listener is removed by the original function", () => {
     const shared = new EventEmitter();
     const seen: unknown[] = [];
     const listener = (): void => void seen.push(get("requestId"));
@@ -161,7 +161,7 @@ describe("bindEmitter", () => {
     expect(emitter.rawListeners("x")).toEqual([]);
   });
 
-  test("an `error` without a listener still throws, and what a listener throws reaches who emits", () => {
+  test("an `error` without a listener still throws, and an error of a listener reaches the emitter's caller", () => {
     const emitter = bindEmitter(new EventEmitter());
     const failure = new Error("nobody listens");
     expect(() => emitter.emit("error", failure)).toThrow(failure);

@@ -19,7 +19,7 @@ describe("outside any context", () => {
     expect(get("tenant")).toBeUndefined();
   });
 
-  test("`get` answers what the option says, as it does inside where there is no value", () => {
+  test("`get` returns the option `unset`, as it does inside for a key without a value", () => {
     const context = createContext<Own>({ unset: "unset" });
     expect(context.get("userId")).toBe("unset");
     context.runWithContext({ requestId: "r", tenant: "" }, () => {
@@ -41,7 +41,7 @@ describe("outside any context", () => {
 });
 
 describe("within a run", () => {
-  test("what `fn` returns and throws comes through, and the context ends with it", async () => {
+  test("the result and the error of `fn` reach the caller, and the context ends with it", async () => {
     expect(runWithContext({ tenant: "a" }, () => get("tenant"))).toBe("a");
     const failure = new Error("from inside");
     expect(() =>
@@ -79,7 +79,7 @@ describe("within a run", () => {
     });
   });
 
-  test("the objects that go in and come out stay the caller's own", () => {
+  test("the object passed in stays unchanged, and the returned one is a copy", () => {
     const values = Object.freeze({ tenant: "a" });
     runWithContext(values, () => {
       expect(set("tenant", "b")).toBe(true);
@@ -90,7 +90,7 @@ describe("within a run", () => {
     expect(values.tenant).toBe("a");
   });
 
-  test("a getter is asked each time, also from a nested run, until it is set over", () => {
+  test("a getter is called at each access, also from a nested run, until `set` replaces it", () => {
     let tenant = "a";
     const live: SomeValues<Own> = {
       get tenant() {
@@ -109,7 +109,7 @@ describe("within a run", () => {
     });
   });
 
-  test("the getters of a class are asked as well, and nothing else that objects have", () => {
+  test("the getters of a class are called as well, and no member that every object has", () => {
     class Live {
       readonly tenant = "a";
       get depth(): number {
@@ -124,7 +124,7 @@ describe("within a run", () => {
     });
   });
 
-  test("no key means anything to the objects underneath", () => {
+  test("no key has a special meaning, such as `__proto__`", () => {
     const context = createContext<Record<string, unknown>>();
     context.runWithContext(JSON.parse('{ "__proto__": { "admin": true }, "toString": 1 }'), () => {
       expect(context.get("admin")).toBeUndefined();
@@ -138,7 +138,7 @@ describe("within a run", () => {
     expect({}).not.toHaveProperty("admin");
   });
 
-  test("a snapshot runs others in the context of its moment, of which outside any is one", () => {
+  test("a snapshot runs functions in the context of its moment, also outside any context", () => {
     const outside = snapshot();
     const inside = runWithContext({ tenant: "a" }, snapshot);
     expect(inside(() => get("tenant"))).toBe("a");
@@ -150,7 +150,7 @@ describe("within a run", () => {
     });
   });
 
-  test("two contexts know nothing of each other", () => {
+  test("two contexts are independent", () => {
     const other = createContext<Own>();
     runWithContext({ tenant: "a" }, () => {
       expect(other.getContext()).toBeUndefined();

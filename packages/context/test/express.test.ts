@@ -149,7 +149,7 @@ describe.each([
     }
   });
 
-  test("the trusted header, the application's own values and its session id take the place of ours", async () => {
+  test("the trusted header, the application's own values and its session id replace ours", async () => {
     const { app, sink, logger } = createApp(express, {
       requestIdHeader: "X-Request-Id",
       sessionId: (req) => req.headers.authorization && "from-elsewhere",
@@ -168,7 +168,7 @@ describe.each([
     expect(first).toMatchObject({ requestId: "r-1", sessionId: "from-elsewhere", userId: "7", tenant });
     expect(second).toMatchObject({ requestId: expect.stringMatching(uuid), tenant });
     expect(second).not.toHaveProperty("sessionId");
-    // Nobody is logged in without a session.
+    // Without a session, no user is logged in.
     expect(second).not.toHaveProperty("userId");
   });
 });
@@ -201,7 +201,7 @@ test.each<[string, unknown]>([
   );
 });
 
-test("types: it is a request handler, and options see the request as express-session types it", () => {
+test("types: it is a request handler, and options have the request type of express-session", () => {
   expectTypeOf(expressContext(context)).toExtend<express5.RequestHandler>();
   expressContext(context, {
     userId: (req) => {
@@ -216,7 +216,7 @@ test("types: it is a request handler, and options see the request as express-ses
   expectTypeOf(app.use).toBeCallableWith(expressContext(createContext<{ tenant: string }>({ unset: "unset" })));
 });
 
-test("two contexts of one application both hold where the request emits", async () => {
+test("two contexts of one application both apply to the request's events", async () => {
   const [ours, librarys] = [createContext(), createContext()];
   const app = express5();
   app.use(expressContext(ours), expressContext(librarys));

@@ -72,7 +72,7 @@ test("the context reaches every hook, the handler, a body's parser and the last 
   }
 });
 
-test("without options a request has an id of its own, a UUID, and no session", async () => {
+test("without options a request has a UUID as its id, and no session", async () => {
   const { app, start } = await createApp();
   app.get("/", async () => context.getContext());
   const url = await start();
@@ -201,7 +201,7 @@ test("a wrong option is refused by name", () => {
   );
 });
 
-test("types: options see Fastify's request", () => {
+test("types: options have Fastify's request type", () => {
   fastifyContext(context, {
     userId: (request) => {
       expectTypeOf(request).toEqualTypeOf<FastifyRequest>();

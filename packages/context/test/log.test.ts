@@ -7,7 +7,7 @@ const context = createContext<{ tenant: string }>();
 const { runWithContext } = context;
 
 describe("pinoMixin", () => {
-  test("puts the ids on every line, of child loggers too, and nothing outside", () => {
+  test("puts the ids on every line, of child loggers too, and none outside a context", () => {
     const sink = logSink();
     const logger = pino({ mixin: pinoMixin(context), base: null, timestamp: false }, sink.stream);
     logger.info("outside");
@@ -22,7 +22,7 @@ describe("pinoMixin", () => {
     ]);
   });
 
-  test("logs the keys that it is told, and the default where there is no value", () => {
+  test("logs the given keys, and the default for a key without a value", () => {
     const sink = logSink();
     const withDefault = createContext<{ tenant: string }>({ unset: "unset" });
     const mixin = pinoMixin(withDefault, ["tenant", "requestId"]);
@@ -30,7 +30,7 @@ describe("pinoMixin", () => {
     expect(sink.lines()).toEqual([{ level: 30, msg: "x", tenant: "unset", requestId: "unset" }]);
   });
 
-  test("a getter that throws costs its field, not the line", () => {
+  test("an error of a getter drops its field, not the line", () => {
     const broken = {
       requestId: "r1",
       get userId(): string {
@@ -73,7 +73,7 @@ describe("lineFormatter", () => {
     expect(runWithContext({ requestId: "r1", userId }, () => format("text"))).toBe(expected);
   });
 
-  test("control characters of a text are escaped: neither line, terminal nor viewer is misled", () => {
+  test("control characters of a text are escaped: a text cannot imitate lines or control the terminal", () => {
     expect(format("a\tb\rc\u001b[31m\u0007\u2029")).toBe("a\tb\\u000dc\\u001b[31m\\u0007\\u2029");
   });
 });

@@ -3,7 +3,7 @@ import { requestIds } from "../src/index.js";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-test("without a trusted header every request gets a new UUID, whatever it says", () => {
+test("without a trusted header every request gets a new UUID, regardless of its headers", () => {
   const idOf = requestIds();
   const ids = Array.from({ length: 100 }, () => idOf({ headers: { "x-request-id": "mine" } }));
   expect(new Set(ids).size).toBe(100);

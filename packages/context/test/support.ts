@@ -26,7 +26,7 @@ export interface LogLine {
   readonly n?: number;
 }
 
-/** Where a pino logger writes, and what it has written so far. */
+/** The destination of a pino logger, and the lines written so far. */
 export function logSink(): {
   readonly stream: PassThrough;
   readonly text: () => string;
@@ -44,7 +44,7 @@ export function logSink(): {
   };
 }
 
-/** One that keeps a cookie between requests. */
+/** A client that keeps a cookie between requests. */
 export class Client {
   cookie = "";
   readonly #url: string;

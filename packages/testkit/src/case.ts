@@ -2,40 +2,43 @@ import assert from "node:assert/strict";
 import type { NewSession, SessionRecord, SessionStore, StoreCapabilities } from "@sojourn/core";
 import type { ConformanceHarness } from "./harness.js";
 
-/** One thing that a store promises, as a test that knows nothing but the contract. */
+/** One promise of a store, as a test that uses only the contract. */
 export interface ConformanceCase {
-  /** Stable: `"update/after-destroy-stays-missing"`. */
+  /** The stable id, such as `"update/after-destroy-stays-missing"`. */
   readonly id: string;
-  /** The number of the promise in `docs/contract.md`. Absent: it goes without saying. */
+  /** The number of the promise in `docs/contract.md`. Absent for a case that belongs to every promise. */
   readonly promise?: number;
-  /** What holds, as a sentence. */
+  /** The expected behaviour, as a sentence. */
   readonly title: string;
-  /** Disturbs what others see (an outage, a patched clock) and therefore runs alone. */
+  /** Whether the case affects other cases (an outage, a patched clock) and therefore runs alone. */
   readonly exclusive?: boolean;
-  /** Why this backend cannot be asked, or `undefined` when it must. Absent: every backend must. */
+  /**
+   * Returns the reason why the case does not apply to a backend, or `undefined` when it does. Absent: it applies to
+   * every backend.
+   */
   needs?(harness: ConformanceHarness, capabilities: StoreCapabilities): string | undefined;
   /** Rejects with an `AssertionError` when the store breaks the promise. */
   run(context: CaseContext): Promise<void>;
 }
 
-/** What a case works with: a namespace of its own, stores on it, and time. */
+/** The tools of a case: its own namespace, stores on it, and time. */
 export interface CaseContext {
   readonly harness: ConformanceHarness;
   readonly namespace: string;
   /** A store on `namespace`. */
   readonly store: SessionStore;
   readonly capabilities: StoreCapabilities;
-  /** How often a race is repeated. */
+  /** The number of repetitions of a race. */
   readonly rounds: number;
-  /** `count` scaled to how thorough this run is, at least 1. */
+  /** Returns `count` scaled by the option `scale`, at least 1. */
   scaled(count: number): number;
-  /** Another store, on the same namespace unless another is given. Closed after the case. */
+  /** Opens another store, by default on the same namespace. The kit closes it after the case. */
   open(namespace?: string): Promise<SessionStore>;
-  /** A namespace that nobody has used. */
+  /** Returns an unused namespace. */
   freshNamespace(): string;
   /** Lets at least `ms` pass by the store's clock. */
   pass(ms: number): Promise<void>;
-  /** Lets so much time pass that a session with `ms` left must be gone, as precisely as this backend promises. */
+  /** Lets enough time pass that a session with `ms` left must be gone, within the precision of this backend. */
   outlive(ms: number): Promise<void>;
 }
 
@@ -44,12 +47,12 @@ export const minute: number = 60 * second;
 export const hour: number = 60 * minute;
 export const day: number = 24 * hour;
 
-/** A session that outlives every case by far, unless `overrides` says otherwise. */
+/** Returns a session that outlives every case, unless `overrides` says otherwise. */
 export function session(id: string, overrides: Omit<Partial<NewSession>, "id"> = {}): NewSession {
   return { id, payload: `payload of ${id}`, idleMs: hour, absoluteMs: day, ...overrides };
 }
 
-/** Sweeps until nothing is left to sweep. */
+/** Sweeps until no expired session is left. */
 export async function sweepAll(store: SessionStore): Promise<void> {
   for (let batch = 0; batch < 1_000; batch++) {
     if ((await store.sweep({ limit: 1_000 })).length === 0) return;
@@ -77,7 +80,10 @@ export async function inEitherOrder<A, B>(round: number, a: () => Promise<A>, b:
   return Promise.all([a(), second]);
 }
 
-/** A store keeps the commands of one session in order: contenders for one session need a store each. */
+/**
+ * Returns a store for each contender: a store keeps the commands of one session in order, so contenders that share a
+ * store do not race.
+ */
 export async function openContenders(
   { store, open }: Pick<CaseContext, "store" | "open">,
   count: number,

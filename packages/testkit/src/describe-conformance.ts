@@ -3,9 +3,9 @@ import { conformanceCases } from "./cases/index.js";
 import type { ConformanceHarness } from "./harness.js";
 import { type ConformanceOptions, runConformanceCase } from "./run.js";
 
-/** `describe` and `test` of vitest or of `node:test`, passed as they are. */
+/** The functions `describe` and `test` of vitest or of `node:test`. */
 export interface TestRunner {
-  /** `concurrent` is what vitest understands, `concurrency` what node:test does. */
+  /** vitest reads `concurrent`, node:test reads `concurrency`. */
   describe(name: string, options: { concurrent: boolean; concurrency: number }, body: () => void): unknown;
   test(
     name: string,
@@ -15,18 +15,40 @@ export interface TestRunner {
 }
 
 export interface DescribeConformanceOptions extends ConformanceOptions {
-  /** Milliseconds that one case may take. Default 180,000: a machine may be busy. */
+  /** The timeout of one case in milliseconds. Default 180,000, for busy machines. */
   readonly timeoutMs?: number | undefined;
-  /** How many cases run at a time under node:test; vitest has `maxConcurrency`. Default 8, and 1 where `pass` is given. */
+  /**
+   * The number of cases that run at a time under node:test; vitest has `maxConcurrency`. Default 8, and 1 with `pass`.
+   */
   readonly concurrency?: number | undefined;
-  /** Which cases to register. Default: all. */
+  /** The cases to register. Default: all. */
   readonly cases?: readonly ConformanceCase[] | undefined;
 }
 
 /**
- * Registers each conformance case as a test of its own.
+ * Registers each conformance case as a test.
  *
- * A case that the backend's capabilities or the harness exclude shows as skipped, with the reason.
+ * A case that the backend's capabilities or the harness exclude is shown as skipped, with the reason.
+ *
+ * @example
+ * ```ts no-run
+ * import { describe, test } from "node:test"; // or from "vitest"
+ * import { MemoryStore } from "@sojourn/memory";
+ * import { describeConformance } from "@sojourn/testkit";
+ *
+ * const stores = new Map<string, MemoryStore>();
+ * describeConformance(
+ *   {
+ *     name: "memory",
+ *     async open(namespace) {
+ *       const store = stores.get(namespace) ?? new MemoryStore();
+ *       stores.set(namespace, store);
+ *       return store;
+ *     },
+ *   },
+ *   { describe, test },
+ * );
+ * ```
  */
 export function describeConformance(
   harness: ConformanceHarness,
@@ -34,7 +56,7 @@ export function describeConformance(
   options: DescribeConformanceOptions = {},
 ): void {
   const { timeoutMs = 180_000, concurrency = 8, cases = conformanceCases } = options;
-  // Time that is passed on purpose passes for every case at once.
+  // Passing time affects all cases, so they run one after the other.
   const together = harness.pass === undefined && concurrency > 1;
   const register = (conformanceCase: ConformanceCase): void => {
     const { id, promise, title } = conformanceCase;

@@ -6,44 +6,45 @@ import { randomFrom } from "./random.js";
 import { outcomeOf, type Pass, type Scenario, stateOf } from "./scenario.js";
 import { type Judge, judgeOf, type Observation } from "./sequential.js";
 
-/** Awaited by a store before each request to its backend: whoever holds it holds the request. */
+/**
+ * A function that a store awaits before each request to its backend. The explorer holds the request until it resolves.
+ */
 export type Step = () => Promise<void>;
 
-/** A backend, empty, that stores can be connected to. */
+/** An empty backend that stores can be connected to. */
 export interface ExploredBackend {
-  /** A node of its own. It does all its work on the backend between two steps in one go. */
+  /** Connects a new node. The node does all its work on the backend between two steps at once. */
   connect(step: Step): SessionStore | Promise<SessionStore>;
-  /** Lets time pass by the store's clock, at once. Needed by scenarios in which time passes. */
+  /** Lets time pass by the store's clock, at once. Required for scenarios in which time passes. */
   pass?: Pass;
 }
 
 export interface ExploreOptions {
   /**
-   * Explore at most so many schedules: half of them in order, the rest drawn at random from `seed` (default 1).
-   * Default: all that there are.
+   * The largest number of schedules to run: half of them in order, the rest drawn at random from `seed` (default 1).
+   * Default: all schedules.
    */
   readonly sample?: { readonly schedules: number; readonly seed?: number } | undefined;
   /**
-   * Milliseconds after which an operation that neither takes a step nor answers counts as waiting for another one, as
-   * for a lock. Default 0: it has one turn of the event loop, enough for a store whose backend is in this process.
+   * Milliseconds after which a silent operation counts as blocked, for example by a lock. Default 0: one turn of the
+   * event loop, which is enough for a store with its backend in this process.
    */
   readonly blockedAfterMs?: number | undefined;
 }
 
 export interface Exploration {
-  /** How many schedules ran. */
+  /** The number of schedules run. */
   readonly schedules: number;
-  /** Whether these were all that there are. */
+  /** Whether these were all possible schedules. */
   readonly complete: boolean;
 }
 
 /**
- * Runs the operations of a scenario, each on a node of its own, under every order in which their requests can
- * interleave, and checks answers and final state against the model: some order of the operations, one after the other,
- * has to explain them.
+ * Runs the operations of a scenario, each on its own node, under every order in which their requests can interleave.
+ * Checks results and final state against the model: they must equal those of some serial order of the operations.
  *
- * @param start - a new, empty backend; called for each schedule
- * @throws AssertionError with the schedule, when nothing explains what it came to
+ * @param start - returns a new, empty backend; called for each schedule
+ * @throws AssertionError with the schedule, when no serial order gives the observed results
  */
 export async function explore(
   scenario: Scenario,
@@ -53,12 +54,13 @@ export async function explore(
   const random = randomFrom(sample?.seed ?? 1);
   let judge: Judge | undefined;
   let schedules = 0;
-  // The decisions that the next schedule repeats; after them it takes the first, so the last is the one to change.
+  // The decisions that the next schedule repeats. After them it takes the first choice, so the last decision changes
+  // next.
   let prefix: readonly number[] | undefined = [];
   while (prefix !== undefined) {
     if (sample !== undefined && schedules === sample.schedules) return { schedules, complete: false };
     const repeated: readonly number[] = prefix;
-    // The first half of a sample is taken in order: where that is all there is, it is complete.
+    // The first half of a sample is taken in order, so a sample that covers all schedules is complete.
     const isDrawn = sample !== undefined && schedules >= sample.schedules / 2;
     const decide = (depth: number, options: number): number =>
       isDrawn ? Math.floor(random() * options) : (repeated[depth] ?? 0);
@@ -71,7 +73,7 @@ export async function explore(
   return { schedules, complete: true };
 }
 
-/** Returns a store that awaits `step` before each call of another: to explore code that is built upon stores. */
+/** Returns a store that awaits `step` before each call of another store: to explore code that uses stores. */
 export function steppedStore(store: SessionStore, step: Step): SessionStore {
   return decorate(store, {
     create: (...args) => step().then(() => store.create(...args)),
@@ -89,22 +91,22 @@ export function steppedStore(store: SessionStore, step: Step): SessionStore {
     },
     count: (...args) => step().then(() => store.count(...args)),
     clear: (...args) => step().then(() => store.clear(...args)),
-    // A peek takes no step, and would read behind the explorer's back.
+    // A peek takes no step: the explorer could not hold it.
     peek: () => undefined,
   });
 }
 
-/** One of several ways on, and how many there were. */
+/** One of several choices, and their number. */
 interface Decision {
   readonly taken: number;
   readonly options: number;
 }
 
-/** An operation on its way, on a node of its own. */
+/** A running operation, on its own node. */
 interface Walker {
   readonly name: string;
   readonly store: SessionStore;
-  /** Lets go of its requests, in the order in which it wants to send them. */
+  /** Releases its held requests, in the order in which it wants to send them. */
   readonly held: (() => void)[];
   called: boolean;
   done: boolean;
@@ -130,8 +132,8 @@ async function runSchedule(
   await scenario.arrange?.(observer, pass);
 
   const walkers: Walker[] = [];
-  const news = new News();
-  for (const { name } of scenario.operations) walkers.push(await openWalker(name, open, news));
+  const progress = new Progress();
+  for (const { name } of scenario.operations) walkers.push(await openWalker(name, open, progress));
   const failures: unknown[] = [];
   const call = async (n: number, walker: Walker): Promise<void> => {
     const operation = scenario.operations[n];
@@ -142,10 +144,10 @@ async function runSchedule(
       failures.push(error);
     }
     walker.done = true;
-    news.tell();
+    progress.notify();
   };
 
-  const { decisions, history } = await runToEnd(walkers, call, decide, news, blockedAfterMs);
+  const { decisions, history } = await runToEnd(walkers, call, decide, progress, blockedAfterMs);
   const path = `  schedule: ${history.join(" | ")}`;
   if (failures.length > 0) throw failures[0];
   const stuck = walkers.filter(({ done }) => !done).map(({ name }) => name);
@@ -160,29 +162,33 @@ async function runSchedule(
   return { decisions, observation, capabilities };
 }
 
-/** Opens the store of one operation, whose requests are held until the schedule lets them go. */
-async function openWalker(name: string, open: (step: Step) => Promise<SessionStore>, news: News): Promise<Walker> {
+/** Opens the store of one operation. Its requests are held until the schedule releases them. */
+async function openWalker(
+  name: string,
+  open: (step: Step) => Promise<SessionStore>,
+  progress: Progress,
+): Promise<Walker> {
   const held: (() => void)[] = [];
   let entered = false;
   let walker: Walker | undefined;
   const store = await open(() => {
-    // The call and its first request are one: between them nothing happens that others could notice.
+    // The call and its first request form one step: other operations can see no difference.
     const isFirst = !entered;
     entered ||= walker?.called === true;
     if (isFirst) return Promise.resolve();
-    news.tell();
+    progress.notify();
     return new Promise((resolve) => held.push(resolve));
   });
   walker = { name, store, held, called: false, done: false, startedAt: -1, endedAt: -1, outcome: "" };
   return walker;
 }
 
-/** Moves one operation at a time, as decided, until none can go on. */
+/** Moves one operation at a time, as decided, until none can continue. */
 async function runToEnd(
   walkers: readonly Walker[],
   call: (n: number, walker: Walker) => Promise<void>,
   decide: (depth: number, options: number) => number,
-  news: News,
+  progress: Progress,
   blockedAfterMs: number,
 ): Promise<{ decisions: Decision[]; history: string[] }> {
   const decisions: Decision[] = [];
@@ -191,7 +197,7 @@ async function runToEnd(
     const ready = walkers.filter(canGoOn);
     if (ready.length === 0) break;
     const wanted = decide(decisions.length, ready.length);
-    // A machine that stood still for a while makes an operation count as blocked that was not when this was decided.
+    // After a pause of the machine, an operation may count as blocked although it was not when this was decided.
     const taken = blockedAfterMs > 0 ? Math.min(wanted, ready.length - 1) : wanted;
     const walker = ready[taken];
     if (walker === undefined)
@@ -203,38 +209,38 @@ async function runToEnd(
       walker.startedAt = moment;
       void call(walkers.indexOf(walker), walker);
     }
-    // One turn lets everything happen that needs no input from outside.
+    // One turn runs everything that needs no external input.
     await turn();
-    await news.until(() => !walkers.some(isSilent), blockedAfterMs);
-    // No operation can go on. A silent one is slow, or never answers.
-    await news.until(() => walkers.some(canGoOn) || !walkers.some(isSilent), patience * blockedAfterMs);
+    await progress.until(() => !walkers.some(isSilent), blockedAfterMs);
+    // No operation can continue. A silent one is slow, or never answers.
+    await progress.until(() => walkers.some(canGoOn) || !walkers.some(isSilent), stuckFactor * blockedAfterMs);
     for (const other of walkers) if (other.done && other.endedAt < 0) other.endedAt = moment;
   }
   return { decisions, history };
 }
 
-/** Whether a decision can move it: it has yet to be called, or a request of it is held. */
+/** Whether a decision can move the operation: it is not called yet, or one of its requests is held. */
 function canGoOn({ called, held }: Walker): boolean {
   return !called || held.length > 0;
 }
 
-/** Whether it is at its backend, or waits for another one that is. */
+/** Whether the operation waits for its backend, or for another operation there. */
 function isSilent({ called, done, held }: Walker): boolean {
   return called && !done && held.length === 0;
 }
 
-/** How many times longer than it takes to count as blocked an operation may be silent before it counts as stuck. */
-const patience = 30;
+/** An operation that is silent this many times longer than `blockedAfterMs` counts as stuck. */
+const stuckFactor = 30;
 
-/** Wakes the schedule when an operation gets on. */
-class News {
+/** Wakes the schedule when an operation makes progress. */
+class Progress {
   #wake: () => void = () => undefined;
 
-  tell(): void {
+  notify(): void {
     this.#wake();
   }
 
-  /** Waits until the condition holds, at most so many milliseconds. */
+  /** Waits until the condition holds, at most `ms` milliseconds. */
   async until(condition: () => boolean, ms: number): Promise<void> {
     const end = performance.now() + ms;
     while (!condition()) {
@@ -255,7 +261,7 @@ class News {
   }
 }
 
-/** The decisions of the schedule after this one, depth first, or `undefined` after the last. */
+/** Returns the decisions of the next schedule, depth first, or `undefined` after the last. */
 function nextPrefix(decisions: readonly Decision[]): number[] | undefined {
   const last = decisions.findLastIndex(({ taken, options }) => taken + 1 < options);
   if (last < 0) return undefined;

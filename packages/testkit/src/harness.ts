@@ -1,50 +1,56 @@
 import type { SessionStore } from "@sojourn/core";
 
 /**
- * What an adapter's tests hand to the kit: a way to open stores, and whatever of the backend can be inspected or broken.
+ * The functions that an adapter's tests pass to the kit: opening stores, and inspecting or breaking the backend.
  *
- * Only `name` and `open` are required. Each optional member makes more cases possible; without it they are visible skips.
+ * Only `name` and `open` are required. Each optional member enables further cases; without it they are shown as
+ * skipped.
  */
 export interface ConformanceHarness {
-  /** Names the suite in the runner's output: `"redis 7, cluster"`. */
+  /** The name of the suite in the runner's output, such as `"redis 7, cluster"`. */
   readonly name: string;
 
   /**
-   * Opens a store on a namespace, with whatever set-up it needs (a table, an index) done.
+   * Opens a store on a namespace, after any set-up that it needs (a table, an index).
    *
-   * Stores opened on one namespace share their sessions, as two nodes of one application do. The kit closes every store
-   * that it opened. Namespaces are new ones of the form `t0123456789abcdef`, but for those of `awkwardNamespaces`.
+   * Stores on one namespace share their sessions, as two nodes of one application do. The kit closes every store that
+   * it opened. Namespaces are new and have the form `t0123456789abcdef`, except those of `awkwardNamespaces`.
    */
   open(namespace: string): Promise<SessionStore>;
 
   /**
-   * Opens a store that awaits `step` before each request that it sends, such as one over a wrapped client. With it the
-   * kit runs operations under every order in which their requests can interleave. Omit where requests cannot be held.
+   * Opens a store that awaits `step` before each request, for example over a wrapped client. It lets the kit run
+   * operations under every order in which their requests can interleave. Omit where requests cannot be held.
    */
   openStepped?(namespace: string, step: () => Promise<void>): Promise<SessionStore>;
 
-  /** Lets time pass by the store's clock, at once. Omit: the kit really waits. */
+  /** Lets time pass by the store's clock, at once. Omit: the kit waits in real time. */
   pass?(ms: number): Promise<void>;
 
   /**
-   * Namespaces that this backend must take although they look like something else. Default: `awkwardTexts`, any text of
-   * up to 512 bytes. SQL, where a namespace is a table, hands a shorter list.
+   * Namespaces that this backend must accept although they look special. Default: `awkwardTexts`, any text of up to 512
+   * bytes. SQL, where a namespace is a table, passes a shorter list.
    */
   readonly awkwardNamespaces?: readonly string[];
 
-  /** Overwrites the stored record of a live session with something unreadable. */
+  /** Overwrites the stored record of a live session with unreadable data. */
   corrupt?(namespace: string, id: string): Promise<void>;
 
-  /** How many entries (keys, rows, documents, members of a set: records and index) the namespace holds physically. */
+  /**
+   * Returns the number of physical entries (keys, rows, documents, members of a set: records and index) of the
+   * namespace.
+   */
   footprint?(namespace: string): Promise<number>;
 
   /**
-   * What the backend itself says of the remaining lifetime of each entry of the namespace, in milliseconds; `undefined`
-   * for one that never expires. Only where capabilities say `expiry: "native"`.
+   * Returns the remaining lifetime of each entry of the namespace as the backend reports it, in milliseconds;
+   * `undefined` for an entry that never expires. Only for `expiry: "native"`.
    */
   nativeExpiries?(namespace: string): Promise<readonly (number | undefined)[]>;
 
-  /** Makes the backend unreachable for every store, and reachable again. It may forget its sessions meanwhile. */
+  /**
+   * Makes the backend unreachable for every store, and reachable again. The backend may lose its sessions meanwhile.
+   */
   readonly outage?: {
     begin(): Promise<void>;
     end(): Promise<void>;
@@ -52,14 +58,14 @@ export interface ConformanceHarness {
 
   /** Counts sequential waits on the network; commands sent together count as one. */
   readonly roundTrips?: {
-    /** Runs `operation` and returns how many it cost. */
+    /** Runs `operation` and returns the number of waits. */
     count(operation: () => Promise<unknown>): Promise<number>;
-    /** The most that each operation may cost. One that is left out is not checked. */
+    /** The largest allowed number for each operation. An absent operation is not checked. */
     readonly promised: Readonly<Partial<Record<CountedOperation, number>>>;
   };
 }
 
-/** The operations of the round-trip table, each on a session of a user. */
+/** The operations of the round-trip table. Each runs on its own session of a user. */
 export type CountedOperation =
   | "get"
   | "create"

@@ -33,11 +33,11 @@ import {
   assertTouch,
 } from "@sojourn/core/adapter";
 
-/** A session as the model keeps it: the record without the moment of reading. */
+/** A session of the model: the record without the moment of reading. */
 export interface ModelSession {
   readonly id: string;
   readonly userId: string | undefined;
-  /** `undefined` stands for a record that cannot be read. */
+  /** `undefined` for a record that cannot be read. */
   readonly payload: string | undefined;
   readonly version: number;
   readonly createdAt: number;
@@ -46,7 +46,7 @@ export interface ModelSession {
   readonly endsAt: number;
 }
 
-/** The backend of a {@link ModelStore}: stores that are given the same one share their sessions. */
+/** The backend of {@link ModelStore}s. Stores on one backend share their sessions. */
 export class ModelBackend {
   readonly sessions: Map<string, ModelSession> = new Map();
   readonly now: () => number;
@@ -69,10 +69,9 @@ const capabilities: StoreCapabilities = {
 };
 
 /**
- * The contract in its plainest form: one map, no index, each operation one synchronous step.
+ * The contract in its simplest form: one map, no index, each operation one synchronous step.
  *
- * The oracle that races and schedules are checked against. Everything is found by walking all sessions, so it is not
- * meant for use.
+ * Races and schedules are compared with it. Every operation walks all sessions, so it is not meant for use.
  */
 export class ModelStore implements SessionStore {
   readonly capabilities: StoreCapabilities;
@@ -263,7 +262,10 @@ export class ModelStore implements SessionStore {
       .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
   }
 
-  /** Makes room for one more session of the user. Returns the ids that had to go, or `undefined` when that is not allowed. */
+  /**
+   * Makes room for one more session of the user. Returns the ids to end, or `undefined` when the limit refuses the
+   * session.
+   */
   protected makeRoom(userId: string | undefined, limit: SessionLimit | undefined): string[] | undefined {
     if (userId === undefined || limit === undefined) return [];
     const theirs = this.liveOf(userId).map(({ id }) => id);
@@ -275,7 +277,7 @@ export class ModelStore implements SessionStore {
     return evicted;
   }
 
-  /** The same for a stored session: only one that changes hands needs room. */
+  /** As above, for a stored session: it needs room only when it gets another user. */
   protected makeRoomFor(
     session: ModelSession,
     { userId }: SessionChange,

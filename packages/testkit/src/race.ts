@@ -3,11 +3,11 @@ import { outcomeOf, type Pass, type Scenario, stateOf } from "./scenario.js";
 import { judgeOf } from "./sequential.js";
 
 /**
- * Runs the operations of a scenario at the same time, each on a store of its own as far as there are enough, and checks
- * answers and final state against the model.
+ * Runs the operations of a scenario at the same time, each on its own store if there are enough, and checks results and
+ * final state against the model.
  *
  * @param stores - on one namespace, at least one
- * @throws AssertionError when no order of the operations explains what came out
+ * @throws AssertionError when no serial order of the operations gives the observed results
  */
 export async function race(
   scenario: Scenario,

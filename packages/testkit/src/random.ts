@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1, the same for the same seed on every machine (mulberry32). */
+/** Returns a generator of numbers from 0 to 1: the same numbers for the same seed on every machine (mulberry32). */
 export function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {

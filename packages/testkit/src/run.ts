@@ -5,20 +5,23 @@ import { isSessionError, type SessionError, type SessionStore } from "@sojourn/c
 import type { CaseContext, ConformanceCase } from "./case.js";
 import type { ConformanceHarness } from "./harness.js";
 
-/** How thorough a run is. */
+/** Sets how thorough a run is. */
 export interface ConformanceOptions {
-  /** How often each race is repeated. Default 20. */
+  /** The number of repetitions of each race. Default 20. */
   readonly rounds?: number | undefined;
-  /** Fraction of the full number of sessions in cases about numbers (10,000 expiries, 150,000 cleared). Default 0.02. */
+  /**
+   * The fraction of the full number of sessions in cases about numbers (10,000 expiries, 150,000 cleared). Default
+   * 0.02.
+   */
   readonly scale?: number | undefined;
 }
 
 /**
- * Runs one case on a namespace of its own, and closes the stores that it opened.
+ * Runs one case on its own namespace, and closes the stores that it opened.
  *
- * For runners that `describeConformance` does not fit.
+ * For runners that `describeConformance` does not support.
  *
- * @returns why the case does not apply to this backend, or `undefined` when it ran and passed
+ * @returns the reason why the case does not apply to this backend, or `undefined` when it ran and passed
  */
 export async function runConformanceCase(
   conformanceCase: ConformanceCase,
@@ -63,7 +66,7 @@ export async function runConformanceCase(
   }
 }
 
-/** A store that rejects where the contract wants an answer has failed the case, as one that answers wrongly. */
+/** An unexpected rejection of the store fails the case, as a wrong result does. */
 function unexpected(cause: SessionError): AssertionError {
   const error = new AssertionError({ message: `the store rejects with ${cause.code}: ${cause.message}` });
   error.cause = cause;

@@ -13,26 +13,26 @@ import { isSessionError } from "@sojourn/core";
 /** Lets time pass by the store's clock. */
 export type Pass = (ms: number) => Promise<void>;
 
-/** One call of one method, with what it needs to be told apart from others. */
+/** One call of one method, with the data that identifies it. */
 export interface Operation {
   /** For messages: `update a`. */
   readonly name: string;
   readonly verb: string;
-  /** The session that it acts on, if it is one. */
+  /** The session concerned, if there is one. */
   readonly id?: string | undefined;
-  /** The id that it gives a session, if it renames one. */
+  /** The new id of the session, if the operation renames one. */
   readonly newId?: string | undefined;
-  /** The user that it acts on or gives the session to, if there is one. */
+  /** The user concerned, or the new user of the session, if there is one. */
   readonly userId?: string | undefined;
   run(store: SessionStore, pass: Pass): Promise<unknown>;
 }
 
-/** What happens at the same time, from which state on, and where to look afterwards. */
+/** A set of concurrent operations, their initial state, and the ids and users to compare afterwards. */
 export interface Scenario {
   readonly name: string;
-  /** Brings the store, empty of these ids and users, to the state in which the operations start. */
+  /** Brings the store, which holds none of these ids and users, to the initial state. */
   arrange?(store: SessionStore, pass: Pass): Promise<unknown>;
-  /** Two or three: the number of orders grows with the factorial. */
+  /** Two or three operations: the number of orders grows with the factorial. */
   readonly operations: readonly Operation[];
   /** The ids and users whose final state is compared. */
   readonly ids: readonly string[];
@@ -89,11 +89,11 @@ export const operations = {
     run: (store) => store.destroyByUser(userId, options),
   }),
   sweep: (): Operation => ({ name: "sweep", verb: "sweep", run: (store) => store.sweep({ limit: 100 }) }),
-  /** Only where time can be passed at once. */
+  /** Only for harnesses that can pass time at once. */
   pass: (ms: number): Operation => ({ name: `${ms} ms pass`, verb: "pass", run: (_, pass) => pass(ms) }),
 } as const;
 
-/** What an operation came to, as text that can be compared between a store and the model. */
+/** Returns the outcome of an operation, as text that can be compared between a store and the model. */
 export async function outcomeOf(
   { verb, run }: Operation,
   store: SessionStore,
@@ -102,7 +102,8 @@ export async function outcomeOf(
 ): Promise<string> {
   try {
     const result = await run(store, pass);
-    // What is swept when is up to the backend, and so are the ids that a log-out found where it is no single step.
+    // The backend decides when it sweeps a session. Where `destroyByUser` is no single step, the ids that it found
+    // vary, too.
     const unspecified = verb === "sweep" || (verb === "destroyByUser" && capabilities.userIndex === "eventual");
     return unspecified ? verb : comparable(result, capabilities);
   } catch (error) {
@@ -111,7 +112,7 @@ export async function outcomeOf(
   }
 }
 
-/** What can be seen of a scenario from outside. */
+/** Returns the visible final state of a scenario. */
 export async function stateOf(
   { ids, users }: Scenario,
   store: SessionStore,
@@ -123,8 +124,8 @@ export async function stateOf(
 }
 
 /**
- * Times differ between a store and the model: lifetimes are compared in steps of ten minutes, so that a slow machine
- * changes nothing. Sessions of one millisecond have no order: lists are compared as sets.
+ * Describes a record. Times differ between a store and the model: lifetimes are compared in steps of ten minutes, so
+ * that a slow machine does not matter. Sessions of one millisecond have no order: lists are compared as sets.
  */
 function comparable(result: unknown, { limit }: StoreCapabilities): string {
   const text = JSON.stringify(result, (key, value: unknown) => {

@@ -3,27 +3,27 @@ import type { SessionStore, StoreCapabilities } from "@sojourn/core";
 import { ModelBackend, ModelStore } from "./model-store.js";
 import { type Operation, outcomeOf, type Scenario, stateOf } from "./scenario.js";
 
-/** What came out when the operations of a scenario ran at the same time. */
+/** The observed results of concurrent operations. */
 export interface Observation {
-  /** By the index of the operation. */
+  /** The outcomes, by the index of the operation. */
   readonly outcomes: readonly string[];
   readonly state: string;
-  /** Whether an operation had its answer before another was called. Absent: unknown. */
+  /** Whether an operation had resolved before another was called. Absent: unknown. */
   precedes?(first: number, second: number): boolean;
-  /** How it came about, for the message. */
+  /** The schedule, for the message. */
   readonly history?: string;
 }
 
-/** Throws an `AssertionError` unless some order of the operations, one after the other, gives what was observed. */
+/** Throws an `AssertionError` unless some serial order of the operations gives the observed results. */
 export type Judge = (observation: Observation) => void;
 
 /**
- * Runs a scenario on the model in every order, and judges observations by what comes out.
+ * Runs a scenario on the model in every serial order, and checks observations against the results.
  *
- * An order counts only if it keeps what was observed to precede. A store whose index is `eventual` is allowed what the
- * contract allows it: a write may miss a session that is being renamed, a session created during `destroyByUser` may be
- * ended unreported, and a session renamed may be read and listed under both ids for a moment, also when the rename then
- * comes to nothing: a create of the new id may have found it taken.
+ * An order counts only if it respects the observed precedence. A store whose index is `eventual` may do what the
+ * contract allows: a write may miss a session that is being renamed, a session created during `destroyByUser` may be
+ * ended unreported, and a session being renamed may be read and listed under both ids for a moment, also when the
+ * rename then fails: a create of the new id may have found it in use.
  */
 export async function judgeOf(scenario: Scenario, capabilities: StoreCapabilities): Promise<Judge> {
   const { operations } = scenario;
@@ -60,7 +60,7 @@ export async function judgeOf(scenario: Scenario, capabilities: StoreCapabilitie
   };
 }
 
-/** The operations one after the other, on a model of its own whose time passes only when told. */
+/** Runs the operations one after the other, on a model whose time passes only by `pass`. */
 async function runInOrder(
   scenario: Scenario,
   order: readonly number[],
@@ -80,7 +80,7 @@ async function runInOrder(
   return { outcomes, state: await stateOf(scenario, store, capabilities) };
 }
 
-/** Each operation as it is, or as the contract lets it come out on an eventual store. */
+/** Returns all combinations of the variants of the operations that an eventual store may show. */
 function variantsOf(operations: readonly Operation[]): Operation[][] {
   return operations.reduce<Operation[][]>(
     (heads, operation) => heads.flatMap((head) => variants(operation, operations).map((variant) => [...head, variant])),
@@ -110,7 +110,7 @@ function variants(operation: Operation, others: readonly Operation[]): Operation
   return allowed;
 }
 
-/** A list made while a rename is under way: the session is there under its old id and under its new one. */
+/** A list read during a rename: it shows the session under its old id and its new one. */
 function listingBothIds(list: Operation, { verb, id, newId }: Operation): Operation[] {
   if (verb !== "rename" || newId === undefined) return [];
   const run: Operation["run"] = async (store, pass) => {

@@ -52,7 +52,7 @@ function scenario(...chosen: Scenario["operations"]): Scenario {
   };
 }
 
-/** Each operation in several requests, as a backend without transactions would have it: read, then write. */
+/** Each operation takes several requests, as on a backend without transactions: read, then write. */
 class TwoRequestStore extends SimulatedStore {
   override async update(id: string, ...rest: [SessionChange]): Promise<UpdateResult> {
     return this.#readThenWrite(id, () => super.update(id, ...rest));
@@ -89,7 +89,10 @@ class TwoRequestStore extends SimulatedStore {
   }
 }
 
-/** The same with the mistake corrected: the second request compares what the first one read, and starts again. */
+/**
+ * As above, corrected: the second request compares the record with the first read, and the operation starts again on a
+ * difference.
+ */
 class ComparingStore extends SimulatedStore {
   override async update(id: string, ...rest: [SessionChange]): Promise<UpdateResult> {
     return this.#compareAndSwap(id, () => super.update(id, ...rest));
@@ -111,7 +114,7 @@ class ComparingStore extends SimulatedStore {
   }
 }
 
-/** Two requests under a lock that a waiting operation gets when it is released. */
+/** Two requests under a lock, which the next waiting operation gets at its release. */
 class LockingStore extends SimulatedStore {
   override async update(id: string, ...rest: [SessionChange]): Promise<UpdateResult> {
     return this.#locked(() => super.update(id, ...rest));
@@ -196,7 +199,7 @@ describe("explore", () => {
     const chosen = [update("a", { payload: "updated" }), touch("a", { idleMs: hour }), destroy("a")];
     const { schedules, complete } = await explore(scenario(...chosen), startsWith(ComparingStore));
     expect(complete).toBe(true);
-    // Beyond 6! / (2! 2! 2!) = 90, as who loses starts again.
+    // More than 6! / (2! 2! 2!) = 90, because the loser starts again.
     expect(schedules).toBeGreaterThan(90);
   });
 

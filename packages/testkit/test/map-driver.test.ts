@@ -3,7 +3,7 @@ import { describe, test } from "vitest";
 import { type ConformanceHarness, describeConformance, steppedStore } from "../src/index.js";
 import { MapDriver } from "./fixtures/map-driver.js";
 
-/** The same driver as a backend elsewhere: with order, batches and deadlines before it. */
+/** The same driver as if its backend were remote: with order, batches and deadlines. */
 class RemoteMapDriver extends MapDriver {
   override readonly isLocal = false;
 }

@@ -56,7 +56,7 @@ function runNodeTest(env: NodeJS.ProcessEnv): Promise<{ code: number; tap: strin
   });
 }
 
-/** What the runner counted: tests, not suites. */
+/** Returns the counts of the runner: tests, not suites. */
 function total(tap: string, what: "pass" | "fail" | "skipped"): number {
   return Number(tap.match(new RegExp(`^# ${what} (\\d+)$`, "m"))?.[1]);
 }

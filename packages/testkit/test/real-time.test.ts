@@ -1,7 +1,7 @@
 import { describe, test } from "vitest";
 import { describeConformance, ModelBackend, ModelStore } from "../src/index.js";
 
-// What other test files let pass at once is really waited for here, and cases run side by side.
+// Other test files pass time at once. Here the cases wait in real time, and run side by side.
 const backends = new Map<string, ModelBackend>();
 describeConformance(
   {

@@ -8,16 +8,16 @@ import {
   steppedStore,
 } from "../src/index.js";
 
-/** A backend with what real ones have beside sessions: an outage, an expiry of its own, round trips, neighbours. */
+/** A backend with the features of real ones: an outage, its own expiry, round trips, other namespaces. */
 export class SimulatedBackend extends ModelBackend {
   reachable = true;
   requests = 0;
   opened = 0;
-  /** When the backend itself would let each entry go; `undefined` is never. */
+  /** The backend's own expiry time of each entry; `undefined` for an entry that never expires. */
   readonly nativeDeadlines: Map<string, number | undefined> = new Map();
-  /** Entries that are no records: nobody may leave any. */
+  /** Entries that are no records. A correct store leaves none. */
   readonly leftovers: Set<string> = new Set();
-  /** What a broken store keeps on the side. */
+  /** The additional state of a broken store. */
   readonly notes: Map<string, unknown> = new Map();
   readonly namespace: string;
   readonly server: Server;
@@ -34,10 +34,10 @@ interface Server {
   readonly now: () => number;
 }
 
-/** A correct store over it: what mutants are made of. */
+/** A correct store on this backend. Mutants override it. */
 export class SimulatedStore extends ModelStore {
   declare protected readonly backend: SimulatedBackend;
-  /** Awaited between two requests by mutants that have two. Only the explorer can come in between. */
+  /** Mutants with two requests await it between them. Only the explorer can act there. */
   step: Step | undefined;
 
   constructor(backend: SimulatedBackend, declared: Partial<StoreCapabilities>) {
@@ -67,7 +67,7 @@ export class SimulatedStore extends ModelStore {
   }
 }
 
-/** What kinds of backends there are, between them with every capability either way. */
+/** The kinds of backends. Together they have each capability in both values. */
 export const kinds = {
   swept: { expiry: "sweep", clock: "server" },
   native: {
@@ -84,7 +84,7 @@ export const kinds = {
 
 export type Kind = keyof typeof kinds;
 
-/** A harness with everything that a harness can have. Its time passes only when told. */
+/** A harness with all optional members. Its time passes only by `pass`. */
 export function simulatedHarness(kind: Kind, Store: typeof SimulatedStore = SimulatedStore): ConformanceHarness {
   let now = 1_700_000_000_000;
   const backends = new Map<string, SimulatedBackend>();

@@ -12,7 +12,7 @@ import type {
 } from "../contract/store.js";
 import type { Answer, Call, Page, Read, StoreDriver, Touch, Write, WriteOutcome } from "./driver.js";
 
-/** How one verb of the contract is asked of a driver. Static, so that an operation needs no closure. */
+/** Runs one verb of the contract on a driver. Static, so that an operation needs no closure. */
 export interface Command<Item, Raw, Result> {
   /** The method of the store, for messages. */
   readonly operation: string;
@@ -142,7 +142,7 @@ export function isCorrupt(item: Read): item is SessionError {
   return isSessionError(item);
 }
 
-/** Returns an error of a driver as a `SessionError`, whatever its `classify` does. */
+/** Returns an error of a driver as a `SessionError`, also when its `classify` throws. */
 export function classified(driver: StoreDriver, error: unknown, operation: string, sent: boolean): SessionError {
   if (isSessionError(error)) return error;
   try {

@@ -3,10 +3,10 @@ import { guardMark } from "./driver-store.js";
 import { isGuarded } from "./guard-store.js";
 
 /**
- * Returns a store that behaves as `store`, but for the members in `overrides`.
+ * Returns a store that behaves as `store`, except for the members in `overrides`.
  *
- * An override hands its `call` on to the store behind it: the store then keeps the deadline of the whole operation. One that
- * makes several calls passes `{ deadline }`, not a duration twice.
+ * An override passes its `call` on to the store behind it, which then keeps the deadline of the whole operation. An
+ * override that makes several calls passes `{ deadline }`, because a duration passed twice would allow twice the time.
  */
 export function decorate(store: SessionStore, overrides: Partial<SessionStore>): SessionStore {
   const { peek, onEvicted } = store;

@@ -9,13 +9,15 @@ import type {
   StoreCapabilities,
 } from "../contract/store.js";
 
-/** A value at once, or later. A driver in this process answers at once and costs no promise, timer or turn. */
+/**
+ * A value, or a promise of one. A driver in this process returns the value itself and costs no promise, timer or turn.
+ */
 export type Answer<Value> = Value | Promise<Value>;
 
 /** A record, or the `CORRUPT` error of a record that cannot be read. As a value it does not fail its neighbours. */
 export type Read = SessionRecord | SessionError;
 
-/** One operation, as the driver sees it: its deadline, and whether its command was sent. */
+/** The driver's view of one operation: its deadline, and whether its command was sent. */
 export interface Call {
   /** The method of the store, for messages. */
   readonly operation: string;
@@ -102,11 +104,11 @@ export interface ErrorContext {
 }
 
 /**
- * The part of a store that differs from backend to backend. {@link DriverStore} puts the guard in front of it, so a driver
+ * The part of a store that differs between backends. {@link DriverStore} puts the guard in front of it, so a driver
  * checks no arguments, keeps no queue, sets no timer and never sees a closed store.
  *
- * The semantics of each method are those of `SessionStore`. A method throws or rejects whatever its library does;
- * {@link StoreDriver.classify} makes that a `SessionError`.
+ * Each method has the semantics of `SessionStore`. A method throws or rejects its library's errors;
+ * {@link StoreDriver.classify} turns them into a `SessionError`.
  */
 export interface StoreDriver {
   /** The name of the package, for messages. */
@@ -151,7 +153,7 @@ export interface StoreDriver {
   clear(from: unknown, call: Call): Answer<unknown>;
   /** Closes the connection that the driver opened, and no other. Called once. */
   close(): Answer<void>;
-  /** Turns an error of the driver's library into a `SessionError`. Pure. Not called for an error that is one. */
+  /** Turns an error of the driver's library into a `SessionError`. Pure. Not called for a `SessionError`. */
   classify(error: unknown, context: ErrorContext): SessionError;
   /** See `SessionStore.peek`. */
   peek?(id: string): SessionRecord | undefined;

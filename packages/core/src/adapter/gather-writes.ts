@@ -1,4 +1,4 @@
-/** As much of a socket of Node.js as it takes to gather what is written to it. */
+/** The members of a Node.js socket that gathering needs. */
 export interface GatheringSocket {
   readonly writableCorked: number;
   cork(): void;
@@ -6,8 +6,8 @@ export interface GatheringSocket {
 }
 
 /**
- * For adapters, before they write to a socket: what is written to it in this tick leaves in one system call. One for each
- * request, as drivers have it, costs as much as all else that a small read does.
+ * Sends the writes of one tick to a socket in one system call. Adapters call it before they write: a system call for
+ * each request costs as much as the rest of a small read.
  */
 export function gatherWrites(socket: GatheringSocket | undefined): void {
   if (socket === undefined || socket.writableCorked > 0) return;

@@ -16,7 +16,7 @@ export interface OperationOwner {
 
 /** The request that an operation travels in together with others. */
 export interface Carrier {
-  /** Called once when a member has ended, whatever became of it. */
+  /** Called once when a member has ended, for any reason. */
   memberEnded(): void;
 }
 
@@ -39,11 +39,11 @@ export class Operation<Item, Raw, Result> implements Call {
   reason: unknown = undefined;
   over = false;
   onOver: (() => void) | undefined = undefined;
-  /** The id in whose order it stands; `undefined` for an operation without order. */
+  /** The session whose order the operation follows; `undefined` for an operation without order. */
   id: string | undefined = undefined;
   /** The next command of the same session. */
   next: AnyOperation | undefined = undefined;
-  /** Whether it is its turn among the commands of its session. */
+  /** Whether the operation has its turn among the commands of its session. */
   hasTurn = false;
   carrier: Carrier | undefined = undefined;
 

@@ -15,19 +15,19 @@ interface Waiting<T> {
 }
 
 /**
- * For adapters: sends reads together. At 64 callers that is two to three times as many reads a second as a request for
- * each.
+ * Sends reads together, for adapters. At 64 callers this reads two to three times as many sessions a second as one
+ * request for each.
  *
- * Those of one tick are one request. While one is on its way, those of one turn of the event loop are: a server hears of
- * each of its own requests in a tick of its own, and many of them in one turn.
+ * Idle: sends on `nextTick`. While a request is under way: sends on `setImmediate`, because responses arrive one per
+ * tick and several per turn of the event loop.
  *
- * A read joins only a batch that has not been sent, so none is answered with what was there before it was asked.
+ * A read joins only a batch that is not sent yet, so it never returns a value from before its call.
  */
 export class ReadBatch<T> {
   readonly #maxIds: number;
   readonly #maxInFlight: number;
   readonly #readAll: (ids: readonly string[]) => Promise<ReadonlyMap<string, T>>;
-  /** Not sent yet. */
+  /** The reads not sent yet. */
   #waiting: Waiting<T>[] = [];
   #inFlight = 0;
   #scheduled = false;
@@ -39,7 +39,7 @@ export class ReadBatch<T> {
     this.#readAll = readAll;
   }
 
-  /** What `readAll` found of this id, or `undefined`. */
+  /** Returns the value that `readAll` found for an id, or `undefined`. */
   read(id: string): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ id, resolve, reject });

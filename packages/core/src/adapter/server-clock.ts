@@ -1,12 +1,12 @@
-/** How fast two clocks may drift apart: far more than sound hardware does. */
+/** The assumed drift between two clocks: far more than that of sound hardware. */
 const drift = 0.000_2;
 
 /**
- * Estimates the clock of a server without asking it each time.
+ * Estimates the clock of a server without a request for each reading.
  *
- * An answer with the server's time was given after it was asked for and before it arrived, so each answer bounds how far the
- * two clocks are apart. In between, the monotonic clock of this process carries the bounds on: nobody sets that one, so the
- * wall clock of this process plays no part.
+ * A server's time was read between the request and the arrival of its response, so each response bounds the difference
+ * of the two clocks. Between responses, the monotonic clock of this process carries the bounds on. The wall clock of
+ * this process plays no part.
  */
 export class ServerClock {
   /** The server's time minus `performance.now()`: at least, at most. */

@@ -21,11 +21,11 @@ import { Sessions } from "./sessions.js";
 import { none } from "./table.js";
 
 /**
- * Sessions looked at before the event loop gets its turn: some 0.2 ms, and 2 ms in the first sweeps of a process, which V8 has
- * not compiled.
+ * The number of sessions examined before the event loop gets its turn: some 0.2 ms, and 2 ms in the first sweeps of a
+ * process, before V8 has compiled them.
  */
 const stepsPerTurn = 128;
-/** Sessions looked at by one write, in search of an expired one that makes room. */
+/** The number of sessions that one write examines to find an expired one to remove. */
 const stepsPerEviction = 100;
 
 /** Keeps sessions in the memory of this process. Each method is one synchronous step, or gives the event loop its turn. */
@@ -77,7 +77,7 @@ export class MemoryDriver implements StoreDriver {
     return this.#sessions.record(slot, now);
   }
 
-  /** A read: every session is known here. */
+  /** Reads a session: this process holds all of them. */
   peek(id: string): SessionRecord | undefined {
     return this.read(id);
   }
@@ -126,7 +126,7 @@ export class MemoryDriver implements StoreDriver {
     return slots.filter((slot) => this.#sessions.id(slot) !== except).map((slot) => this.#sessions.remove(slot).id);
   }
 
-  /** Costs time in proportion to the expired sessions, not to the live ones. */
+  /** Takes time in proportion to the expired sessions, not to the live ones. */
   async sweep(limit: number): Promise<EndedSession[]> {
     const swept: EndedSession[] = [];
     for (;;) {
@@ -143,7 +143,7 @@ export class MemoryDriver implements StoreDriver {
     }
   }
 
-  /** Walks by slot: a session keeps its slot as long as it lives, under whatever id. */
+  /** Walks by slot: a session keeps its slot while it lives, also when it is renamed. */
   async scan(from: unknown, size: number): Promise<Page> {
     const { slot: first, end } = from === undefined ? { slot: 0, end: this.#sessions.endOfSlots } : (from as Position);
     if (first > 0) await nextTurn();
@@ -155,7 +155,7 @@ export class MemoryDriver implements StoreDriver {
       if (this.#sessions.isUsed(slot) && this.#sessions.isLive(slot, now))
         records.push(this.#sessions.record(slot, now));
     }
-    // Beyond the first end there are later sessions only.
+    // Sessions created during the walk are not part of it.
     return { records, next: slot < end ? { slot, end } : undefined };
   }
 
@@ -173,7 +173,7 @@ export class MemoryDriver implements StoreDriver {
     return { sessions: size - expired, sessionsWithUser: users.sessions, users: users.users };
   }
 
-  /** At once, whatever the number: the garbage collector frees the sessions as a whole. */
+  /** Takes constant time: the garbage collector frees the sessions as a whole. */
   clear(): undefined {
     this.#sessions = new Sessions(this.#now());
   }
@@ -182,7 +182,7 @@ export class MemoryDriver implements StoreDriver {
     return this.#evictions.add(listener);
   }
 
-  /** Lets go of the sessions. */
+  /** Drops all sessions. */
   close(): void {
     this.#isClosed = true;
     this.#sessions = new Sessions(0);
@@ -203,7 +203,10 @@ export class MemoryDriver implements StoreDriver {
     sessions.use(slot);
   }
 
-  /** Makes room for one more session of the user. Returns the ids that had to go, or `undefined` when that is not allowed. */
+  /**
+   * Makes room for one more session of the user. Returns the ids to end, or `undefined` when the limit refuses the
+   * session.
+   */
   #makeRoom(userId: string | undefined, limit: SessionLimit | undefined, now: number): string[] | undefined {
     if (userId === undefined || limit === undefined) return [];
     const theirs = this.#sessions.liveOf(userId, now);
@@ -213,13 +216,16 @@ export class MemoryDriver implements StoreDriver {
     return theirs.slice(0, surplus).map((slot) => this.#sessions.remove(slot).id);
   }
 
-  /** The same for a stored session: only one that changes hands needs room. */
+  /** As above, for a stored session: it needs room only when it gets another user. */
   #makeRoomFor(slot: number, { userId, limit }: Write, now: number): string[] | undefined {
     const changesHands = userId !== undefined && userId !== null && userId !== this.#sessions.userId(slot);
     return changesHands ? this.#makeRoom(userId, limit, now) : [];
   }
 
-  /** Ends sessions until the rest fits, never the one just used: it is the most recent, and fits alone. */
+  /**
+   * Ends the least recently used sessions until the rest fits. The session just used is the most recent and fits alone,
+   * so it is never ended.
+   */
   #enforceBounds(now: number): void {
     const sessions = this.#sessions;
     if (sessions.size <= this.#maxSessions && sessions.bytes <= this.#maxBytes) return;
@@ -233,17 +239,17 @@ export class MemoryDriver implements StoreDriver {
       const ended = sessions.remove(slot);
       if (isLive) evicted.push(ended);
     }
-    // Last of all: a listener may call the store.
+    // Called last, because a listener may call the store.
     for (const session of evicted) this.#evictions.tell(session);
   }
 
-  /** Whole milliseconds: the wheel counts in them. */
+  /** Whole milliseconds, as the wheel counts. */
   #now(): number {
     return Math.floor(this.#clock.now());
   }
 }
 
-/** Where a walk goes on, and where it ends. */
+/** The position of a walk: the next slot, and the end. */
 interface Position {
   readonly slot: number;
   readonly end: number;

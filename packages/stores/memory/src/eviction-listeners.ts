@@ -1,6 +1,9 @@
 import type { EndedSession } from "@sojourn/core/adapter";
 
-/** The listeners of evictions. One that throws becomes a warning: the write that made room has succeeded. */
+/**
+ * Calls the listeners of evictions. An error of a listener becomes a process warning, because the write that made room
+ * has succeeded.
+ */
 export class EvictionListeners {
   readonly #listeners = new Set<(session: EndedSession) => void>();
 

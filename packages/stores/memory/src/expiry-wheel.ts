@@ -7,27 +7,27 @@ const digits = 1 << digitBits;
 const levels = 9;
 const end = digits ** levels;
 
-/** How much work may still be done before the event loop gets its turn. */
+/** The work that may still be done before the event loop gets its turn. */
 export interface Budget {
   steps: number;
 }
 
 /**
- * Finds what has expired, without looking at what has not: a hierarchical timing wheel (Varghese and Lauck, 1987).
+ * Finds expired sessions without examining live ones: a hierarchical timing wheel (Varghese and Lauck, 1987).
  *
- * A deadline is read as nine digits of base 32, and a session waits in the bucket of the first digit in which its deadline
- * differs from the cursor: the farther away, the coarser. When the cursor reaches a bucket, its sessions expire or
- * move on to finer ones, at most nine times, however many sessions there are. A deadline that moves away is left where it
- * is until then, so that a touch costs nothing here; one that moves nearer is placed again.
+ * A deadline is read as nine digits of base 32. A session waits in the bucket of the first digit in which its deadline
+ * differs from the cursor: the later the deadline, the coarser the bucket. When the cursor reaches a bucket, its
+ * sessions expire or move to finer buckets, at most nine times each. A session whose deadline moves away stays in its
+ * bucket until then, so a touch costs nothing here; a session whose deadline moves nearer is placed again.
  */
 export class ExpiryWheel {
   readonly #table: Table;
   readonly #rings: Rings;
   readonly #heads: Int32Array = new Int32Array(levels * digits).fill(none);
-  /** For each level, the digits whose bucket holds somebody, as bits. */
+  /** For each level, the digits whose buckets hold sessions, as bits. */
   readonly #occupied: Int32Array = new Int32Array(levels);
   #cursor: number;
-  /** The bucket that the cursor is in: it is emptied before another one is opened. */
+  /** The bucket at the cursor. It is emptied before the next one is opened. */
   #open: number = none;
 
   constructor(table: Table, now: number) {
@@ -53,7 +53,7 @@ export class ExpiryWheel {
     this.#occupied[level] = this.#occupiedAt(level) & ~(1 << (bucket & (digits - 1)));
   }
 
-  /** Whether the clock was set back: `takeExpired` takes none before it reaches the cursor again. */
+  /** Whether the clock was set back: `takeExpired` takes no session before the clock reaches the cursor again. */
   isAheadOf(now: number): boolean {
     return now < this.#cursor;
   }
@@ -61,7 +61,7 @@ export class ExpiryWheel {
   /**
    * Takes one expired session out of the wheel.
    *
-   * @returns its slot; `none` when nothing has expired, or when the budget is spent
+   * @returns its slot; `none` when no session has expired, or the budget is spent
    */
   takeExpired(now: number, budget: Budget): number {
     while (budget.steps > 0) {
@@ -77,19 +77,19 @@ export class ExpiryWheel {
   }
 
   #dueBucket(now: number): number {
-    // What expires meanwhile waits until the cursor is reached again, and is invisible.
+    // Sessions that expire meanwhile wait until the clock reaches the cursor again; they are invisible already.
     if (this.isAheadOf(now)) return none;
     if (this.#open !== none && this.#head(this.#open) !== none) return this.#open;
     this.#open = none;
     for (let level = 0; level < levels; level += 1) {
       const occupied = this.#occupiedAt(level);
       if (occupied === 0) continue;
-      // The lowest bit is the bucket that comes first; everything on higher levels comes later still.
+      // The lowest bit is the next bucket of this level; the buckets of higher levels come later.
       const digit = 31 - Math.clz32(occupied & -occupied);
       const widthMs = digits ** level;
       const start = this.#cursor - (this.#cursor % (widthMs * digits)) + digit * widthMs;
       if (start > now) return none;
-      // As far ahead as this bucket goes: whoever moves on is then placed as finely as possible.
+      // Moves the cursor to the end of this bucket, so that its sessions are placed as finely as possible.
       this.#cursor = Math.min(now, start + widthMs - 1);
       this.#open = level * digits + digit;
       return this.#open;
@@ -110,7 +110,7 @@ export class ExpiryWheel {
   }
 
   #head(bucket: number): number {
-    // In bounds for every bucket, as below for every level.
+    // Every bucket and every level is in bounds.
     return this.#heads[bucket] as number;
   }
 

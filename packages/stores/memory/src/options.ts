@@ -1,21 +1,21 @@
 import { type Clock, invalidOption, refuseUnknownOptions, systemClock } from "@sojourn/core/adapter";
 
 export interface MemoryStoreOptions {
-  /** The most sessions held: a positive integer. Expired ones count until they are swept. Default 1,000,000. */
+  /** The largest number of sessions: a positive integer. Expired ones count until they are swept. Default 1,000,000. */
   readonly maxSessions?: number | undefined;
   /**
-   * The most memory that the sessions may take, in bytes, estimated as V8 keeps them: an integer of at least 65,536.
-   * Expired ones count until they are swept. Default 268,435,456 (256 MiB: half a million sessions of 200 characters).
+   * The largest memory of the sessions, in bytes, estimated as V8 stores them: an integer of at least 65,536. Expired
+   * ones count until they are swept. Default 268,435,456 (256 MiB: half a million sessions of 200 characters).
    */
   readonly maxBytes?: number | undefined;
-  /** What judges deadlines. Default: the clock of this process. */
+  /** The clock that judges deadlines. Default: the clock of this process. */
   readonly clock?: Clock | undefined;
 }
 
 export interface ResolvedOptions {
   readonly maxSessions: number;
   readonly maxBytes: number;
-  /** One session never takes more than the store has. */
+  /** The largest payload, so that one session always fits into the store. */
   readonly maxPayloadBytes: number;
   readonly clock: Clock;
 }
@@ -38,7 +38,7 @@ export function resolveOptions(options: MemoryStoreOptions): ResolvedOptions {
     throw invalidOption(packageName, "maxBytes", `an integer of at least ${minMaxBytes}`, maxBytes);
   }
   if (typeof clock?.now !== "function") throw invalidOption(packageName, "clock", "a Clock: { now() }", clock);
-  // A quarter, because V8 may take two bytes for what UTF-8 takes one for, and the rest of a session is room for.
+  // A quarter: V8 may take two bytes for one byte of UTF-8, and the rest leaves room for ids.
   const maxPayloadBytes = Math.min(largestPayloadBytes, Math.floor(maxBytes / 4));
   return { maxSessions, maxBytes, maxPayloadBytes, clock };
 }

@@ -1,8 +1,9 @@
 import { none, type Table } from "./table.js";
 
 /**
- * Rings of slots, doubly linked through two columns of the table: a session joins and leaves in constant time, and nothing
- * is allocated. A ring is known by its head, which is `none` while it is empty; the slot before the head is its tail.
+ * Rings of slots, doubly linked through two columns of the table. A session joins and leaves in constant time and
+ * without an allocation. A ring is identified by its head, which is `none` while the ring is empty; the slot before the
+ * head is the tail.
  */
 export class Rings {
   readonly #table: Table;

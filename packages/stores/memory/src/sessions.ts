@@ -7,9 +7,10 @@ import { link, none, number, Table, text } from "./table.js";
 import { UserIndex } from "./user-index.js";
 
 /**
- * The sessions of one store, with everything that finds them: by id, by user, by deadline, by last use.
+ * The sessions of one store, with their indexes: by id, by user, by deadline, by last use.
  *
- * Each method is one synchronous step after which all of these agree. A session is known by its slot in the table.
+ * Each method is one synchronous step that leaves all indexes consistent. A session is identified by its slot in the
+ * table.
  */
 export class Sessions {
   readonly #table: Table = new Table();
@@ -17,7 +18,7 @@ export class Sessions {
   readonly #users: UserIndex = new UserIndex(this.#table);
   readonly #recency: Rings = new Rings(this.#table, link.recency);
   readonly #wheel: ExpiryWheel;
-  /** Expired sessions that have left the wheel share its columns. */
+  /** The expired sessions that have left the wheel. They use its columns. */
   readonly #expired: Rings = new Rings(this.#table, link.expiry);
   #leastRecent: number = none;
   #firstExpired: number = none;
@@ -28,32 +29,32 @@ export class Sessions {
     this.#wheel = new ExpiryWheel(this.#table, now);
   }
 
-  /** Sessions held, expired ones included. */
+  /** The number of sessions held, expired ones included. */
   get size(): number {
     return this.#slots.size;
   }
 
-  /** What they cost, expired ones included. */
+  /** The estimated memory of the sessions held, expired ones included. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Sessions known to have expired: all that have, after `findExpired` came to its end. */
+  /** The number of sessions known to have expired: all expired ones, after `findExpired` has finished. */
   get expired(): number {
     return this.#expiredCount;
   }
 
-  /** Users and their sessions, without those known to have expired. */
+  /** The number of users, and of sessions with a user, without sessions known to have expired. */
   get users(): Pick<UserIndex, "users" | "sessions"> {
     return this.#users;
   }
 
-  /** All slots are below this one. */
+  /** The end of the slots: all are below it. */
   get endOfSlots(): number {
     return this.#table.end;
   }
 
-  /** The slot of a live session, or `none`. */
+  /** Returns the slot of a live session, or `none`. */
   find(id: string, now: number): number {
     const slot = this.#slots.get(id) ?? none;
     return slot !== none && this.isLive(slot, now) ? slot : none;
@@ -64,11 +65,12 @@ export class Sessions {
   }
 
   isLive(slot: number, now: number): boolean {
-    // One known to have expired stays so when the clock is set back: the wheel and its user have let go of it.
+    // A session known to have expired stays expired when the clock is set back: the wheel and the user index have
+    // dropped it.
     return now < this.#table.number(slot, number.expiresAt) && !this.#isKnownExpired(slot);
   }
 
-  /** The live sessions of a user, oldest first by `createdAt`, then by id. */
+  /** Returns the live sessions of a user, oldest first by `createdAt`, then by id. */
   liveOf(userId: string, now: number): number[] {
     const slots = this.#users.slotsOf(userId).filter((slot) => this.isLive(slot, now));
     return slots.sort(
@@ -79,7 +81,7 @@ export class Sessions {
   }
 
   id(slot: number): string {
-    // Every slot in use has one, as it has a payload.
+    // Every slot in use has an id and a payload.
     return this.#table.text(slot, text.id) as string;
   }
 
@@ -105,7 +107,7 @@ export class Sessions {
     };
   }
 
-  /** Adds a session whose id no live one has. */
+  /** Adds a session. Its id must belong to no live session. */
   add(session: NewSession, now: number): number {
     const { id, userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 } = session;
     this.#removeExpired(id);
@@ -126,10 +128,10 @@ export class Sessions {
     return slot;
   }
 
-  /** Marks a session as the one most recently used. */
+  /** Marks a session as the most recently used one. */
   use(slot: number): void {
     const head = this.#leastRecent;
-    // In a ring, the head becomes the tail by moving on from it.
+    // Moving the start of a ring on by one makes the head the tail.
     this.#leastRecent =
       slot === head ? this.#recency.next(head) : this.#recency.append(slot, this.#recency.remove(slot, head));
   }
@@ -166,7 +168,7 @@ export class Sessions {
     this.#weigh(slot);
   }
 
-  /** Gives a session an id that no live one has. */
+  /** Gives a session another id, which must belong to no live session. */
   setId(slot: number, id: string): void {
     this.#removeExpired(id);
     this.#slots.delete(this.id(slot));
@@ -196,8 +198,8 @@ export class Sessions {
   }
 
   /**
-   * Takes expired sessions out of the wheel and the user index, until `atLeast` are known, all are, or the budget is
-   * spent.
+   * Takes expired sessions out of the wheel and the user index, until `atLeast` are known, all are known, or the budget
+   * is spent.
    */
   findExpired(atLeast: number, now: number, budget: Budget): void {
     while (this.#expiredCount < atLeast) {
@@ -207,7 +209,9 @@ export class Sessions {
     }
   }
 
-  /** As `findExpired` for all, where that finds none because the clock was set back: looks at every session. */
+  /**
+   * As `findExpired` for all sessions, while the clock is set back and the wheel finds none: examines every session.
+   */
   findExpiredBehindWheel(now: number): void {
     if (!this.#wheel.isAheadOf(now)) return;
     for (let slot = 0; slot < this.endOfSlots; slot += 1) {
@@ -224,7 +228,7 @@ export class Sessions {
     return removed;
   }
 
-  /** The session not used for the longest time, or `none`. */
+  /** Returns the least recently used session, or `none`. */
   get leastRecent(): number {
     return this.#leastRecent;
   }
@@ -235,7 +239,7 @@ export class Sessions {
 
   #setDeadline(slot: number, deadline: number): void {
     const isNearer = deadline < this.#table.number(slot, number.expiresAt);
-    // The wheel looks at a session when its old deadline comes: too late for a nearer one, soon enough for any other.
+    // The wheel examines a session at its old deadline: too late only if the new deadline is nearer.
     if (isNearer) this.#wheel.remove(slot);
     this.#table.setNumber(slot, number.expiresAt, deadline);
     if (isNearer) this.#wheel.add(slot);

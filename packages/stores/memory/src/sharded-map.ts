@@ -1,11 +1,10 @@
 const shardCount = 1_024;
 
 /**
- * A Map from strings to slots that never stops to reorganise itself as a whole.
+ * A Map from strings to slots without long pauses.
  *
- * A Map of V8 copies all its entries into a new table each time that it has grown, or when as many were deleted: at a
- * million entries that holds the event loop up for a tenth of a second. Here each of many small Maps does so for its own
- * entries alone.
+ * A Map of V8 copies all its entries into a new table when it has grown, or when as many were deleted: a million
+ * entries hold up the event loop for a tenth of a second. Here each of many small Maps copies its own entries only.
  */
 export class ShardedMap {
   readonly #shards: (Map<string, number> | undefined)[] = new Array<undefined>(shardCount).fill(undefined);
@@ -41,9 +40,9 @@ const headLength = 8;
 const tailLength = 4;
 
 /**
- * The first characters, in which e-mail addresses differ, and the last ones, in which counted ids do: few, because walking all
- * of an id would cost more than looking it up. Keys that all fall into one shard lose the shortness of the pauses and nothing
- * else, because the shard hashes them by itself.
+ * Chooses the shard of a key by its first characters, in which e-mail addresses differ, and its last ones, in which
+ * counted ids differ. Reading more would cost more than the lookup. If all keys fall into one shard, only the pauses
+ * become longer, because each shard hashes its keys itself.
  */
 export function shardOf(key: string): number {
   const { length } = key;

@@ -1,11 +1,11 @@
-/** Stands for "no slot". */
+/** The value for "no slot". */
 export const none = -1;
 
 /** Columns of numbers. */
 export const number = { createdAt: 0, lastActiveAt: 1, expiresAt: 2, endsAt: 3, version: 4, bytes: 5 } as const;
-/** Columns of strings. `userId` is `undefined` for an anonymous session, `id` in a slot that is free. */
+/** Columns of strings. `userId` is `undefined` for an anonymous session, `id` in a free slot. */
 export const text = { id: 0, payload: 1, userId: 2 } as const;
-/** Columns of slots: each ring takes two, and the expiry wheel one for the bucket that a session is in. */
+/** Columns of slots: two for each ring, and one for the wheel's bucket of a session. */
 export const link = { recency: 0, expiry: 2, user: 4, bucket: 6 } as const;
 
 const numbersPerSlot = 6;
@@ -14,7 +14,7 @@ const linksPerSlot = 8;
 const slotBits = 10;
 const slotsPerPage = 1 << slotBits;
 
-/** The memory that a session takes in the table, in bytes, without its strings. */
+/** The memory of a session in the table, in bytes, without its strings. */
 export const bytesPerSlot: number = numbersPerSlot * 8 + textsPerSlot * 8 + linksPerSlot * 4;
 
 interface Page {
@@ -22,35 +22,35 @@ interface Page {
   readonly texts: (string | undefined)[];
   readonly links: Int32Array;
   used: number;
-  /** The first free slot of the page; each free one names the next in its first link. */
+  /** The first free slot of the page. The first link of a free slot holds the next one. */
   firstFree: number;
 }
 
 /**
- * What is known of each session, in rows of typed arrays.
+ * Keeps the members of each session in rows of typed arrays.
  *
- * A row costs half of what an object with the same fields does (V8 boxes each epoch time on its own), and the garbage
- * collector does not walk the links of a million of them. Pages come and go one by one: nothing is ever copied, and memory
- * is given back after a peak. A session keeps its slot as long as it lives.
+ * A row costs half of the memory of an object with the same fields (V8 boxes each epoch time separately), and the
+ * garbage collector does not follow the links of a million of them. Pages are added and removed one by one: no data is
+ * copied, and memory is released after a peak. A session keeps its slot while it lives.
  */
 export class Table {
   readonly #pages: (Page | undefined)[] = [];
-  /** Pages with a free slot; one that has been given back counts among them until it is taken again. */
+  /** The pages with a free slot. A released page stays in the list until it is taken again. */
   readonly #withRoom: number[] = [];
-  /** One empty page is kept: a lone session that comes and goes would otherwise allocate each time. */
+  /** One empty page is kept: otherwise a single session that comes and goes would allocate a page each time. */
   #spare: Page | undefined;
 
-  /** All slots are below this one. */
+  /** The end of the slots: all are below it. */
   get end(): number {
     return this.#pages.length * slotsPerPage;
   }
 
-  /** How many pages are held, a spare one left aside. */
+  /** The number of pages, without the spare one. */
   get pages(): number {
     return this.#pages.filter((page) => page !== undefined).length;
   }
 
-  /** Takes a free slot. Its numbers and links are what the session before left there. */
+  /** Takes a free slot. Its numbers and links still hold the values of the session before. */
   allocate(): number {
     const index = this.#withRoom.at(-1) ?? this.#addIndex();
     const page = this.#pages[index] ?? this.#takePage();
@@ -82,7 +82,7 @@ export class Table {
   }
 
   number(slot: number, column: number): number {
-    // In bounds for every slot that was allocated, as below.
+    // An allocated slot is in bounds, here and below.
     return this.#page(slot).numbers[(slot & (slotsPerPage - 1)) * numbersPerSlot + column] as number;
   }
 
@@ -107,7 +107,7 @@ export class Table {
   }
 
   #page(slot: number): Page {
-    // A slot that was allocated has its page until it is freed.
+    // The page of an allocated slot exists until the slot is freed.
     return this.#pages[slot >> slotBits] as Page;
   }
 

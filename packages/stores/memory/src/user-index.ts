@@ -2,7 +2,7 @@ import { Rings } from "./rings.js";
 import { ShardedMap } from "./sharded-map.js";
 import { link, none, type Table, text } from "./table.js";
 
-/** Which sessions a user has: one ring for each user, so that a user with one session costs no more than a map entry. */
+/** The sessions of each user: one ring for each user, so that a user with one session costs one map entry. */
 export class UserIndex {
   readonly #table: Table;
   readonly #rings: Rings;
@@ -18,19 +18,19 @@ export class UserIndex {
     return this.#heads.size;
   }
 
-  /** Sessions that have a user. */
+  /** The number of sessions that have a user. */
   get sessions(): number {
     return this.#sessions;
   }
 
-  /** Gives a session to a user, or to nobody. */
+  /** Gives a session to a user, or makes it anonymous. */
   add(slot: number, userId: string | undefined): void {
     if (userId === undefined) {
       this.#table.setText(slot, text.userId, undefined);
       return;
     }
     const head = this.#heads.get(userId) ?? none;
-    // Sessions of one user share one string, whatever copies the callers bring.
+    // Sessions of one user share one string, although each caller brings its own copy.
     this.#table.setText(slot, text.userId, head === none ? userId : this.#table.text(head, text.userId));
     const newHead = this.#rings.append(slot, head);
     if (newHead !== head) this.#heads.set(userId, newHead);

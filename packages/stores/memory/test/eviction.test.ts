@@ -32,7 +32,7 @@ async function idsIn(store: MemoryStore): Promise<string[]> {
 }
 
 describe("maxSessions", () => {
-  test("evicts the least recently used session, and says which", async () => {
+  test("evicts the least recently used session, and names it", async () => {
     const { store, evicted } = open({ maxSessions: 3 });
     for (const id of ["a", "b", "c"]) await store.create(session(id, { userId: `user of ${id}` }));
     await store.create(session("d"));
@@ -65,7 +65,7 @@ describe("maxSessions", () => {
     expect(evicted.map(({ id }) => id)).toEqual(["a"]);
   });
 
-  test("ends expired sessions first, and tells nobody", async () => {
+  test("ends expired sessions first, and reports none", async () => {
     const { store, clock, evicted } = open({ maxSessions: 4 });
     await store.create(session("oldest"));
     await store.create(session("short", { idleMs: 5 }));
@@ -92,7 +92,7 @@ describe("maxSessions", () => {
     expect(await idsIn(store)).toEqual(["live", "new"]);
   });
 
-  test("a refused create evicts nobody", async () => {
+  test("a refused create evicts no session", async () => {
     const { store, evicted } = open({ maxSessions: 2 });
     for (const id of ["a", "b"]) await store.create(session(id, { userId: "u" }));
     await store.create(session("a"));
@@ -101,7 +101,7 @@ describe("maxSessions", () => {
     expect(evicted).toEqual([]);
   });
 
-  test("sessions that the user's limit ends make room: nobody else is evicted", async () => {
+  test("sessions that the user's limit ends make room: no other session is evicted", async () => {
     const { store, evicted } = open({ maxSessions: 2 });
     for (const id of ["a", "b"]) await store.create(session(id, { userId: id }));
     const limit = { max: 1, whenReached: "evictOldest" } as const;
@@ -144,7 +144,7 @@ describe("maxBytes", () => {
     expect((await store.get("a"))?.payload).toBe(large);
   });
 
-  test("what is destroyed, made smaller or swept gives its bytes back", async () => {
+  test("a session that is destroyed, made smaller or swept releases its bytes", async () => {
     const { store, clock, evicted } = open({ maxBytes });
     for (let round = 0; round < 20; round += 1) {
       for (const id of ["a", "b"]) await store.create(session(id, { payload: large }));
@@ -158,7 +158,7 @@ describe("maxBytes", () => {
     expect(evicted).toEqual([]);
   });
 
-  test("the largest payload that the store declares fits alone, however it is stored", async () => {
+  test("the largest payload that the store declares fits alone, in one or two bytes a character", async () => {
     const { store } = open({ maxBytes });
     const { maxPayloadBytes } = store.capabilities;
     const payload = `${"x".repeat(maxPayloadBytes - 2)}é`;

@@ -35,9 +35,9 @@ interface Shared {
 }
 
 /**
- * What a second node is to other backends does not exist here: sessions in memory belong to one store. Whoever opens a
- * namespace again gets a handle on the same store, and the last handle to be closed closes it. Everything else is the
- * store itself; a handle that was closed is a store that was closed.
+ * A store in memory has no second node: its sessions belong to one store. Opening a namespace again returns a handle on
+ * the same store, and closing the last handle closes it. All other methods are the store's own; a closed handle behaves
+ * as a closed store.
  */
 function handle(shared: Shared): SessionStore {
   shared.handles += 1;
@@ -55,7 +55,7 @@ function handle(shared: Shared): SessionStore {
   );
 }
 
-/** A store that sends no requests is held before each operation: that is the one step that it takes. */
+/** The store sends no requests, so it is held before each operation, which is its only step. */
 function stepped(store: SessionStore, step: () => Promise<void>): SessionStore {
   return forward(
     () => store,

@@ -10,7 +10,7 @@ interface Expected {
   readonly endsAt: number;
 }
 
-/** What `Sessions` must agree with: a Map in the order of last use, and everything else found by walking it. */
+/** The model of `Sessions`: a Map in the order of last use, which finds everything by walking it. */
 class Model {
   readonly live = new Map<string, Expected>();
   now = 1_800_000_000_000;
@@ -36,7 +36,7 @@ const duration = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, 
 const anId = fc.constantFrom("a", "b", "c", "d", "e", "f");
 const aUser = fc.constantFrom(undefined, "u", "v");
 
-/** A step on the session of that id, skipped when there is no live one. */
+/** Returns a step on the session of that id, skipped when there is no live one. */
 const onLive = (id: string, act: (sessions: Sessions, model: Model, session: Expected) => void): Step => {
   return (sessions, model) => {
     const session = model.live.get(id);
@@ -92,7 +92,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     onLive(id, (sessions, model, session) => {
       if (sessions.find(newId, model.now) !== none) return;
       sessions.setId(session.slot, newId);
-      // Its place in the order of use stays: the Map is built again with the other id.
+      // The place in the order of use stays: the Map is built again with the other id.
       const others = [...model.live].filter(([other]) => other !== newId);
       model.live.clear();
       for (const [other, value] of others) model.live.set(other === id ? newId : other, value);
@@ -125,7 +125,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }),
 );
 
-test("ids, users, deadlines, order of use and bytes agree after every step, and nothing is left in the end", () => {
+test("ids, users, deadlines, order of use and bytes agree after every step, and no entry is left in the end", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const model = new Model();
@@ -151,7 +151,7 @@ test("ids, users, deadlines, order of use and bytes agree after every step, and 
   );
 });
 
-test("ten thousand users who come and go leave nothing behind", () => {
+test("ten thousand users who come and go leave no entries", () => {
   const sessions = new Sessions(0);
   for (let n = 0; n < 10_000; n += 1) {
     sessions.add({ id: `${n}`, userId: `user ${n}`, payload: "p", idleMs: 10, absoluteMs: 10 }, n);
@@ -163,7 +163,7 @@ test("ten thousand users who come and go leave nothing behind", () => {
   expect(sessions.endOfSlots).toBeLessThanOrEqual(1_024);
 });
 
-test("a touch to a later deadline is one comparison: the wheel looks at a session again only when the old one comes", () => {
+test("a touch to a later deadline is one comparison: the wheel examines the session only at its old deadline", () => {
   const sessions = new Sessions(0);
   const slot = sessions.add({ id: "a", userId: undefined, payload: "", idleMs: 100, absoluteMs: 1_000_000 }, 0);
   const budget = { steps: 100 };
@@ -177,7 +177,7 @@ test("a touch to a later deadline is one comparison: the wheel looks at a sessio
   expect(sessions.find("a", 194)).toBe(slot);
 });
 
-test("a table gives its pages back, and uses what is free before it grows", () => {
+test("a table releases its pages, and uses free slots before it grows", () => {
   const table = new Table();
   const slots = Array.from({ length: 5_000 }, () => {
     const slot = table.allocate();

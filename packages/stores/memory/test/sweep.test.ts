@@ -11,7 +11,7 @@ const session = (id: string, idleMs: number): NewSession => ({ id, payload: "", 
 const clock = new TestClock();
 const open = (): MemoryStore => new MemoryStore({ clock });
 
-test("removes what has expired to the millisecond, from one to 400 days", async () => {
+test("removes expired sessions to the millisecond, from one to 400 days", async () => {
   const store = open();
   const lifetimes = [1, 2, 31, 32, 33, 999, 1_000, 1_024, 60_000, 1_800_000, day, 31 * day, 400 * day];
   for (const ms of lifetimes) await store.create(session(`${ms}`, ms));
@@ -56,14 +56,14 @@ test("an id created again over an expired session is not swept", async () => {
   await store.create({ ...session("b", 10), userId: "u" });
   clock.ms += 10;
   await store.create(session("a", 1_000));
-  // Counting takes expired sessions out of the index: what is created over one of those is another way.
+  // Counting takes expired sessions out of the index, so creating over one of them takes another path.
   await store.count();
   await store.create(session("b", 1_000));
   expect(await store.sweep({ limit: 10 })).toEqual([]);
   expect(await store.count()).toEqual({ sessions: 2, sessionsWithUser: 0, users: 0 });
 });
 
-test("counts exactly what lives, before and after the sweep", async () => {
+test("counts exactly the live sessions, before and after the sweep", async () => {
   const store = open();
   for (let n = 0; n < 3_000; n += 1) await store.create({ ...session(`${n}`, 1 + n), userId: `${n % 100}` });
   clock.ms += 2_950;
@@ -73,7 +73,7 @@ test("counts exactly what lives, before and after the sweep", async () => {
   expect(await store.count()).toEqual(counts);
 });
 
-test("gives the event loop its turn, however many there are", async () => {
+test("gives the event loop its turn, at any number of sessions", async () => {
   const store = open();
   for (let n = 0; n < 10_000; n += 1) await store.create(session(`${n}`, n % 2 === 0 ? 10 : 1_000));
   for (let n = 0; n < 10_000; n += 4) await store.touch(`${n}`, { idleMs: 100_000 });
@@ -91,7 +91,7 @@ test("gives the event loop its turn, however many there are", async () => {
   expect(turns).toBeGreaterThan(50);
 });
 
-test("reports what it removed when the store is closed meanwhile", async () => {
+test("reports the removed sessions when the store is closed meanwhile", async () => {
   const store = open();
   for (let n = 0; n < 3_000; n += 1) await store.create(session(`${n}`, 10));
   clock.ms += 10;
@@ -100,7 +100,7 @@ test("reports what it removed when the store is closed meanwhile", async () => {
   expect((await sweeping).length).toBeGreaterThan(0);
 });
 
-test("a clock that is set back delays the sweep, and revives nobody whose deadline is past", async () => {
+test("a clock that is set back delays the sweep, and revives no session whose deadline is past", async () => {
   const store = open();
   await store.create(session("a", 1_000));
   clock.ms += 1_000;
@@ -128,7 +128,7 @@ test("a count is exact while the clock is set back", async () => {
   expect(await store.count()).toEqual({ sessions: 1, sessionsWithUser: 0, users: 0 });
 });
 
-test("a session counted out as expired stays so when the clock is set back, for every method", async () => {
+test("a session counted as expired stays expired when the clock is set back, for every method", async () => {
   const store = open();
   await store.create({ ...session("a", 1_000), userId: "u" });
   clock.ms += 1_000;
@@ -142,7 +142,7 @@ test("a session counted out as expired stays so when the clock is set back, for 
   expect((await store.listByUser("u")).map(({ id }) => id)).toEqual(["a"]);
 });
 
-test("a scan sees each session that lives throughout once, whatever comes, goes and is renamed meanwhile", async () => {
+test("a scan sees each session that lives throughout once, while others come, go and are renamed", async () => {
   const store = open();
   for (let n = 0; n < 3_000; n += 1) await store.create(session(`lives ${n}`, 10_000));
   for (let n = 0; n < 3_000; n += 1) await store.create(session(`goes ${n}`, 10_000));

@@ -3,11 +3,11 @@ import { isSessionError, type SessionStore } from "@sojourn/core";
 import { type ConformanceCase, hour, session } from "../case.js";
 import type { CountedOperation } from "../harness.js";
 
-/** What holds of every call. */
+/** Cases about every call. */
 export const callCases: readonly ConformanceCase[] = [
   {
     id: "calls/arguments-are-not-changed",
-    title: "frozen arguments are fine: no method changes what it was given",
+    title: "no method changes its arguments, which may be frozen",
     run: ({ store, capabilities }) =>
       assert.doesNotReject(async () => {
         const limit = Object.freeze({ max: 1, whenReached: "evictOldest" } as const);
@@ -27,12 +27,12 @@ export const callCases: readonly ConformanceCase[] = [
   },
   {
     id: "calls/results-are-copies",
-    title: "changing what a store answered changes nothing that is stored",
+    title: "changing a returned value does not change the stored session",
     async run({ store }) {
       const created = await store.create(session("a", { userId: "u" }));
       assert.equal(created.status, "created");
       for (const answered of [created.record, await store.get("a"), ...(await store.listByUser("u"))]) {
-        // A record may be frozen; what counts is what the next reader finds.
+        // A record may be frozen; only the result of the next read matters.
         Reflect.set(answered ?? {}, "payload", "changed by a caller");
         Reflect.set(answered ?? {}, "userId", "v");
       }
@@ -106,7 +106,7 @@ const counted: Readonly<Record<CountedOperation, (store: SessionStore) => Promis
 
 let prepared = 0;
 
-/** Each time on a session of its own, of a user of the same name. */
+/** Runs each operation on its own session, of a user of the same name. */
 function twice(
   operation: (store: SessionStore, id: string) => Promise<unknown>,
 ): (store: SessionStore) => Promise<() => Promise<unknown>> {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { type ConformanceCase, day, hour, idsOf, minute, session } from "../case.js";
 
-/** Promise 16: where the backend has a clock it is the judge. */
+/** Promise 16: a backend's own clock judges deadlines. */
 export const clockCases: readonly ConformanceCase[] = [1, -1].map(
   (sign): ConformanceCase => ({
     id: `clock/${sign > 0 ? "an-hour-fast" : "an-hour-slow"}`,
     promise: 16,
     exclusive: true,
-    title: `a node whose clock is an hour ${sign > 0 ? "fast" : "slow"} ends no live session and keeps no dead one`,
+    title: `a node whose clock is an hour ${sign > 0 ? "fast" : "slow"} ends no live session and keeps no expired one`,
     needs: (_, { clock }) => (clock === "server" ? undefined : "deadlines are judged by the clock of this process"),
     async run({ store, open, outlive }) {
       const life = 30 * minute;
@@ -45,7 +45,7 @@ export const clockCases: readonly ConformanceCase[] = [1, -1].map(
   }),
 );
 
-/** Runs `work` while the clock of this process is `offset` milliseconds off. */
+/** Runs `work` while the clock of this process is wrong by `offset` milliseconds. */
 async function withClock(offset: number, work: () => Promise<void>): Promise<void> {
   const trueDate = globalThis.Date;
   const now = (): number => trueDate.now() + offset;

@@ -3,7 +3,7 @@ import type { SessionStore } from "@sojourn/core";
 import { type CaseContext, type ConformanceCase, hour, idsOf, session } from "../case.js";
 import { type Operation, operations } from "../scenario.js";
 
-/** What a process may be at when it dies, on session "a" of user "u". */
+/** The operations during which a process may die, on session "a" of user "u". */
 const fatal: readonly Operation[] = [
   operations.create(session("b", { userId: "u" })),
   operations.create(session("b", { userId: "u" }), { limit: { max: 1, whenReached: "evictOldest" } }),
@@ -17,7 +17,7 @@ const fatal: readonly Operation[] = [
   operations.destroyByUser("u"),
 ];
 
-/** No operation of any store sends more requests than this. */
+/** The largest number of requests of one operation on any store. */
 const mostRequests = 20;
 
 /** Promises 6 and 7, when a process dies in the middle. */
@@ -38,7 +38,10 @@ export const crashCases: readonly ConformanceCase[] = [
   },
 ];
 
-/** Lets an operation send so many requests and no more, and looks at what is left. Returns whether it needed no more. */
+/**
+ * Lets an operation send `requests` requests, and checks the state afterwards. Returns whether the process survived:
+ * the operation needed no more.
+ */
 async function survives(
   { harness, open, freshNamespace, pass }: CaseContext,
   operation: Operation,
@@ -61,7 +64,7 @@ async function survives(
   assert.ok(mortal !== undefined);
   left = requests;
   const call = operation.run(mortal, pass);
-  // What a dead process would have been told interests nobody.
+  // The process is dead: its results do not matter.
   call.catch(() => undefined);
   const end = await Promise.race([call, death]);
   await assertConsistent(survivor, `${operation.name}, dead after ${requests} requests`);

@@ -20,7 +20,7 @@ const calls: Readonly<Record<string, Call>> = {
   clear: (store) => store.clear(),
 };
 
-/** Those that this store offers. `sweep` only where it has something to send. */
+/** Returns the calls that this store supports. `sweep` only where it sends a request. */
 export function everyMethod({ scan, count, expiry }: StoreCapabilities): [name: string, call: Call][] {
   const all = Object.entries(calls).filter(([name]) => (name !== "scan" || scan) && (name !== "count" || count));
   return expiry === "sweep" ? [...all, ["sweep", (store) => store.sweep({ limit: 10 })]] : all;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { isSessionError } from "@sojourn/core";
 import { type CaseContext, type ConformanceCase, day, hour, idsOf, minute, session, sweepAll } from "../case.js";
 
-/** Long enough to be written on a busy machine in most attempts, short enough to wait for. */
+/** A lifetime long enough to write the session on a busy machine in most attempts, and short enough to wait for. */
 const shortMs = 50;
 
 /** Promise 3: expiry never rounds to "forever" or to nothing. */
@@ -21,7 +21,7 @@ export const expiryCases: readonly ConformanceCase[] = [
   {
     id: "expiry/invisible-to-destroy",
     promise: 3,
-    title: "an expired session is nothing that destroy or destroyByUser could end",
+    title: "destroy and destroyByUser do not end an expired session",
     async run(context) {
       await expireOneOfTwo(context);
       assert.equal(await context.store.destroy("short"), undefined);
@@ -68,7 +68,7 @@ export const expiryCases: readonly ConformanceCase[] = [
   {
     id: "expiry/id-is-free-again",
     promise: 3,
-    title: "the id of an expired session can be created anew, as a session of its own",
+    title: "create under the id of an expired session makes an independent session",
     async run(context) {
       await expireOneOfTwo(context);
       const { store } = context;
@@ -104,13 +104,13 @@ export const expiryCases: readonly ConformanceCase[] = [
   {
     id: "expiry/1500-ms",
     promise: 3,
-    title: "a session of 1,500 ms is neither cut to a second nor stretched beyond the precision",
+    title: "a session of 1,500 ms ends on time, within the precision",
     run: (context) => assertEndsOnTime(context, 1_500),
   },
   {
     id: "expiry/1-ms",
     promise: 3,
-    title: "a session of 1 ms is answered created, also when it ends on the way, and never lives on",
+    title: "create of a session of 1 ms answers created, also when it expires on the way, and the session ends",
     async run({ store, outlive }) {
       const created = await store.create(session("a", { userId: "u", idleMs: 1 }));
       assert.equal(created.status, "created");
@@ -234,7 +234,7 @@ export const expiryCases: readonly ConformanceCase[] = [
   {
     id: "sweep/nothing-where-the-backend-expires",
     promise: 3,
-    title: "sweep answers nothing where the backend expires by itself",
+    title: "sweep returns no session where the backend expires by itself",
     needs: (_, { expiry }) => (expiry === "native" ? undefined : "the store has to be swept"),
     async run({ store, outlive }) {
       await store.create(session("long"));
@@ -256,7 +256,7 @@ export const expiryCases: readonly ConformanceCase[] = [
       await outlive(shortMs);
       const swept: string[] = [];
       let quiet = 0;
-      // One may hold a lock that lets another find nothing: done is when both find nothing twice.
+      // A lock of one sweep may hide sessions from the other: both have finished when both find none twice.
       while (quiet < 2) {
         const batches = await Promise.all([store.sweep({ limit: 7 }), other.sweep({ limit: 7 })]);
         const found = batches.flat().map(({ id }) => id);
@@ -270,7 +270,7 @@ export const expiryCases: readonly ConformanceCase[] = [
   {
     id: "race/sweep-spares-a-new-twin",
     promise: 3,
-    title: "a session created under an expired id while it is swept lives, and so does one renamed to it",
+    title: "a session created under, or renamed to, an expired id during a sweep stays alive",
     needs: (_, { expiry }) => (expiry === "sweep" ? undefined : "the backend expires by itself"),
     async run({ store, open, rounds, outlive }) {
       const other = await open();
@@ -300,7 +300,7 @@ export const expiryCases: readonly ConformanceCase[] = [
   {
     id: "race/touch-at-the-deadline",
     promise: 1,
-    title: "a session touched about its deadline, and swept, lives on if touch said so and is gone if not",
+    title: "a session touched at its deadline during sweeps is alive exactly if touch answered true",
     async run({ store, open, pass, rounds, capabilities }) {
       const other = await open();
       const ids = Array.from({ length: rounds }, (_, n) => `a${n}`);
@@ -312,7 +312,7 @@ export const expiryCases: readonly ConformanceCase[] = [
         const sweep = capabilities.expiry === "sweep" && n % 2 === 0 ? other.sweep({ limit: 1 }) : undefined;
         touched[n] = await store.touch(id, { idleMs: hour });
         await sweep;
-        // Over the deadline by and by, whatever the machine can do in the meantime.
+        // Passes the deadline in small steps, so that a slow machine does not matter.
         await pass(Math.ceil((60 + 2 * capabilities.expiryPrecisionMs) / rounds));
       }
       await pass(life + 2 * capabilities.expiryPrecisionMs);
@@ -374,7 +374,7 @@ async function assertNativeExpiries({ harness, namespace }: CaseContext, longest
   assert.ok(remaining.length > 0, "the harness sees no entry");
   assert.ok(!remaining.includes(undefined), "an entry would stay for ever");
   const last = Math.max(...remaining.map((ms) => ms ?? 0));
-  // The bounds are generous: they tell hours from seconds and from for ever, on a busy machine too.
+  // The bounds are generous: they distinguish hours from seconds and from no expiry, also on a busy machine.
   assert.ok(last > longest - 5 * minute, `the last entry leaves ${longest - last} ms before its session`);
   assert.ok(last < longest + 5 * minute, `the last entry leaves ${last - longest} ms after its session`);
 }
@@ -387,8 +387,8 @@ async function expireOneOfTwo({ store, outlive }: CaseContext): Promise<void> {
 }
 
 /**
- * Watches a session end. Only the store's clock is asked, so a slow machine cannot fail it: a reading that finds the
- * session comes after a look at the clock, one that misses it comes before.
+ * Watches a session end. It reads only the store's clock, so that a slow machine cannot fail the case: a reading that
+ * finds the session follows a reading of the clock, and a reading that misses it precedes one.
  */
 async function assertEndsOnTime({ store, capabilities, pass }: CaseContext, life: number): Promise<void> {
   await store.create(session("clock"));

@@ -9,8 +9,8 @@ import { randomFrom } from "../random.js";
 import { type Operation, operations, outcomeOf, type Pass, type Scenario, stateOf } from "../scenario.js";
 
 /**
- * What may happen at the same time to session "a", on which `tag` is appended so that one namespace holds many runs.
- * Lifetimes are some tens of minutes apart, so that it can be told whose deadline stayed.
+ * The concurrent operations on session "a". `tag` is appended to its id so that one namespace holds many runs.
+ * Lifetimes differ by tens of minutes, so that the surviving deadline can be identified.
  */
 function operationsOn(tag: string, { expiry }: StoreCapabilities): Operation[] {
   const [a, b, c, u, v] = [`a${tag}`, `b${tag}`, `c${tag}`, `u${tag}`, `v${tag}`];
@@ -36,8 +36,8 @@ function operationsOn(tag: string, { expiry }: StoreCapabilities): Operation[] {
   ];
 }
 
-/** The states from which they start. `live` ones have to be so when the operations begin. */
-const beginnings: readonly {
+/** The initial states. The sessions of `liveStates` must still be live when the operations begin. */
+const initialStates: readonly {
   name: string;
   arrange(tag: string): (store: SessionStore, pass: Pass) => Promise<unknown>;
 }[] = [
@@ -55,19 +55,19 @@ const beginnings: readonly {
   },
 ];
 
-const alive = beginnings.slice(0, 2);
+const liveStates = initialStates.slice(0, 2);
 
-function scenario(tag: string, beginning: (typeof beginnings)[number], chosen: Operation[]): Scenario {
+function scenario(tag: string, initialState: (typeof initialStates)[number], chosen: Operation[]): Scenario {
   return {
-    name: `${chosen.map(({ name }) => name).join(", ")}, on ${beginning.name}`,
-    arrange: beginning.arrange(tag),
+    name: `${chosen.map(({ name }) => name).join(", ")}, on ${initialState.name}`,
+    arrange: initialState.arrange(tag),
     operations: chosen,
     ids: ["a", "b", "c"].map((id) => id + tag),
     users: ["u", "v"].map((userId) => userId + tag),
   };
 }
 
-/** Each choice of `size` of `count` things, one of them more than once included. */
+/** Returns all selections of `size` of `count` items, with repetition. */
 function choices(count: number, size: number, from = 0): number[][] {
   if (size === 0) return [[]];
   return Array.from({ length: count - from }, (_, n) => from + n).flatMap((first) =>
@@ -75,7 +75,7 @@ function choices(count: number, size: number, from = 0): number[][] {
   );
 }
 
-/** Spreads `wanted` picks evenly over `all`. */
+/** Picks `wanted` items evenly from `all`. */
 function spread<T>(all: readonly T[], wanted: number): T[] {
   if (wanted >= all.length) return [...all];
   return Array.from({ length: wanted }, (_, n) => all[Math.floor((n * all.length) / wanted)]).filter(
@@ -83,16 +83,16 @@ function spread<T>(all: readonly T[], wanted: number): T[] {
   );
 }
 
-/** Each of `scenarios` as a function of the tag, so that it can run anew beside its former runs. */
+/** Turns each scenario into a function of the tag, so that it can run again beside its earlier runs. */
 type Tagged = (tag: string) => Scenario;
 
-function scenariosOf(size: number, capabilities: StoreCapabilities, from: typeof beginnings): Tagged[] {
+function scenariosOf(size: number, capabilities: StoreCapabilities, from: typeof initialStates): Tagged[] {
   const count = operationsOn("", capabilities).length;
-  return from.flatMap((beginning) =>
+  return from.flatMap((initialState) =>
     choices(count, size).map((choice) => (tag: string) => {
       const available = operationsOn(tag, capabilities);
       const chosen = choice.flatMap((index) => available[index] ?? []);
-      return scenario(tag, beginning, chosen);
+      return scenario(tag, initialState, chosen);
     }),
   );
 }
@@ -111,7 +111,7 @@ async function exploreAll(
   scenarios: readonly Tagged[],
 ): Promise<void> {
   const { openStepped } = harness;
-  // Where time passes only when told the backend is in this process, and all schedules cost little.
+  // Where the harness passes time, the backend is in this process and all schedules are cheap.
   const real = harness.pass === undefined;
   const options = real ? { sample: { schedules: Math.max(1, Math.round(rounds / 2)) }, blockedAfterMs: 1_000 } : {};
   for (const tagged of real ? spread(scenarios, rounds * 2) : scenarios) {
@@ -132,21 +132,21 @@ async function exploreAll(
   }
 }
 
-/** Where a session takes seconds to expire for certain, it cannot do so in every schedule. */
-function affordable({ harness, capabilities }: CaseContext): typeof beginnings {
+/** Returns the initial states for many runs: without expired ones where a session takes seconds to expire. */
+function affordableStates({ harness, capabilities }: CaseContext): typeof initialStates {
   const isCostly = harness.pass === undefined && capabilities.expiryPrecisionMs > 10;
-  return isCostly ? alive : beginnings;
+  return isCostly ? liveStates : initialStates;
 }
 
 function needsOpenStepped({ openStepped }: ConformanceHarness): string | undefined {
   return openStepped === undefined ? "the harness cannot hold requests" : undefined;
 }
 
-/** Promises 1, 2, 5, 6, 7, 15 and 18 at once: whatever happens, some order of the operations explains it. */
+/** Promises 1, 2, 5, 6, 7, 15 and 18 at once: some serial order of the operations must give the observed results. */
 export const interleavingCases: readonly ConformanceCase[] = [
   {
     id: "model/random-walk",
-    title: "a long random series of operations comes out as it does on the model",
+    title: "a long random series of operations gives the same results as on the model",
     async run({ store, pass, rounds, capabilities }) {
       const random = randomFrom(rounds);
       const model = new ModelStore(new ModelBackend(() => now), { expiry: capabilities.expiry });
@@ -154,7 +154,7 @@ export const interleavingCases: readonly ConformanceCase[] = [
       const observed = scenario("", { name: "anything", arrange: () => async () => undefined }, []);
       const path: string[] = [];
       for (let n = 0; n < rounds * 15; n++) {
-        // Sessions of one millisecond have no order, and eviction goes by it.
+        // Sessions of one millisecond have no order, and eviction depends on it.
         await pass(2);
         now += 2;
         const available = [...operationsOn("", capabilities), ...repairs];
@@ -172,30 +172,30 @@ export const interleavingCases: readonly ConformanceCase[] = [
   },
   {
     id: "model/racing-pairs",
-    title: "two operations at the same time come out as one after the other would on the model",
-    run: (context) => raceAll(context, scenariosOf(2, context.capabilities, alive), context.rounds * 15),
+    title: "two concurrent operations give the results of some serial order on the model",
+    run: (context) => raceAll(context, scenariosOf(2, context.capabilities, liveStates), context.rounds * 15),
   },
   {
     id: "model/racing-triples",
-    title: "three operations at the same time come out as one after the other would on the model",
-    run: (context) => raceAll(context, scenariosOf(3, context.capabilities, alive), context.rounds * 15),
+    title: "three concurrent operations give the results of some serial order on the model",
+    run: (context) => raceAll(context, scenariosOf(3, context.capabilities, liveStates), context.rounds * 15),
   },
   {
     id: "model/interleaved-pairs",
-    title: "two operations come out as on the model under every order in which their requests can interleave",
+    title: "two operations give the results of some serial order under every interleaving of their requests",
     needs: needsOpenStepped,
-    run: (context) => exploreAll(context, scenariosOf(2, context.capabilities, affordable(context))),
+    run: (context) => exploreAll(context, scenariosOf(2, context.capabilities, affordableStates(context))),
   },
   {
     id: "model/interleaved-triples",
-    title: "three operations come out as on the model under every order in which their requests can interleave",
+    title: "three operations give the results of some serial order under every interleaving of their requests",
     needs: needsOpenStepped,
     run: (context) =>
-      exploreAll(context, spread(scenariosOf(3, context.capabilities, affordable(context)), context.rounds * 50)),
+      exploreAll(context, spread(scenariosOf(3, context.capabilities, affordableStates(context)), context.rounds * 50)),
   },
 ];
 
-/** What a walk needs beside them so that it does not run dry. */
+/** Further operations of a walk, so that it always has sessions. */
 const repairs: readonly Operation[] = [
   operations.create(session("a", { userId: "u", payload: "a again" })),
   operations.create(session("b", { userId: "u", payload: "b again" })),

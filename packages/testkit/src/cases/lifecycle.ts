@@ -59,7 +59,7 @@ const destroyAnswersWhatItEnded: ConformanceCase = {
   },
 };
 
-/** Stores that send reads together, or share them, do so with reads that have not been sent. */
+/** Stores that send reads together, or share them, may do so only with reads that are not sent yet. */
 const readsAmongEnds: ConformanceCase = {
   id: "race/reads-among-ends",
   promise: 1,
@@ -92,7 +92,7 @@ const readsAmongEnds: ConformanceCase = {
   },
 };
 
-/** What may have happened to an id, with the words for it. */
+/** The ways in which an id came to have no live session, each with its words for the title. */
 const absences: readonly { name: string; words: string; arrange(context: CaseContext): Promise<void> }[] = [
   { name: "unknown", words: "an unknown id", arrange: async () => undefined },
   {

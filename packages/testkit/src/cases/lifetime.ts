@@ -7,7 +7,8 @@ export const setupCases: readonly ConformanceCase[] = [
   {
     id: "setup/ten-at-once",
     promise: 13,
-    title: "ten stores opened on one new namespace at the same time all work, and again",
+    title:
+      "ten stores opened at the same time on one new namespace all work, and opening another one keeps the sessions",
     async run({ open, freshNamespace }) {
       const namespace = freshNamespace();
       const stores = await Promise.all(Array.from({ length: 10 }, () => open(namespace)));

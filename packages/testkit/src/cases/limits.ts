@@ -5,7 +5,7 @@ import { type ConformanceCase, idsOf, session } from "../case.js";
 const reject = (max: number): { limit: SessionLimit } => ({ limit: { max, whenReached: "reject" } });
 const evictOldest = (max: number): { limit: SessionLimit } => ({ limit: { max, whenReached: "evictOldest" } });
 
-/** The three ways by which a user gains a session. `id` is what the session is called afterwards. */
+/** The three ways in which a user gains a session. `id` is the id of the session afterwards. */
 const gains: readonly {
   name: string;
   arrange(store: SessionStore, id: string): Promise<unknown>;
@@ -57,9 +57,9 @@ export const limitCases: readonly ConformanceCase[] = [
     {
       id: `limit/${name}-evicts-the-oldest`,
       promise: 15,
-      title: `${name} beyond a limit that evicts ends the oldest others and says which`,
+      title: `${name} beyond a limit that evicts ends the oldest others and names them`,
       async run({ store, pass }) {
-        // The session gained is the oldest of all: it has to stay nevertheless.
+        // The session gained is the oldest of all, and must stay nevertheless.
         await arrange(store, "c");
         for (const id of ["z", "y", "x", "w"]) {
           await pass(5);
@@ -112,7 +112,7 @@ export const limitCases: readonly ConformanceCase[] = [
   {
     id: "limit/only-whoever-gains",
     promise: 15,
-    title: "writes that gain the user nothing are never limited, nor are anonymous sessions or other users",
+    title: "the limit applies only to a write by which the user gains a session",
     async run({ store }) {
       for (const id of ["a", "b"]) await store.create(session(id, { userId: "u" }));
       const kept = await store.update("a", { payload: "p", userId: "u" }, reject(1));
@@ -151,7 +151,7 @@ export const limitCases: readonly ConformanceCase[] = [
   {
     id: "limit/duplicate-and-conflict-evict-nobody",
     promise: 15,
-    title: "a create, update or rename that fails for another reason evicts nobody",
+    title: "a create, update or rename that fails for another reason evicts no session",
     async run({ store }) {
       await store.create(session("a", { userId: "u" }));
       await store.create(session("b", { userId: "v" }));
@@ -168,7 +168,7 @@ export const limitCases: readonly ConformanceCase[] = [
   {
     id: "limit/refuses-what-is-no-limit",
     promise: 15,
-    title: "a limit that is no positive integer, or does not say what happens, is refused",
+    title: "a limit without a positive integer or a known policy is refused",
     async run({ store }) {
       await store.create(session("a"));
       const limits: unknown[] = [
@@ -177,7 +177,7 @@ export const limitCases: readonly ConformanceCase[] = [
         { max: 1 },
       ];
       for (const value of limits) {
-        // What a caller without types may pass.
+        // Values that a JavaScript caller may pass.
         const limit = value as SessionLimit;
         const refused = { name: "SessionError", code: "INVALID_ARGUMENT" };
         await assert.rejects(() => store.create(session("b", { userId: "u" }), { limit }), refused);

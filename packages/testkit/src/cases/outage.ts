@@ -35,7 +35,7 @@ export const outageCases: readonly ConformanceCase[] = [
           await assertUnavailable(opened.create(session("a")), "create");
           return opened;
         } catch (error) {
-          // Its set-up may need the backend. Then opening is what rejects, and is repeated.
+          // Opening may need the backend. It then rejects, and is repeated.
           if (error instanceof assert.AssertionError) throw error;
           assert.ok(isUnavailable(error), `opening a store rejects with ${error}`);
           return undefined;
@@ -48,7 +48,7 @@ export const outageCases: readonly ConformanceCase[] = [
     id: "outage/an-unknown-outcome-is-said",
     promise: 11,
     exclusive: true,
-    title: "a write that timed out says that its outcome is unknown",
+    title: "the error of a write that timed out says that its outcome is unknown",
     needs: needsOutage,
     async run({ store, harness }) {
       await store.create(session("a"));
@@ -89,7 +89,7 @@ function isUnavailable(error: unknown): error is SessionError {
   return isSessionError(error, "UNAVAILABLE") || isSessionError(error, "TIMEOUT");
 }
 
-/** Far more than any sensible timeout of a store: tells slow from hanging. */
+/** Far longer than any sensible timeout of a store: distinguishes slow from hanging. */
 const patienceMs = 60 * second;
 
 async function within<T>(call: Promise<T>, name: string): Promise<T> {

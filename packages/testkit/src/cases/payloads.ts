@@ -58,7 +58,7 @@ export const payloadCases: readonly ConformanceCase[] = [
     title: "a payload of 1 MB, or the largest that the store declares, comes back byte for byte",
     async run({ store, capabilities }) {
       const bytes = Math.min(mebibyte, capabilities.maxPayloadBytes);
-      // Bytes that do not compress to a repetition, and characters of more than one byte.
+      // Text without repetitions, with characters of more than one byte.
       const payload = Array.from({ length: Math.floor(bytes / 4) }, (_, n) => String.fromCharCode(33 + ((n * 7) % 90)))
         .join("")
         .padEnd(bytes - 4, "x")
@@ -76,13 +76,13 @@ export const payloadCases: readonly ConformanceCase[] = [
   {
     id: "payload/too-large-is-refused",
     promise: 10,
-    title: "a payload beyond what the store declares is PAYLOAD_TOO_LARGE in bytes, and the stored one stays",
+    title: "a payload of more bytes than the store declares is PAYLOAD_TOO_LARGE, and the stored one stays",
     needs: (_, { maxPayloadBytes }) =>
       maxPayloadBytes > 64 * mebibyte
         ? `the store takes ${maxPayloadBytes} bytes, more than is sensible here`
         : undefined,
     async run({ store, capabilities }) {
-      // As many characters as there may be bytes, but one of them takes two.
+      // As many characters as the allowed bytes, but one character has two bytes.
       const payload = `${"x".repeat(capabilities.maxPayloadBytes - 1)}é`;
       const tooLarge = { name: "SessionError", code: "PAYLOAD_TOO_LARGE" };
       await store.create(session("a", { userId: "u", payload: "small" }));
@@ -104,7 +104,7 @@ export const payloadCases: readonly ConformanceCase[] = [
     async run({ store }) {
       await store.create(session("a", { payload: "small" }));
       for (const value of ["\ud800", 7, null, {}, Buffer.from("p")]) {
-        // What a caller without types may pass.
+        // Values that a JavaScript caller may pass.
         const payload = value as string;
         const refused = { name: "SessionError", code: "INVALID_ARGUMENT" };
         await assert.rejects(() => store.create(session("b", { payload })), refused);
@@ -171,7 +171,7 @@ export const corruptionCases: readonly ConformanceCase[] = [
   {
     id: "corrupt/neighbours-unharmed",
     promise: 12,
-    title: "what is done to other sessions of the user never fails because one is corrupt",
+    title: "a corrupt session fails no operation on the user's other sessions",
     needs: needsCorrupt,
     async run(context) {
       const { store } = context;
@@ -195,7 +195,7 @@ export const corruptionCases: readonly ConformanceCase[] = [
     async run(context) {
       const { store } = context;
       await corruptOneOfThree(context);
-      // Whether the id counts as taken or the record as corrupt is the store's to say.
+      // The store decides whether the id counts as taken or the record as corrupt.
       const outcomes = [
         await outcomeAt(() => store.create(session("b", { payload: "over it" }))),
         await outcomeAt(() => store.rename("a", "b")),
@@ -206,10 +206,10 @@ export const corruptionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    // Promises resume in the context of whoever awaits them anyhow; what a store calls back does not.
+    // An awaited promise resumes in the context of the caller. A callback of the store does not.
     id: "corrupt/reported-in-the-callers-context",
     promise: 12,
-    title: "a corrupt record is reported in the async context of whoever asked",
+    title: "a corrupt record is reported in the async context of the caller",
     needs: needsCorrupt,
     async run(context) {
       const { store, capabilities } = context;

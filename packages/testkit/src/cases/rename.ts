@@ -123,7 +123,7 @@ export const renameCases: readonly ConformanceCase[] = [
   {
     id: "race/one-rename-wins",
     promise: 18,
-    title: "of two renames of one session one wins, the other is told, and one session is left",
+    title: "of two concurrent renames of one session one wins, the other answers that it lost, and one session is left",
     async run({ store, open, rounds }) {
       const other = await open();
       for (let round = 0; round < rounds; round++) {
@@ -145,7 +145,7 @@ export const renameCases: readonly ConformanceCase[] = [
   {
     id: "race/one-newcomer-wins",
     promise: 18,
-    title: "of sessions renamed to one id, and one created there, exactly one gets it, and nobody is lost",
+    title: "of sessions renamed to one id, and one created there, exactly one gets the id, and no session is lost",
     async run({ store, open, rounds }) {
       const other = await open();
       for (let round = 0; round < rounds; round++) {
@@ -171,7 +171,7 @@ export const renameCases: readonly ConformanceCase[] = [
   {
     id: "race/always-readable-under-an-id",
     promise: 18,
-    title: "while a session is renamed, whoever tries the old id and then the new one finds it",
+    title: "during a rename, a read of the old id and then of the new id finds the session",
     async run({ store, open, rounds }) {
       const other = await open();
       for (let round = 0; round < rounds; round++) {
@@ -185,7 +185,7 @@ export const renameCases: readonly ConformanceCase[] = [
           do {
             const found = (await other.get(from)) ?? (await other.get(to));
             assert.ok(found !== undefined, "the session could be read under neither id");
-            // A store in this process may answer without ever letting the rename go on.
+            // A store in this process may answer without a turn in which the rename can continue.
             await turn();
           } while (renaming);
         };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { isSessionError } from "@sojourn/core";
 import { type ConformanceCase, idsOf, inParallel, session } from "../case.js";
 
-/** Texts that mean something to one backend or another, or that careless code takes for something else. */
+/** Texts with a special meaning for some backend, or for careless code. */
 export const awkwardTexts: readonly string[] = [
   ":",
   "a:b",
@@ -133,7 +133,7 @@ export const textCases: readonly ConformanceCase[] = [
         {},
       ];
       for (const value of refused) {
-        // What a caller without types may pass.
+        // Values that a JavaScript caller may pass.
         const text = value as string;
         const calls = {
           "create by id": () => store.create(session(text)),
@@ -252,7 +252,7 @@ export const namespaceCases: readonly ConformanceCase[] = [
     title: "clear removes everything of its namespace, for each store on it, and nothing of another",
     async run({ store, open, namespace }) {
       const node = await open();
-      // One whose name begins with this one's is no part of it.
+      // A namespace whose name begins with this one's is a different namespace.
       const neighbour = await open(`${namespace}x`);
       await inParallel(30, async (n) => {
         await store.create(session(`a${n}`, { userId: "u" }));
@@ -274,7 +274,7 @@ export const namespaceCases: readonly ConformanceCase[] = [
   {
     id: "namespace/clear-twice",
     promise: 9,
-    title: "clear of an empty namespace is nothing, and the namespace keeps working",
+    title: "clear of an empty namespace changes nothing, and the namespace keeps working",
     async run({ store }) {
       await store.clear();
       await store.clear();
@@ -310,9 +310,9 @@ export const namespaceCases: readonly ConformanceCase[] = [
   {
     id: "namespace/awkward-names",
     promise: 8,
-    title: "any text that this backend takes is a namespace, and matches no other as a pattern would",
+    title: "any text that this backend accepts is a namespace, and is never read as a pattern",
     async run({ harness, open, freshNamespace }) {
-      // What makes it new stands in front, so that the awkward end meets what the store appends; 17 bytes of it.
+      // The unique part (17 bytes) comes first, so that the awkward end is next to the store's own suffix.
       const unique = freshNamespace();
       const namespaces =
         harness.awkwardNamespaces ??

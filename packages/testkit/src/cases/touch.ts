@@ -28,7 +28,7 @@ export const touchCases: readonly ConformanceCase[] = [
     promise: 5,
     title: "a touched session lives past the deadline that it had, in every method",
     async run({ store, outlive, harness }) {
-      // A machine may be too slow to touch in time: then a longer life is tried.
+      // On a slow machine the touch may come too late: a longer lifetime is then tried.
       for (const life of [300, 2_000, 10_000]) {
         const start = performance.now();
         await store.create(session("a", { userId: "u", idleMs: life }));
@@ -98,7 +98,7 @@ export const touchCases: readonly ConformanceCase[] = [
   {
     id: "touch/nothing-else-is-activity",
     promise: 5,
-    title: "a read, and a write or rename without idleMs, leave when the session was last active",
+    title: "a read, and a write or rename without idleMs, leave lastActiveAt unchanged",
     async run({ store, pass }) {
       await store.create(session("a", { userId: "u" }));
       const created = await store.get("a");
@@ -133,7 +133,7 @@ export const touchCases: readonly ConformanceCase[] = [
   {
     id: "race/longest-touch-wins",
     promise: 5,
-    title: "of touches at the same time the longest deadline stays",
+    title: "of concurrent touches the longest deadline stays",
     async run({ store, open, rounds }) {
       const stores = await openContenders({ store, open }, 4);
       for (let round = 0; round < rounds; round++) {

@@ -88,7 +88,7 @@ export const indexCases: readonly ConformanceCase[] = [
   {
     id: "list/no-leak-after-many-expiries",
     promise: 6,
-    title: "sessions that expired leave nothing behind in the backend, but one entry per user at most",
+    title: "expired sessions leave at most one entry per user in the backend",
     needs: needsFootprint,
     async run({ store, harness, namespace, scaled, outlive }) {
       const before = (await harness.footprint?.(namespace)) ?? 0;
@@ -103,7 +103,7 @@ export const indexCases: readonly ConformanceCase[] = [
   {
     id: "list/no-leak-beside-a-living-session",
     promise: 6,
-    title: "a user who always has a session collects no entries of those that expired",
+    title: "a user who always has a session collects no entries of expired sessions",
     needs: needsFootprint,
     async run({ store, harness, namespace, scaled, outlive }) {
       await store.create(session("living", { userId: "u" }));
@@ -121,7 +121,7 @@ export const indexCases: readonly ConformanceCase[] = [
   {
     id: "list/no-leak-after-ends-and-moves",
     promise: 6,
-    title: "sessions that were destroyed, renamed or given to another user leave nothing behind",
+    title: "sessions that were destroyed, renamed or given to another user leave no entries",
     needs: needsFootprint,
     async run({ store, harness, namespace }) {
       await store.create(session("living", { userId: "u" }));
@@ -223,7 +223,7 @@ export const indexCases: readonly ConformanceCase[] = [
     (operation): ConformanceCase => ({
       id: `${operation}/says-that-it-cannot`,
       promise: 6,
-      title: `a store that cannot ${operation} rejects NOT_SUPPORTED and never pretends`,
+      title: `a store without ${operation} rejects NOT_SUPPORTED`,
       needs: (_, capabilities) => (capabilities[operation] ? `this store can ${operation}` : undefined),
       async run({ store }) {
         const call = async (): Promise<void> => {
@@ -259,7 +259,7 @@ export const destroyByUserCases: readonly ConformanceCase[] = [
   {
     id: "destroy-by-user/except-one",
     promise: 7,
-    title: "destroyByUser keeps the session named by except, and one of another user protects nothing",
+    title: "destroyByUser keeps the session named by except, and an except of another user protects no session",
     async run({ store }) {
       for (const id of ["a", "b", "c"]) await store.create(session(id, { userId: "u" }));
       await store.create(session("theirs", { userId: "v" }));
@@ -273,7 +273,7 @@ export const destroyByUserCases: readonly ConformanceCase[] = [
   {
     id: "destroy-by-user/follows-the-user",
     promise: 7,
-    title: "destroyByUser ends sessions that became the user's, and spares those that are no longer",
+    title: "destroyByUser ends sessions given to the user, and spares sessions given away",
     async run({ store }) {
       await store.create(session("became"));
       await store.create(session("left", { userId: "u" }));
@@ -331,7 +331,7 @@ export const destroyByUserCases: readonly ConformanceCase[] = [
   {
     id: "race/writes-against-destroy-by-user",
     promise: 7,
-    title: "updates and touches during destroyByUser bring nothing back",
+    title: "updates and touches during destroyByUser revive no session",
     async run({ store, open, rounds }) {
       const other = await open();
       for (let round = 0; round < rounds; round++) {
@@ -372,7 +372,10 @@ export const destroyByUserCases: readonly ConformanceCase[] = [
   },
 ];
 
-/** Of `ids`, those listed for the user are alive as the user's, and nothing of the user is alive but unlisted. */
+/**
+ * Asserts that each of `ids` listed for the user is alive as the user's session, and that no live session of the user
+ * is unlisted.
+ */
 async function assertListedIsAlive(store: CaseContext["store"], userId: string, ids: string[]): Promise<void> {
   const listed = new Set(idsOf(await store.listByUser(userId)));
   for (const id of ids) {

@@ -113,7 +113,7 @@ export const writeCases: readonly ConformanceCase[] = [
   {
     id: "update/omitted-fields-stay",
     promise: 2,
-    title: "what a change leaves out stays as it is",
+    title: "members that a change omits stay as they are",
     async run({ store }) {
       const created = await store.create(session("a", { userId: "u", payload: "p" }));
       assert.equal(created.status, "created");
@@ -134,7 +134,7 @@ export const writeCases: readonly ConformanceCase[] = [
   {
     id: "update/empty-change",
     promise: 2,
-    title: "an empty change changes nothing and is answered as if it did",
+    title: "an empty change writes nothing and answers as a write does",
     async run({ store }) {
       const created = await store.create(session("a", { userId: "u" }));
       assert.equal(created.status, "created");

@@ -16,7 +16,7 @@ import type { ModelSession } from "../../src/index.js";
 import { SimulatedStore } from "../simulated.js";
 import { gap, type Mutants, note } from "./mutant.js";
 
-/** Judges lives between two bounds, in milliseconds, by `isLive`. */
+/** Judges lifetimes between two bounds, in milliseconds, by `isLive`. */
 function misjudging(from: number, to: number, isLive: (age: number) => boolean): typeof SimulatedStore {
   return class extends SimulatedStore {
     protected override isLive(session: ModelSession): boolean {
@@ -176,7 +176,7 @@ export const expiryMutants: Mutants = {
         this.assertOpen();
         const expired = [...this.backend.sessions.values()].filter((session) => !this.isLive(session)).slice(0, limit);
         await gap();
-        // It removes what it found, and nothing that took its place.
+        // It removes the records that it found, not their successors.
         for (const session of expired) {
           if (this.backend.sessions.get(session.id) === session) this.backend.sessions.delete(session.id);
         }
@@ -360,7 +360,7 @@ export const expiryMutants: Mutants = {
   },
 };
 
-/** How far off the clock of this process is; what a machine drifts in a test run is not counted. */
+/** Returns the error of this process's clock, without the drift of the machine during a test run. */
 function skew(): number {
   const offset = Date.now() - (performance.timeOrigin + performance.now());
   return Math.abs(offset) < 10 * 60_000 ? 0 : offset;

@@ -17,7 +17,7 @@ import { gap, type Mutants, note } from "./mutant.js";
 type Verb = "update" | "touch" | "rename";
 type Absence = "unknown" | "after-destroy" | "after-destroy-by-user" | "after-expiry" | "after-sweep";
 
-/** A store whose `verb` creates the session that it does not find, if it is missing for this one reason. */
+/** Returns a store whose `verb` creates a missing session, if it is missing for the given reason. */
 function reviving(verb: Verb, absence: Absence): typeof SimulatedStore {
   return class extends SimulatedStore {
     override async destroy(id: string): Promise<EndedSession | undefined> {

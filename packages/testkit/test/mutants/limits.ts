@@ -13,7 +13,7 @@ import { gap, type Mutants, note } from "./mutant.js";
 
 type Gain = "create" | "update" | "rename";
 
-/** A store whose `gain` treats its limit as `bend` says, and the other two as they should be. */
+/** Returns a store whose `gain` changes its limit by `bend`; the other two ways stay correct. */
 function bending(
   gain: Gain,
   bend: (

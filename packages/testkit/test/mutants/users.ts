@@ -15,7 +15,7 @@ import type { ModelSession } from "../../src/index.js";
 import { SimulatedStore } from "../simulated.js";
 import { gap, type Mutants, note } from "./mutant.js";
 
-/** A store whose list leaves out what is in `unlisted`. */
+/** Returns a store whose list leaves out the ids in `unlisted`. */
 class ForgetfulStore extends SimulatedStore {
   protected get unlisted(): Set<string> {
     return note(this.backend, "unlisted", () => new Set());
@@ -26,7 +26,7 @@ class ForgetfulStore extends SimulatedStore {
   }
 }
 
-/** A store whose sweep leaves records behind if `stays` says so, and does not report them again. */
+/** Returns a store whose sweep leaves records behind where `stays` says so, and does not report them again. */
 function leaking(stays: (session: ModelSession, living: readonly ModelSession[]) => boolean): typeof SimulatedStore {
   return class extends SimulatedStore {
     override async sweep(options: SweepOptions): Promise<EndedSession[]> {
@@ -124,7 +124,7 @@ export const userMutants: Mutants = {
         const known = new Set(listed.map(({ id }) => id));
         const indexed = [...(this.#index.get(args[0]) ?? [])].filter((id) => !known.has(id));
         const others = indexed.map((id) => this.live(id)).filter((session) => session !== undefined);
-        // Only a session that nobody took away since counts, as a list that verifies records would have it.
+        // Only a session that still belongs to the user counts, as in a list that verifies records.
         return [
           ...listed,
           ...this.readAll(

@@ -168,7 +168,7 @@ export const writeMutants: Mutants = {
       override async get(id: string): Promise<SessionRecord | undefined> {
         const read = await super.get(id);
         const stored = this.live(id);
-        // The point: whoever changes the record changes what is stored.
+        // The fault: changing the returned record changes the stored one.
         return read && stored && (Object.assign(stored, { now: read.now }) as SessionRecord);
       }
     },
