@@ -1,4 +1,4 @@
-import { type ReadManyOptions, SessionError, type SessionRecord } from "@sojourn/core/adapter";
+import { type Read, SessionError, type SessionRecord } from "@sojourn/core/adapter";
 import type { Filter, WithId } from "mongodb";
 import type { Moment } from "./clock.js";
 
@@ -78,20 +78,15 @@ export function readRecord(document: WithId<SessionDocument>, { earliest }: Mome
   };
 }
 
-/** Those that have not ended, without those that cannot be read. */
-export function readRecords(
-  documents: readonly WithId<SessionDocument>[],
-  moment: Moment,
-  { onCorrupt }: ReadManyOptions,
-): SessionRecord[] {
-  return documents.flatMap((document) => {
+/** Returns the records of sessions that have not ended, with the errors of those that cannot be read. */
+export function readRecords(documents: readonly WithId<SessionDocument>[], moment: Moment): Read[] {
+  return documents.flatMap((document): Read[] => {
     if (hasEnded(document, moment)) return [];
     try {
       return [readRecord(document, moment)];
     } catch (error) {
       // readRecord throws nothing else.
-      onCorrupt?.(error as SessionError);
-      return [];
+      return [error as SessionError];
     }
   });
 }

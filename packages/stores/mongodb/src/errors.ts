@@ -1,9 +1,9 @@
-import { SessionError, type SessionErrorCode } from "@sojourn/core/adapter";
+import { type ErrorContext, isSessionError, SessionError, type SessionErrorCode } from "@sojourn/core/adapter";
 
-/** The code, what to say, and whether a write that met this error may have been applied all the same. */
+/** The code, its explanation, and whether a write that met this error may have been applied. */
 type Meaning = readonly [code: SessionErrorCode, meaning: string, mayBeApplied?: boolean];
 
-/** What an error of the server means, by its code. */
+/** Meanings of the errors of servers, by code. */
 const serverErrors: ReadonlyMap<number, Meaning> = new Map([
   ...all([10_107, 13_435, 10_058], ["UNAVAILABLE", "the server is not the primary"]),
   ...all([189, 11_602], ["UNAVAILABLE", "the primary stepped down", true]),
@@ -23,22 +23,26 @@ const serverErrors: ReadonlyMap<number, Meaning> = new Map([
   ...all([14_031], ["BACKEND", "the server's disk is full"]),
 ]);
 
-/** What the driver says by the name of the class: `instanceof` would know one copy of the driver only. */
+/** Meanings of the errors of the driver, by the name of the class: `instanceof` would know one copy of the driver only. */
 const driverErrors: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ["MongoServerSelectionError", ["UNAVAILABLE", "the server cannot be reached"]],
   ["MongoWaitQueueTimeoutError", ["UNAVAILABLE", "the pool has no connection to lend"]],
   ["MongoPoolClearedError", ["UNAVAILABLE", "the server cannot be reached"]],
-  ["MongoPoolClearedOnNetworkError", ["UNAVAILABLE", "the connection was lost", true]],
+  ["PoolClearedOnNetworkError", ["UNAVAILABLE", "the connection was lost", true]],
+  ["MongoPoolClosedError", ["UNAVAILABLE", "the server cannot be reached"]],
   ["MongoNetworkError", ["UNAVAILABLE", "the connection was lost", true]],
-  ["MongoNetworkTimeoutError", ["UNAVAILABLE", "the connection was lost", true]],
+  ["MongoNetworkTimeoutError", ["TIMEOUT", "the server did not answer in time", true]],
   ["MongoServerClosedError", ["UNAVAILABLE", "the server cannot be reached"]],
   ["MongoOperationTimeoutError", ["TIMEOUT", "no answer within the driver's own timeout", true]],
+  // The signal of a request to the clock, or of a probe.
+  ["TimeoutError", ["TIMEOUT", "the server did not answer in time", true]],
+  ["AbortError", ["TIMEOUT", "the server did not answer in time", true]],
   ["MongoTopologyClosedError", ["CLOSED", "the client has been closed"]],
   ["MongoNotConnectedError", ["CLOSED", "the client has been closed"]],
   ["MongoClientClosedError", ["CLOSED", "the client has been closed"]],
 ]);
 
-/** What the operating system says, where the driver passes it on as it is. */
+/** Errors of the operating system, where the driver passes them on as they are. */
 const unreachable: ReadonlySet<string> = new Set([
   "EAI_AGAIN",
   "ECONNABORTED",
@@ -51,29 +55,39 @@ const unreachable: ReadonlySet<string> = new Set([
   "ETIMEDOUT",
 ]);
 
-/**
- * Turns an error of the driver into one of ours.
- *
- * @param sent - whether it met a write: then an error that came on the way leaves the outcome unknown
- */
-export function classify(error: unknown, operation: string, sent: boolean): SessionError {
-  if (error instanceof SessionError) return error;
-  const say = ([code, meaning, mayBeApplied = false]: Meaning): SessionError =>
+/** The round trip that failed. */
+interface FailedTrip {
+  readonly operation: string;
+  /** Whether its command may have reached a server. */
+  readonly isSent: boolean;
+  readonly isWrite: boolean;
+}
+
+/** Turns an error of the driver into a `SessionError`. */
+export function classify(error: unknown, { operation, sent }: ErrorContext): SessionError {
+  return describeFailure(error, { operation, isSent: sent, isWrite: true });
+}
+
+/** Likewise, for one round trip. An error that is a `SessionError` already stays as it is. */
+export function describeFailure(error: unknown, { operation, isSent, isWrite }: FailedTrip): SessionError {
+  if (isSessionError(error)) return error;
+  const toError = ([code, meaning, mayBeApplied = false]: Meaning): SessionError =>
     new SessionError(code, `@sojourn/mongodb: ${operation}: ${meaning}`, {
       cause: error,
-      outcomeUnknown: sent && mayBeApplied,
+      outcomeUnknown: isWrite && isSent && mayBeApplied,
     });
   const { name, code, labels, systemCode } = describeError(error);
-  // One that is both was confirmed by the primary and not by enough others.
+  // An error that is both was confirmed by the primary and not by enough others.
   if (name === "MongoWriteConcernError" && code !== 79 && code !== 100) {
-    return say(["UNAVAILABLE", "the write was not confirmed by enough servers", true]);
+    return toError(["UNAVAILABLE", "the write was not confirmed by enough servers", true]);
   }
   const known = serverErrors.get(code) ?? driverErrors.get(name);
-  if (known !== undefined) return say(known);
-  if (unreachable.has(systemCode)) return say(["UNAVAILABLE", "the connection was lost", true]);
-  if (labels.includes("RetryableWriteError")) return say(["UNAVAILABLE", "the server is not ready", true]);
-  if (code > 0) return say(["BACKEND", `the server answered error ${code}`]);
-  return say(["BACKEND", `the driver failed${name === "" ? "" : ` with a ${name}`}`, true]);
+  if (known?.[0] === "TIMEOUT" && !isSent) return toError(["UNAVAILABLE", "there was no connection in time"]);
+  if (known !== undefined) return toError(known);
+  if (unreachable.has(systemCode)) return toError(["UNAVAILABLE", "the connection was lost", true]);
+  if (labels.includes("RetryableWriteError")) return toError(["UNAVAILABLE", "the server is not ready", true]);
+  if (code > 0) return toError(["BACKEND", `the server answered error ${code}`]);
+  return toError(["BACKEND", `the driver failed${name === "" ? "" : ` with a ${name}`}`, true]);
 }
 
 /** Whether a document was refused because a unique index holds its key already. */
@@ -81,6 +95,10 @@ export function isDuplicateKey(error: unknown): boolean {
   const { code, message } = describeError(error);
   // FerretDB 1 answers an update that SQLite refuses as an internal error.
   return code === 11_000 || (code === 1 && message.includes("UNIQUE constraint failed"));
+}
+
+export function isUnauthorized(error: unknown): boolean {
+  return describeError(error).code === 13;
 }
 
 export function isMissingCollection(error: unknown): boolean {
@@ -109,7 +127,7 @@ interface DescribedError {
 
 /** The driver's error, also when it is the cause of one of ours. */
 function describeError(thrown: unknown): DescribedError {
-  const error = thrown instanceof SessionError ? thrown.cause : thrown;
+  const error = isSessionError(thrown) ? thrown.cause : thrown;
   const property = (key: string): unknown =>
     typeof error === "object" && error !== null ? Reflect.get(error, key) : undefined;
   const [name, message, code, labels] = ["name", "message", "code", "errorLabels"].map(property);

@@ -1,132 +1,154 @@
 import {
   type CreateResult,
-  type EndedSession,
+  isSessionError,
   type NewSession,
-  type RenameResult,
   SessionError,
   type SessionLimit,
+  type Write,
+  type WriteOutcome,
 } from "@sojourn/core/adapter";
-import type { Filter, WithId } from "mongodb";
-import { type Connection, inOneAnswer } from "./connection.js";
+import type { WithId } from "mongodb";
+import { inOneAnswer } from "./connection.js";
 import { byAge, hasEnded, isNotExpired, type SessionDocument } from "./document.js";
-import { UserQueue } from "./user-queue.js";
-import { type ChangeRequest, changeSession, insertSession, readTarget } from "./writes.js";
+import { removeEach } from "./removals.js";
+import type { Trips } from "./trips.js";
+import { type Place, UserQueue } from "./user-queue.js";
+import { changeSession, insertSession, readTarget } from "./writes.js";
 
-/** What an attempt to gain a session came to: an answer, or `undefined` to look at everything anew. */
-interface Attempt<T> {
-  /** Set when it is clear without regard to the limit. */
-  readonly answer?: T;
+/** An attempt to gain a session. Its answers are `undefined` where everything must be looked at again. */
+interface Attempt<Result> {
+  /** Set when the answer does not depend on the limit. */
+  readonly answer?: Result;
   /** Stores the session, once there is room for it. */
-  gain(): Promise<T | undefined>;
+  gain(): Promise<Result | undefined>;
 }
 
-type Outcome = { readonly status: string; readonly evicted?: readonly string[] };
+type Outcome = CreateResult | WriteOutcome;
+
+/** Creates a session for a user under a limit. */
+export function createLimited(
+  trips: Trips,
+  session: NewSession,
+  userId: string,
+  limit: SessionLimit,
+): Promise<CreateResult> {
+  const { sessions } = trips.connection;
+  return gainSession<CreateResult>(trips, userId, limit, async () => {
+    const occupant = await trips.read((options, watched) => sessions.findOne(watched({ sid: session.id }), options));
+    const isTaken = occupant !== null && !hasEnded(occupant, await trips.now());
+    return {
+      ...(isTaken ? { answer: { status: "duplicate" } } : {}),
+      gain: () => insertSession(trips, session),
+    };
+  });
+}
+
+/** Makes a write that may give a session to another user, under a limit. */
+export function changeLimited(trips: Trips, write: Write, userId: string, limit: SessionLimit): Promise<WriteOutcome> {
+  return gainSession<WriteOutcome>(trips, userId, limit, async () => {
+    const target = await readTarget(trips, write);
+    if (target.status === "refused") return { answer: target.refusal, gain: async () => target.refusal };
+    // A user who has the session already gains nothing.
+    if (target.record.userId === userId) {
+      const kept = await changeSession(trips, write, { userId });
+      return { ...(kept === undefined ? {} : { answer: kept }), gain: async () => undefined };
+    }
+    return { gain: () => changeSession(trips, write, { userId: { $ne: userId } }) };
+  });
+}
 
 /**
- * The session limit: whoever gains a session for a user draws a ticket, counts, stores, and gives the ticket back.
+ * Draws a ticket in the user's queue, counts the user's sessions, stores the new one, and gives the ticket back.
  *
- * Four round trips, and more only where others gain a session for the same user and there may not be room for all.
+ * Four round trips, and more only where other callers gain a session for the same user and there may not be room for all.
  */
-export class Limiter {
-  readonly #connection: Connection;
-  readonly #removeEach: (filters: readonly Filter<SessionDocument>[]) => Promise<EndedSession[]>;
-
-  /** @param removeEach - ends those of the sessions that still match, and answers which */
-  constructor(
-    connection: Connection,
-    removeEach: (filters: readonly Filter<SessionDocument>[]) => Promise<EndedSession[]>,
-  ) {
-    this.#connection = connection;
-    this.#removeEach = removeEach;
-  }
-
-  create(session: NewSession, userId: string, limit: SessionLimit): Promise<CreateResult> {
-    return this.#gain<CreateResult>("create", userId, limit, async () => {
-      const { sessions } = this.#connection;
-      const occupant = await this.#connection.read("create", () => sessions.findOne({ sid: session.id }));
-      const isTaken = occupant !== null && !hasEnded(occupant, await this.#connection.now());
-      return {
-        ...(isTaken ? { answer: { status: "duplicate" } } : {}),
-        gain: () => insertSession(this.#connection, session),
-      };
-    });
-  }
-
-  change(request: ChangeRequest, userId: string, limit: SessionLimit): Promise<RenameResult> {
-    return this.#gain<RenameResult>(request.operation, userId, limit, async () => {
-      const { record, refusal } = await readTarget(this.#connection, request);
-      if (refusal !== undefined) return { answer: refusal, gain: async () => refusal };
-      // Who has the session already gains nothing by it.
-      if (record.userId === userId) {
-        const kept = await changeSession(this.#connection, request, { userId });
-        return { ...(kept === undefined ? {} : { answer: kept }), gain: async () => undefined };
-      }
-      return { gain: () => changeSession(this.#connection, request, { userId: { $ne: userId } }) };
-    });
-  }
-
-  async #gain<T extends Outcome>(
-    operation: string,
-    userId: string,
-    limit: SessionLimit,
-    attempt: () => Promise<Attempt<T>>,
-  ): Promise<T | { status: "limitReached" }> {
-    const queue = new UserQueue(this.#connection, userId);
-    // Longer than a dead process's ticket counts, so that one of those never makes anybody fail.
-    const giveUpAt = performance.now() + 2 * queue.graceMs;
-    let place = await queue.enter(operation);
-    let surplus: readonly WithId<SessionDocument>[] = [];
-    let mayArriveYet = false;
-    try {
-      while (performance.now() < giveUpAt) {
-        if (performance.now() > place.heldUntil) {
-          await queue.leave(operation);
-          place = await queue.enter(operation);
-        }
-        // In this order: whoever left the queue before we drew has stored what we count now.
-        const [theirs, { answer, gain }] = await Promise.all([this.#sessionsOf(operation, userId), attempt()]);
-        if (answer !== undefined) return answer;
-        const room = limit.max - theirs.length;
-        if (room <= 0 && limit.whenReached === "reject") return { status: "limitReached" };
-        const isClear = room > place.ahead || (place.ahead === 0 && limit.whenReached === "evictOldest");
-        if (isClear && performance.now() < place.heldUntil) {
-          const gained = await gain();
-          if (gained === undefined || !(gained.status === "created" || gained.status === "renamed")) {
-            if (gained !== undefined) return gained;
-            continue;
-          }
-          surplus = theirs.slice(0, Math.max(0, 1 - room));
-          const [evicted] = await Promise.all([this.#evict(surplus, userId), queue.leave(operation)]);
-          return { ...gained, evicted };
-        }
-        const ahead = await queue.look(operation, place);
-        place = ahead === undefined ? await queue.enter(operation) : { ...place, ahead };
-      }
-    } catch (error) {
-      mayArriveYet = error instanceof SessionError && error.outcomeUnknown;
-      throw error;
-    } finally {
-      if (mayArriveYet) queue.abandon();
-      else await queue.leave(operation);
+async function gainSession<Result extends Outcome>(
+  trips: Trips,
+  userId: string,
+  limit: SessionLimit,
+  attempt: () => Promise<Attempt<Result>>,
+): Promise<Result | { status: "limitReached" }> {
+  const queue = new UserQueue(trips, userId);
+  let mayArriveYet = false;
+  try {
+    let place = await queue.enter();
+    let enoughMs = 0;
+    while (trips.remainingMs > enoughMs) {
+      const { remainingMs } = trips;
+      const turn = await takeTurn(trips, queue, place, limit, { userId, attempt });
+      if (turn.status === "answered") return turn.answer;
+      place = turn.place;
+      // Some time is left to give the ticket back, and to answer that nothing was gained.
+      enoughMs = Math.max(2 * (remainingMs - trips.remainingMs), trips.connection.timeoutMs / 5);
     }
-    throw new SessionError("UNAVAILABLE", `@sojourn/mongodb: ${operation}: too many gain a session for this user`);
+  } catch (error) {
+    mayArriveYet = isSessionError(error) && error.outcomeUnknown;
+    throw error;
+  } finally {
+    if (mayArriveYet) queue.abandon();
+    else await queue.leave();
   }
+  throw new SessionError("UNAVAILABLE", "@sojourn/mongodb: too many callers gain a session for this user");
+}
 
-  /** The user's sessions that have not ended, the oldest first. */
-  async #sessionsOf(operation: string, userId: string): Promise<WithId<SessionDocument>[]> {
-    const moment = await this.#connection.now();
-    const { sessions } = this.#connection;
-    const found = await this.#connection.read(operation, () =>
-      sessions
-        .find({ userId, ...isNotExpired(moment) }, { projection: { sid: 1, createdAt: 1 }, ...inOneAnswer })
-        .toArray(),
-    );
-    return found.sort(byAge);
-  }
+type Turn<Result> =
+  | { readonly status: "answered"; readonly answer: Result | { readonly status: "limitReached" } }
+  | { readonly status: "again"; readonly place: Place };
 
-  async #evict(surplus: readonly WithId<SessionDocument>[], userId: string): Promise<string[]> {
-    const moment = await this.#connection.now();
-    const ended = await this.#removeEach(surplus.map(({ _id }) => ({ _id, userId, ...isNotExpired(moment) })));
-    return ended.map(({ id }) => id);
+async function takeTurn<Result extends Outcome>(
+  trips: Trips,
+  queue: UserQueue,
+  place: Place,
+  limit: SessionLimit,
+  { userId, attempt }: { readonly userId: string; readonly attempt: () => Promise<Attempt<Result>> },
+): Promise<Turn<Result>> {
+  // In this order: whoever left the queue before this ticket was drawn has stored the sessions that are counted now.
+  const [theirs, { answer, gain }] = await Promise.all([sessionsOf(trips, userId), attempt()]);
+  if (answer !== undefined) return { status: "answered", answer };
+  const room = limit.max - theirs.length;
+  if (room <= 0 && limit.whenReached === "reject") return { status: "answered", answer: { status: "limitReached" } };
+  if (!isClear(place, room, limit)) {
+    const ahead = await queue.look(place);
+    return { status: "again", place: ahead === undefined ? await queue.enter() : { ahead } };
   }
+  const gained = await gain();
+  if (gained === undefined) return { status: "again", place };
+  const surplus = theirs.slice(0, Math.max(0, 1 - room));
+  return { status: "answered", answer: await settled(trips, queue, gained, surplus) };
+}
+
+/** Whether there is room, also if each caller ahead gains a session. */
+function isClear({ ahead }: Place, room: number, { whenReached }: SessionLimit): boolean {
+  return room > ahead || (ahead === 0 && whenReached === "evictOldest");
+}
+
+/** Ends the sessions that have made room for the one gained. */
+async function settled<Result extends Outcome>(
+  trips: Trips,
+  queue: UserQueue,
+  gained: Result,
+  surplus: readonly WithId<SessionDocument>[],
+): Promise<Result> {
+  if (gained.status !== "created" && gained.status !== "written") return gained;
+  const { userId } = gained.record;
+  const moment = await trips.now();
+  const filters = surplus.map(({ _id }) => ({ _id, userId: userId ?? "", ...isNotExpired(moment) }));
+  const [evicted] = await Promise.all([removeEach(trips, filters), queue.leave()]);
+  return { ...gained, evicted: evicted.map(({ id }) => id) };
+}
+
+/** Returns the user's sessions that have not ended, oldest first. */
+async function sessionsOf(trips: Trips, userId: string): Promise<WithId<SessionDocument>[]> {
+  const moment = await trips.now();
+  const { sessions } = trips.connection;
+  const found = await trips.read((options, watched) =>
+    sessions
+      .find(watched({ userId, ...isNotExpired(moment) }), {
+        ...options,
+        projection: { sid: 1, createdAt: 1 },
+        ...inOneAnswer,
+      })
+      .toArray(),
+  );
+  return found.sort(byAge);
 }

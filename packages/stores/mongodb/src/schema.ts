@@ -1,11 +1,12 @@
 import { SessionError } from "@sojourn/core/adapter";
-import type { Collection, Document, IndexDescription, IndexDescriptionInfo } from "mongodb";
-import type { Connection } from "./connection.js";
-import { isMissingCollection, isUnknownToServer } from "./errors.js";
+import type { Collection, Document, IndexDescription, IndexDescriptionInfo, OperationOptions } from "mongodb";
+import { isMissingCollection, isUnauthorized, isUnknownToServer } from "./errors.js";
+import { missingRight } from "./rights.js";
+import type { Trips } from "./trips.js";
 
 /**
- * How long after its end a document is removed by the server itself, where it has TTL indexes. It is the backstop for a
- * collection that nobody sweeps any more; our own sweep comes first, because only that one can tell who has expired.
+ * So long after its end a document is removed by the server itself, where it has TTL indexes. It is the backstop for a
+ * collection that is not swept any more. The store's own sweep comes first, because only that one reports who has expired.
  */
 const backstopSeconds = 3_600;
 export const backstopMs: number = backstopSeconds * 1_000;
@@ -22,38 +23,46 @@ const guardIndexes: IndexDescription[] = [
 ];
 
 /**
- * Creates what is missing, in two round trips; where all is there, one that asks for no right but to read. Any number of
- * processes may do so at once.
+ * Creates the indexes that are missing, in two round trips; where all are there, one that asks for no right but to read. Any
+ * number of processes may do so at once.
+ *
+ * The store's own write concern holds here too: a client with `w: 0` would not hear that the unique index was refused.
  */
-export async function createIndexes(connection: Connection): Promise<void> {
+export async function createIndexes(trips: Trips): Promise<void> {
   await Promise.all([
-    createMissing(connection, connection.sessions, sessionIndexes),
-    createMissing(connection, connection.guards, guardIndexes),
+    createMissing(trips, trips.connection.sessions, sessionIndexes),
+    createMissing(trips, trips.connection.guards, guardIndexes),
   ]);
 }
 
 async function createMissing<T extends Document>(
-  connection: Connection,
+  trips: Trips,
   collection: Collection<T>,
   indexes: readonly IndexDescription[],
 ): Promise<void> {
-  const existing = await connection.read("ensureSchema", () => indexesOf(collection));
-  assertFit(existing, indexes);
-  const missing = indexes.filter(({ name }) => !existing.some((index) => index.name === name));
-  if (missing.length === 0) return;
+  const create = (missing: readonly IndexDescription[]): Promise<string[]> =>
+    trips.write((options) => collection.createIndexes([...missing], options));
   try {
-    await connection.write("ensureSchema", () => collection.createIndexes([...missing]));
+    const existing = await trips.read((options) => indexesOf(collection, options));
+    assertFit(existing, indexes);
+    const missing = indexes.filter(({ name }) => !existing.some((index) => index.name === name));
+    if (missing.length === 0) return;
+    await create(missing).catch((error: unknown) => {
+      if (!isUnknownToServer(error)) throw error;
+      // A server without TTL indexes: there the sweep alone removes.
+      return create(missing.map(({ expireAfterSeconds: _, ...index }) => index));
+    });
   } catch (error) {
-    if (!isUnknownToServer(error)) throw error;
-    // A server without TTL indexes: there the sweep alone removes.
-    const plain = missing.map(({ expireAfterSeconds: _, ...index }) => index);
-    await connection.write("ensureSchema", () => collection.createIndexes(plain));
+    throw isUnauthorized(error) ? missingRight("listIndexes or createIndex", collection.namespace, error) : error;
   }
 }
 
-async function indexesOf<T extends Document>(collection: Collection<T>): Promise<IndexDescriptionInfo[]> {
+async function indexesOf<T extends Document>(
+  collection: Collection<T>,
+  options: OperationOptions,
+): Promise<IndexDescriptionInfo[]> {
   try {
-    return await collection.indexes();
+    return await collection.indexes(options);
   } catch (error) {
     if (isMissingCollection(error)) return [];
     throw error;
@@ -61,8 +70,8 @@ async function indexesOf<T extends Document>(collection: Collection<T>): Promise
 }
 
 /**
- * Refuses what is there and would break a promise: an index of one of our names that differs, and a collation, by which
- * other ids would be the same. A collection's own collation shows at its index on `_id`.
+ * Refuses an index of one of our names that differs, and a collation, by which other ids would be the same. The collation of
+ * a collection shows at its index on `_id`.
  *
  * @throws SessionError `BACKEND`
  */

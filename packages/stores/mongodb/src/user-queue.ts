@@ -1,63 +1,57 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Moment } from "./clock.js";
-import type { Connection } from "./connection.js";
 import { isDuplicateKey } from "./errors.js";
+import type { Trips } from "./trips.js";
 
-/** A place in the queue of those who are gaining a session for one user. */
+/** A place in the queue of the callers who are gaining a session for one user. */
 export interface Place {
-  /** Others who came first and have not left: each may be about to gain a session that nobody sees yet. */
+  /** Callers who came first and have not left: each may be about to gain a session that is not stored yet. */
   readonly ahead: number;
-  /** Until then, by `performance.now()`, nobody else takes the place for abandoned. */
-  readonly heldUntil: number;
 }
 
 /**
- * The queue in which everybody stands who gains a session for a user under a limit: one guard document per user, with a
- * ticket for each.
+ * The queue of the callers who gain a session for a user under a limit: one guard document for each user, with a ticket for
+ * each caller.
  *
- * Drawing a ticket is atomic, so of two each knows who was first. Whoever counts the user's sessions after drawing counts
- * each earlier ticket as one more, and waits only where that makes the difference. A process that dies keeps its ticket
- * for {@link graceMs}; then the others drop it.
+ * Drawing a ticket is atomic, so of two callers each knows who was first. A caller that counts the user's sessions after
+ * drawing counts each earlier ticket as one more, and waits only where that makes a difference. A ticket counts until the
+ * deadline of its operation and one timeout more, for a write that is on its way. Then others drop it.
  */
 export class UserQueue {
-  readonly #connection: Connection;
+  readonly #trips: Trips;
   readonly #userId: string;
-  /** Empty while we stand in no queue. */
+  /** Empty while no ticket is held. */
   #ticket = "";
-  /** Tickets of those who must have died. */
+  /** Tickets of callers who must have died. */
   #abandoned: readonly string[] = [];
 
-  constructor(connection: Connection, userId: string) {
-    this.#connection = connection;
+  constructor(trips: Trips, userId: string) {
+    this.#trips = trips;
     this.#userId = userId;
   }
 
-  /** A ticket has to be used within one timeout, and what it was drawn for ends within another. */
-  get graceMs(): number {
-    return 3 * this.#connection.timeoutMs;
-  }
-
   /** Draws a ticket. One round trip. */
-  async enter(operation: string): Promise<Place> {
-    const moment = await this.#connection.now();
-    const ticket = `${moment.latest} ${randomBytes(9).toString("base64url")}`;
+  async enter(): Promise<Place> {
+    const { connection, remainingMs } = this.#trips;
+    const moment = await this.#trips.now();
+    const graceMs = Math.ceil(Math.max(0, remainingMs)) + connection.timeoutMs;
+    const ticket = `${moment.latest} ${randomBytes(9).toString("base64url")} ${graceMs}`;
     this.#ticket = ticket;
-    const heldUntil = performance.now() + this.#connection.timeoutMs;
     const draw = () =>
-      this.#connection.write(operation, (options) =>
-        this.#connection.guards.findOneAndUpdate(
-          { _id: this.#userId },
+      this.#trips.write((options, watched) =>
+        connection.guards.findOneAndUpdate(
+          watched({ _id: this.#userId }),
           { $push: { tickets: ticket }, $set: { touchedAt: new Date(moment.latest) } },
           { upsert: true, returnDocument: "after", ...options },
         ),
       );
-    // Two that insert the guard at once: one is told that the other was faster.
+    // Of two that insert the guard at once, one is told that the other was faster.
     const guard = await draw().catch((error: unknown) => {
       if (isDuplicateKey(error)) return draw();
       throw error;
     });
-    return { ahead: this.#ahead(guard?.tickets ?? [], moment).length, heldUntil };
+    return { ahead: this.#ahead(guard?.tickets ?? [], moment).length };
   }
 
   /**
@@ -65,11 +59,12 @@ export class UserQueue {
    *
    * @returns how many are still ahead, or `undefined` when the ticket has been dropped
    */
-  async look(operation: string, { ahead }: Pick<Place, "ahead">): Promise<number | undefined> {
+  async look({ ahead }: Place): Promise<number | undefined> {
+    const { guards } = this.#trips.connection;
     // Those behind ask less often, and not all together.
     await delay(Math.min(100, 1 + ahead * (1 + Math.random())));
-    const moment = await this.#connection.now();
-    const guard = await this.#connection.read(operation, () => this.#connection.guards.findOne({ _id: this.#userId }));
+    const moment = await this.#trips.now();
+    const guard = await this.#trips.read((options, watched) => guards.findOne(watched({ _id: this.#userId }), options));
     const tickets = guard?.tickets ?? [];
     return tickets.includes(this.#ticket) ? this.#ahead(tickets, moment).length : undefined;
   }
@@ -77,46 +72,49 @@ export class UserQueue {
   /**
    * Gives the ticket back, and removes the guard when it was the last. One round trip, two or three when others wait.
    *
-   * Never rejects: a ticket that cannot be given back is dropped after {@link graceMs}.
+   * Never rejects: a ticket that cannot be given back is dropped by others.
    */
-  async leave(operation: string): Promise<void> {
+  async leave(): Promise<void> {
     const ticket = this.#ticket;
     if (ticket === "") return;
     this.#ticket = "";
-    const { guards } = this.#connection;
-    try {
-      const alone = await this.#connection.write(operation, (options) =>
-        guards.deleteOne({ _id: this.#userId, tickets: [ticket] }, options),
+    const { guards } = this.#trips.connection;
+    const removeWith = async (tickets: readonly string[]): Promise<boolean> => {
+      const filter = { _id: this.#userId, tickets: [...tickets] };
+      const { deletedCount } = await this.#trips.write((options, watched) =>
+        guards.deleteOne(watched({ ...filter }), options),
       );
-      if (alone.deletedCount > 0) return;
-      const left = await this.#connection.write(operation, (options) =>
+      return deletedCount > 0;
+    };
+    try {
+      if (await removeWith([ticket])) return;
+      const left = await this.#trips.write((options, watched) =>
         guards.findOneAndUpdate(
-          { _id: this.#userId },
+          watched({ _id: this.#userId }),
           { $pullAll: { tickets: [ticket, ...this.#abandoned] } },
           { returnDocument: "after", ...options },
         ),
       );
-      if (left?.tickets.length !== 0) return;
-      await this.#connection.write(operation, (options) =>
-        guards.deleteOne({ _id: this.#userId, tickets: [] }, options),
-      );
+      if (left?.tickets.length === 0) await removeWith([]);
     } catch {}
   }
 
-  /** Leaves the ticket where it is: what it was drawn for may still arrive. */
+  /** Leaves the ticket where it is: the write that it was drawn for may still arrive. */
   abandon(): void {
     this.#ticket = "";
   }
 
-  /** The tickets drawn before ours whose owners may still use them. */
+  /** Returns the tickets drawn before this one whose callers may still use them. */
   #ahead(tickets: readonly string[], { earliest }: Moment): string[] {
-    const isAbandoned = (ticket: string): boolean => drawnAt(ticket) <= earliest - this.graceMs;
+    const isAbandoned = (ticket: string): boolean => this.#endOf(ticket) <= earliest;
     this.#abandoned = tickets.filter(isAbandoned);
     const own = tickets.indexOf(this.#ticket);
     return tickets.slice(0, own).filter((ticket) => !isAbandoned(ticket));
   }
-}
 
-function drawnAt(ticket: string): number {
-  return Number.parseInt(ticket, 10);
+  #endOf(ticket: string): number {
+    const [drawnAt, , graceMs] = ticket.split(" ");
+    // Tickets of the release before do not say how long they count.
+    return Number(drawnAt) + (Number(graceMs) || 3 * this.#trips.connection.timeoutMs);
+  }
 }

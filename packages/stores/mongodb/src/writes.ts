@@ -1,115 +1,147 @@
-import type { CreateResult, NewSession, RenameResult, SessionChange, SessionRecord } from "@sojourn/core/adapter";
+import type { CreateResult, NewSession, SessionRecord, Write, WriteOutcome } from "@sojourn/core/adapter";
 import type { Filter, FindOneAndUpdateOptions, UpdateFilter } from "mongodb";
 import type { Moment } from "./clock.js";
-import type { Connection } from "./connection.js";
 import { hasEnded, isExpired, isLive, readRecord, type SessionDocument } from "./document.js";
 import { isDuplicateKey } from "./errors.js";
+import type { Trips, Watch } from "./trips.js";
 
-/** A write to a stored session, a new id included. */
-export interface ChangeRequest {
-  readonly operation: "update" | "rename";
-  readonly id: string;
-  readonly newId: string | undefined;
-  readonly change: SessionChange;
-  readonly expectedVersion: number | undefined;
-}
+/** Why a write cannot be made. */
+type Refusal = Exclude<WriteOutcome, { status: "written" | "limitReached" }>;
 
-/** Why a change cannot be made; `undefined` when it can, as far as one can see. */
-type Refusal = Exclude<RenameResult, { status: "renamed" | "limitReached" }>;
+type Target =
+  | { readonly status: "found"; readonly document: SessionDocument; readonly record: SessionRecord }
+  | { readonly status: "refused"; readonly refusal: Refusal };
 
-/** One round trip; three when the id is in use, because what uses it may have expired. */
-export async function insertSession(connection: Connection, session: NewSession): Promise<CreateResult> {
+/** One round trip; three when the id is in use, because the session that uses it may have expired. */
+export async function insertSession(trips: Trips, session: NewSession): Promise<CreateResult> {
+  const { sessions } = trips.connection;
   const insert = async (): Promise<CreateResult> => {
-    const moment = await connection.now();
+    const moment = await trips.now();
     const document = newDocument(session, moment);
-    const { insertedId } = await connection.write("create", (concern) =>
-      connection.sessions.insertOne({ ...document }, concern),
+    const { insertedId } = await trips.write((options, watched) =>
+      sessions.insertOne(watched({ ...document }), options),
     );
+    trips.hasDecided = true;
     return { status: "created", record: readRecord({ ...document, _id: insertedId }, moment), evicted: [] };
   };
-  return insteadOfExpired(connection, session.id, insert);
+  return insteadOfExpired(trips, session.id, insert);
 }
 
 /**
- * One round trip; two when the version is another.
+ * One round trip; two when the version is another one.
  *
- * @param condition - what else has to hold of the session; if it does not, the answer is `undefined`
+ * @param condition - must hold of the session too; if it does not, the answer is `undefined`
  */
-export async function changeSession(connection: Connection, request: ChangeRequest): Promise<RenameResult>;
+export async function changeSession(trips: Trips, write: Write): Promise<WriteOutcome>;
 export async function changeSession(
-  connection: Connection,
-  request: ChangeRequest,
+  trips: Trips,
+  write: Write,
   condition: Filter<SessionDocument>,
-): Promise<RenameResult | undefined>;
+): Promise<WriteOutcome | undefined>;
 export async function changeSession(
-  connection: Connection,
-  request: ChangeRequest,
+  trips: Trips,
+  write: Write,
   condition?: Filter<SessionDocument>,
-): Promise<RenameResult | undefined> {
-  const { operation, id, newId, change, expectedVersion } = request;
+): Promise<WriteOutcome | undefined> {
   for (;;) {
-    const moment = await connection.now();
-    const update = updateOf(request, moment);
-    if (update === undefined || newId === id) {
-      const { record, refusal } = await readTarget(connection, request);
-      return refusal ?? { status: "renamed", record, evicted: [] };
+    const moment = await trips.now();
+    const update = updateOf(write, moment);
+    if (update === undefined || write.newId === write.id) return readOnly(trips, write);
+    const cap = await endToCap(trips, write);
+    if (cap.status === "refused") return cap.refusal;
+    const outcome = await tryChange(
+      trips,
+      write,
+      moment,
+      { ...update, ...cap.update },
+      { ...condition, ...cap.filter },
+    );
+    if (outcome !== undefined) return outcome;
+    if (condition === undefined && write.expectedVersion === undefined && cap.filter === undefined) {
+      return { status: "missing" };
     }
-    const filter: Filter<SessionDocument> = {
-      ...condition,
-      sid: id,
-      ...isLive(moment),
-      ...(expectedVersion === undefined ? {} : { version: expectedVersion }),
-    };
-    const { payload } = change;
-    const send = (options: FindOneAndUpdateOptions) =>
-      connection.sessions.findOneAndUpdate(filter, update, { ...options, returnDocument: "after" });
-    const write = async (): Promise<SessionRecord | undefined> => {
-      if (payload === undefined) {
-        const document = await connection.write(operation, send);
-        return document === null ? undefined : readRecord(document, moment);
-      }
-      // What was sent just now need not come back.
-      const document = await connection.writeAndReceive(operation, { payload: 0 }, send);
-      return document === null ? undefined : readRecord({ ...document, payload }, moment);
-    };
-    const written = newId === undefined ? await write() : await insteadOfExpired(connection, newId, write);
-    if (written !== undefined) {
-      return "status" in written ? written : { status: "renamed", record: written, evicted: [] };
-    }
-    if (condition === undefined && expectedVersion === undefined) return { status: "missing" };
-    const { refusal } = await readTarget(connection, { ...request, newId: undefined });
-    if (refusal !== undefined) return refusal;
+    const target = await readTarget(trips, { ...write, newId: undefined });
+    if (target.status === "refused") return target.refusal;
     if (condition !== undefined) return undefined;
-    // It has come to be what was expected only after the write: once more.
+    // It has come to be as expected only after the write: once more.
   }
 }
 
 /** Reads the session that is to be changed, and judges as the write will. */
-export async function readTarget(
-  connection: Connection,
-  { operation, id, newId, expectedVersion }: ChangeRequest,
-): Promise<{ record: SessionRecord; refusal?: undefined } | { record?: undefined; refusal: Refusal }> {
-  const { sessions } = connection;
-  const [document, occupant] = await Promise.all([
-    connection.read(operation, () => sessions.findOne({ sid: id })),
-    newId === undefined || newId === id ? null : connection.read(operation, () => sessions.findOne({ sid: newId })),
-  ]);
-  const moment = await connection.now();
-  if (document === null || hasEnded(document, moment)) return { refusal: { status: "missing" } };
+export async function readTarget(trips: Trips, { id, newId, expectedVersion }: Write): Promise<Target> {
+  const { sessions } = trips.connection;
+  const find = (sid: string) => trips.read((options, watched) => sessions.findOne(watched({ sid }), options));
+  const [document, occupant] = await Promise.all([find(id), newId === undefined || newId === id ? null : find(newId)]);
+  const moment = await trips.now();
+  if (document === null || hasEnded(document, moment)) return refused({ status: "missing" });
   const record = readRecord(document, moment);
   if (expectedVersion !== undefined && record.version !== expectedVersion) {
-    return { refusal: { status: "conflict", current: record } };
+    return refused({ status: "conflict", current: record });
   }
   const isTaken = newId === id || (occupant !== null && !hasEnded(occupant, moment));
-  return isTaken ? { refusal: { status: "duplicate" } } : { record };
+  return isTaken ? refused({ status: "duplicate" }) : { status: "found", document, record };
 }
 
-/** Makes a write that needs `id` to be free, again after what has expired under it is removed. */
-async function insteadOfExpired<T>(
-  connection: Connection,
+/** Answers a write that changes nothing. */
+async function readOnly(trips: Trips, write: Write): Promise<WriteOutcome> {
+  const target = await readTarget(trips, write);
+  return target.status === "refused" ? target.refusal : { status: "written", record: target.record, evicted: [] };
+}
+
+/** @returns `undefined` when no session matches */
+async function tryChange(
+  trips: Trips,
+  { id, newId, payload, expectedVersion }: Write,
+  moment: Moment,
+  update: UpdateFilter<SessionDocument>,
+  condition: Filter<SessionDocument>,
+): Promise<WriteOutcome | undefined> {
+  const filter: Filter<SessionDocument> = {
+    ...condition,
+    sid: id,
+    ...isLive(moment),
+    ...(expectedVersion === undefined ? {} : { version: expectedVersion }),
+  };
+  const { sessions } = trips.connection;
+  const send = (options: FindOneAndUpdateOptions, watched: Watch) =>
+    sessions.findOneAndUpdate(watched({ ...filter }), update, { ...options, returnDocument: "after" });
+  const change = async (): Promise<WriteOutcome | undefined> => {
+    // The payload that was sent need not come back.
+    const document =
+      payload === undefined ? await trips.write(send) : await trips.writeAndReceive({ payload: 0 }, send);
+    if (document === null) return undefined;
+    trips.hasDecided = true;
+    const record = readRecord(payload === undefined ? document : { ...document, payload }, moment);
+    return { status: "written", record, evicted: [] };
+  };
+  return newId === undefined ? change() : insteadOfExpired(trips, newId, change);
+}
+
+/**
+ * A new absolute deadline alone must not lengthen the idle one, which may be stored beyond the old absolute deadline. So the
+ * old one is read first: classic update operators cannot compare two fields.
+ */
+async function endToCap(
+  trips: Trips,
+  write: Write,
+): Promise<
+  | { status: "known"; filter?: Filter<SessionDocument>; update?: UpdateFilter<SessionDocument> }
+  | { status: "refused"; refusal: Refusal }
+> {
+  if (write.absoluteMs === undefined || write.idleMs !== undefined) return { status: "known" };
+  const target = await readTarget(trips, write);
+  if (target.status === "refused") return target;
+  const { endsAt } = target.document;
+  return { status: "known", filter: { endsAt }, update: { $min: { idleEndsAt: endsAt } } };
+}
+
+/** Makes a write that needs `id` to be free, again after a session that has expired under it is removed. */
+async function insteadOfExpired<Result>(
+  trips: Trips,
   id: string,
-  write: () => Promise<T>,
-): Promise<T | { status: "duplicate" }> {
+  write: () => Promise<Result>,
+): Promise<Result | { status: "duplicate" }> {
+  const { sessions } = trips.connection;
   for (let isFirst = true; ; isFirst = false) {
     try {
       return await write();
@@ -117,35 +149,38 @@ async function insteadOfExpired<T>(
       if (!isDuplicateKey(error)) throw error;
       if (!isFirst) return { status: "duplicate" };
     }
-    const moment = await connection.now();
-    await connection.write("create", (concern) =>
-      connection.sessions.deleteOne({ sid: id, ...isExpired(moment) }, concern),
-    );
+    const expired = { sid: id, ...isExpired(await trips.now()) };
+    await trips.write((options, watched) => sessions.deleteOne(watched({ ...expired }), options));
   }
 }
 
-function newDocument({ id, userId, payload, idleMs, absoluteMs }: NewSession, { latest }: Moment): SessionDocument {
-  const now = new Date(latest);
+function newDocument(
+  { id, userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 }: NewSession,
+  { latest }: Moment,
+): SessionDocument {
   return {
     sid: id,
     ...(userId === undefined ? {} : { userId }),
     payload,
-    version: 1,
-    createdAt: now,
-    lastActiveAt: now,
-    idleEndsAt: new Date(latest + idleMs),
+    version,
+    createdAt: new Date(latest - ageMs),
+    lastActiveAt: new Date(latest - inactiveMs),
+    idleEndsAt: new Date(latest + Math.min(idleMs, absoluteMs)),
     endsAt: new Date(latest + absoluteMs),
   };
 }
 
-/** `undefined` when nothing is to be changed. */
-function updateOf({ newId, change }: ChangeRequest, { latest }: Moment): UpdateFilter<SessionDocument> | undefined {
-  const { payload, userId, idleMs } = change;
+/** Returns `undefined` when nothing is to be changed. */
+function updateOf(
+  { newId, payload, userId, idleMs, absoluteMs }: Write,
+  { latest }: Moment,
+): UpdateFilter<SessionDocument> | undefined {
   const fields = {
     ...(newId === undefined ? {} : { sid: newId }),
     ...(payload === undefined ? {} : { payload }),
     ...(typeof userId === "string" ? { userId } : {}),
     ...(idleMs === undefined ? {} : { idleEndsAt: new Date(latest + idleMs), lastActiveAt: new Date(latest) }),
+    ...(absoluteMs === undefined ? {} : { endsAt: new Date(latest + absoluteMs) }),
   };
   const update = {
     ...(Object.keys(fields).length === 0 ? {} : { $set: fields }),
@@ -153,4 +188,8 @@ function updateOf({ newId, change }: ChangeRequest, { latest }: Moment): UpdateF
     ...(payload === undefined && userId === undefined ? {} : { $inc: { version: 1 } }),
   };
   return Object.keys(update).length === 0 ? undefined : update;
+}
+
+function refused(refusal: Refusal): Target {
+  return { status: "refused", refusal };
 }

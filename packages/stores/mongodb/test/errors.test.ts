@@ -1,19 +1,19 @@
-import { SessionError } from "@sojourn/core";
 import { describe, expect, test } from "vitest";
-import { classify } from "../src/errors.js";
+import { classify, describeFailure } from "../src/errors.js";
 
-/** What the driver throws, as far as it matters here. */
+/** An error of the driver, with the members that the store reads. */
 const error = (name: string, code?: number | string, errorLabels: string[] = []): Error =>
   Object.assign(new Error("driver"), { name, code, errorLabels });
 const server = (code: number): Error => error("MongoServerError", code);
 
 const table: readonly [thrown: unknown, code: string, retryable: boolean, outcomeUnknown: boolean][] = [
   [error("MongoNetworkError"), "UNAVAILABLE", true, true],
-  [error("MongoNetworkTimeoutError"), "UNAVAILABLE", true, true],
+  [error("MongoNetworkTimeoutError"), "TIMEOUT", true, true],
   [error("MongoServerSelectionError"), "UNAVAILABLE", true, false],
   [error("MongoWaitQueueTimeoutError"), "UNAVAILABLE", true, false],
   [error("MongoPoolClearedError"), "UNAVAILABLE", true, false],
-  [error("MongoPoolClearedOnNetworkError"), "UNAVAILABLE", true, true],
+  [error("PoolClearedOnNetworkError"), "UNAVAILABLE", true, true],
+  [error("MongoPoolClosedError"), "UNAVAILABLE", true, false],
   [error("MongoOperationTimeoutError"), "TIMEOUT", true, true],
   [error("MongoTopologyClosedError"), "CLOSED", false, false],
   [error("MongoNotConnectedError"), "CLOSED", false, false],
@@ -43,15 +43,19 @@ const table: readonly [thrown: unknown, code: string, retryable: boolean, outcom
 
 describe("errors of the driver", () => {
   test.each(table)("%s", (thrown, code, retryable, outcomeUnknown) => {
-    expect(classify(thrown, "update", true)).toMatchObject({ code, retryable, outcomeUnknown, cause: thrown });
+    const classified = classify(thrown, { operation: "update", sent: true });
+    expect(classified).toMatchObject({ code, retryable, outcomeUnknown, cause: thrown });
   });
 
-  test("a read leaves nothing unknown", () => {
-    expect(classify(error("MongoNetworkError"), "get", false)).toMatchObject({ outcomeUnknown: false });
+  test("an error before the command was sent leaves no outcome unknown", () => {
+    const unsent = { operation: "update", sent: false };
+    expect(classify(error("MongoNetworkError"), unsent)).toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: false });
+    const timedOut = classify(error("MongoNetworkTimeoutError"), unsent);
+    expect(timedOut).toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: false });
   });
 
-  test("an error of ours stays as it is", () => {
-    const ours = new SessionError("TIMEOUT", "late");
-    expect(classify(ours, "get", false)).toBe(ours);
+  test("an error of a read leaves no outcome unknown", () => {
+    const read = { operation: "get", isSent: true, isWrite: false };
+    expect(describeFailure(error("MongoNetworkError"), read)).toMatchObject({ outcomeUnknown: false });
   });
 });

@@ -11,14 +11,14 @@ const clientOptions: MongoClientOptions = {
 };
 
 /** A client of driver 7. */
-export function openClient(url: string): MongoClient {
-  return new MongoClient(url, clientOptions);
+export function openClient(url: string, options: MongoClientOptions = {}): MongoClient {
+  return new MongoClient(url, { ...clientOptions, ...options });
 }
 
 /** A client of driver 6, which still speaks to servers of wire version 8. */
-export function openClient6(url: string): MongoClient {
+export function openClient6(url: string, options: MongoClientOptions = {}): MongoClient {
   // The store uses what both drivers have; their types differ in parts that it does not use.
-  return new MongoClient6(url, clientOptions as object) as unknown as MongoClient;
+  return new MongoClient6(url, { ...clientOptions, ...options } as object) as unknown as MongoClient;
 }
 
 /** A store with its indexes made, patient enough for a busy machine. */

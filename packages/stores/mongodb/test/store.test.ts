@@ -98,13 +98,15 @@ describe("the guard of a user", () => {
     const timeoutMs = 500;
     const { store, name } = await open(timeoutMs);
     const drawnAt = Date.now();
-    const tickets = [`${drawnAt} of a process that died`];
+    const tickets = [`${drawnAt} ticket-of-a-dead-process ${3 * timeoutMs}`, `${drawnAt} of the release before`];
     // Ids of guards are user ids.
     const guards = db.collection<{ _id: string } & Document>(`${name}_guards`);
     await guards.insertOne({ _id: "u", tickets, touchedAt: new Date(drawnAt) });
-    const created = await store.create({ id: "a", userId: "u", ...lives }, limited);
-    expect(created.status).toBe("created");
-    // As long as the dead process might still have stored its session, nobody took its place.
+    const create = () => store.create({ id: "a", userId: "u", ...lives }, limited);
+    // Nothing was gained, and the caller knows it.
+    await expect(create()).rejects.toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: false });
+    await expect.poll(() => create().then(({ status }) => status, String)).toBe("created");
+    // As long as the dead process might still have stored its session, its place was kept.
     expect(Date.now() - drawnAt).toBeGreaterThanOrEqual(3 * timeoutMs - 50);
     expect(await guards.find().toArray()).toEqual([]);
   });
