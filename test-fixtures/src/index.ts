@@ -1,5 +1,6 @@
 export { Barrier } from "./barrier.js";
 export { Browser } from "./browser.js";
+export { makeCertificate, type TestCertificate, whyNoCertificate } from "./certificate.js";
 export { type FilteredProxy, startFilteredProxy, whyNoPacketFilter } from "./filtered-proxy.js";
 export { findBinary, postgresDirectories, unprivilegedUser } from "./machine.js";
 export {
