@@ -1,7 +1,7 @@
 import { type GatheringSocket, gatherWrites } from "@sojourn/core/adapter";
 import { type NodeRedisClient, sendByNodeRedis } from "./node-redis.js";
 
-/** The part of a client that a store uses. Those of ioredis, iovalkey and node-redis fit as they are. */
+/** The part of a client that a store uses. Clients of ioredis, iovalkey and node-redis fit as they are. */
 export type RedisClient = IoredisClient | NodeRedisClient;
 
 /** `Redis` and `Cluster` of ioredis 5 and 6 and of iovalkey. */

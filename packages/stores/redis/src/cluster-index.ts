@@ -10,7 +10,7 @@ import type { Script } from "./scripts/script.js";
 export interface Join {
   readonly id: string;
   readonly limit?: SessionLimit | undefined;
-  /** The random part of the membership. A rename keeps that of the session: both members count as one session. */
+  /** The random part of the membership. A rename keeps the random part: both members count as one session. */
   readonly random: string;
   /** When the session was created. Omitted, it is created now, by the clock of the index's node. */
   readonly createdAt?: number | undefined;

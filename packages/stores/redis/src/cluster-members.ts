@@ -122,22 +122,22 @@ export class ClusterMembers {
     const ordered = members.filter(({ score }) => score < 0);
     const readAll = (of: readonly Member[]) => Promise.all(of.map(({ id }) => read(id)));
     const [values, { gone, corrupt }] = await Promise.all([readAll(living), this.end(call, ordered, "heal")]);
-    const owned: Owned[] = [];
+    const found: (readonly [member: Member, value: Buffer])[] = [];
     const removed: Member[] = [...gone];
     const raising: Promise<void>[] = [];
     for (const [n, member] of living.entries()) {
       const { value, expiresAt } = recordOf(member, values[n]);
-      if (value !== undefined) owned.push([member.id, value]);
+      if (value !== undefined) found.push([member, value]);
       else if (isLeftOver(member, now) || (isAbsent(values[n]) && member.score < now)) removed.push(member);
       if (expiresAt > member.score) raising.push(this.raise(call, userId, member, expiresAt));
     }
     const [unreadable] = await Promise.all([readAll(corrupt), this.#index.remove(call, userId, removed), ...raising]);
-    const missing = living.length - owned.length;
+    const owned = withoutMoved(found);
     for (const [n, { id }] of corrupt.entries()) {
       const value = unreadable[n];
       if (value !== undefined && !isAbsent(value) && readOwnership(value) === undefined) owned.push([id, value]);
     }
-    return { owned, missing, removed: removed.length };
+    return { owned, missing: living.length - found.length, removed: removed.length };
   }
 
   async #endOne(call: Call, { id, membership }: Member, by: By): Promise<Outcome> {
@@ -179,6 +179,15 @@ function recordOf(
   const ownership = readOwnership(value);
   if (ownership === undefined) return { value, expiresAt: 0 };
   return ownership.membership === membership ? { value, expiresAt: ownership.expiresAt } : none;
+}
+
+/** Leaves a session out under its old id when a rename has moved it between the two reads. */
+function withoutMoved(found: readonly (readonly [member: Member, value: Buffer])[]): Owned[] {
+  const latest = new Map<string, number>();
+  for (const [{ random, joinedAt }] of found) latest.set(random, Math.max(joinedAt, latest.get(random) ?? 0));
+  return found
+    .filter(([{ random, joinedAt }]) => joinedAt === latest.get(random))
+    .map(([{ id }, value]) => [id, value]);
 }
 
 /** `other`: the session of the id is of another membership, and lives. */

@@ -1,6 +1,7 @@
 import { type Call, ServerClock, SessionError, withTimeout } from "@sojourn/core/adapter";
 import { type IoredisClient, isClusterClient, type RedisClient, send } from "./client.js";
 import { type ClientSource, connectTimeout } from "./client-source.js";
+import { detachedCall } from "./detached-call.js";
 import { isConnectionLost, isFromReplica } from "./errors.js";
 import { warnOfEviction } from "./eviction.js";
 import { type Reply, type ScriptReply, scriptReply } from "./reply.js";
@@ -36,6 +37,7 @@ export class Connection {
   /** Calls of which a command has been answered: a later wait of theirs cannot undo that. */
   readonly #begun = new WeakSet<Call>();
   #onIdle: (() => void) | undefined;
+  #refreshing: Promise<void> | undefined;
 
   constructor(source: ClientSource, timeoutMs: number) {
     this.#source = source;
@@ -50,10 +52,11 @@ export class Connection {
 
   /** Sends a command that changes nothing. It is sent once more when its connection turns out to have been closed while idle. */
   async query(call: Call, command: string, ...args: Args): Promise<Reply> {
+    const client = this.#source.ready ?? (await this.#connect(call));
     try {
-      return await this.#send(call, command, args);
+      return await this.#sendBy(client, call, command, args);
     } catch (error) {
-      if (call.over || this.#traffic.hasAnswered || !isConnectionLost(error) || !call.sent) throw error;
+      if (call.over || this.#traffic.hasAnswered || !isConnectionLost(error)) throw error;
       return this.#send(call, command, args);
     }
   }
@@ -65,7 +68,7 @@ export class Connection {
 
   /** Sends a command that changes nothing to one node. */
   queryNode(call: Call, node: RedisClient, command: string, ...args: Args): Promise<Reply> {
-    return this.isCluster ? this.#send(call, command, args, node) : this.query(call, command, ...args);
+    return this.isCluster ? this.#sendBy(node, call, command, args) : this.query(call, command, ...args);
   }
 
   /** Runs a script by its digest. A server that does not know it gets its text. */
@@ -93,15 +96,24 @@ export class Connection {
 
   /** Returns the server's clock at least, asking the server only when the estimate is too old or too wide. */
   async now(call: Call): Promise<number> {
-    if (this.isClockUncertain()) await this.askTime(call);
+    await this.clockKnown(call);
     return this.clock.earliest();
   }
 
-  isClockUncertain(): boolean {
-    return this.clock.uncertaintyMs() > certainWithinMs || this.clock.ageMs() > freshForMs;
+  /** Resolves when the estimate of the server's clock will do. `undefined` when it does already. */
+  clockKnown(call: Call): Promise<void> | undefined {
+    if (this.clock.uncertaintyMs() <= certainWithinMs && this.clock.ageMs() <= freshForMs) return undefined;
+    if (!this.isCluster || this.clock.ageMs() === Number.POSITIVE_INFINITY) return this.#askTime(call);
+    // Any node may be asked, a silent one as well, and no session of another node waits for that.
+    this.#refreshing ??= this.#askTime(detachedCall("TIME"))
+      .catch(() => {})
+      .finally(() => {
+        this.#refreshing = undefined;
+      });
+    return undefined;
   }
 
-  async askTime(call: Call): Promise<void> {
+  async #askTime(call: Call): Promise<void> {
     const askedAt = performance.now();
     // TIME answers seconds and microseconds.
     const [seconds, micros] = (await this.query(call, "TIME")) as [Buffer, Buffer];
@@ -143,8 +155,11 @@ export class Connection {
     }
   }
 
-  async #send(call: Call, command: string, args: Args, node?: RedisClient): Promise<Reply> {
-    const client = node ?? this.#source.ready ?? (await this.#connect(call));
+  async #send(call: Call, command: string, args: Args): Promise<Reply> {
+    return this.#sendBy(this.#source.ready ?? (await this.#connect(call)), call, command, args);
+  }
+
+  async #sendBy(client: RedisClient, call: Call, command: string, args: Args): Promise<Reply> {
     if (call.over) throw new Error("The operation has ended before this command was sent");
     if (!this.#areSettingsChecked) this.#checkSettings();
     const traffic = this.#traffic;

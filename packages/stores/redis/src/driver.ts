@@ -24,7 +24,7 @@ import { isTombstone, readRecord, tryReadRecord } from "./record.js";
 import { asBuffer } from "./reply.js";
 import { type WalkPosition, walk } from "./walk.js";
 
-/** What both drivers offer. Redis holds 512 MiB in a string; a script needs room for copies of it. */
+/** The capabilities of both drivers. Redis holds 512 MiB in a string; a script needs room for copies of it. */
 export const commonCapabilities: Omit<StoreCapabilities, "userIndex" | "limit"> = {
   expiryPrecisionMs: 25,
   expiry: "native",
@@ -60,7 +60,8 @@ export abstract class RedisDriver implements StoreDriver {
 
   async read(id: string, call: Call): Promise<SessionRecord | undefined> {
     const reading = this.connection.query(call, "GET", this.sessionKey(id));
-    if (this.connection.isClockUncertain()) await Promise.all([reading, this.connection.askTime(call)]);
+    const asking = this.connection.clockKnown(call);
+    if (asking !== undefined) await Promise.all([reading, asking]);
     const value = await reading;
     return value === null ? undefined : this.found(id, asBuffer(value), call);
   }

@@ -55,7 +55,7 @@ function clusterSettings(timeoutMs: number): object {
 /** Returns a new client like the given one, with safe settings. It is connecting. */
 export async function duplicate(client: RedisClient, timeoutMs: number): Promise<OpenClient> {
   if (!isIoredisClient(client)) return openNodeRedis(client, timeoutMs);
-  // The types of both libraries differ too much for one structural type of `duplicate`; the result is what it was called on.
+  // The types of both libraries differ too much for one structural type of `duplicate`; the result is of the same kind.
   if (isClusterClient(client)) {
     const copy = client.duplicate?.([], clusterSettings(timeoutMs)) as IoredisClient;
     return openIoredis(copy, undefined);

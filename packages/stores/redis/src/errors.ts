@@ -60,17 +60,15 @@ export function isConnectionLost(error: unknown): boolean {
  */
 function isReply(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
-  return error.name === "ReplyError" || (/^[A-Z]{2,} /.test(error.message) && !("code" in error));
+  return error.name === "ReplyError" || (/^([A-Z]{2,} |@user_script)/.test(error.message) && !("code" in error));
 }
 
-/**
- * Returns the answer of the server. Before version 7 it wraps what a command in a script answered:
- * "ERR Error running script (call to f_...): @user_script:12: READONLY You can't write ...".
- */
-function replyOf(error: Error): string {
-  const [, inner] =
-    /^ERR Error running script .*?@user_script: ?\d+: (?:@user_script: ?\d+: )?-?(.*)$/s.exec(error.message) ?? [];
-  return inner ?? error.message;
+/** Before version 7: "ERR Error running script (call to f_...): @user_script:12: @user_script: 12: -READONLY You can't ...". */
+const wrapped = /^(?:ERR Error running script .*?)?(?:@user_script: ?\d+: )+-?(.*)$/s;
+
+/** Returns the answer of the server, without the words that an old server puts before the answer to a command of a script. */
+function replyOf({ message }: Error): string {
+  return wrapped.exec(message)?.[1] ?? message;
 }
 
 /** Returns the command or kind of object that the ACL forbids. Nothing else of the message: it may quote a key. */

@@ -4,7 +4,7 @@ import type { IoredisClient } from "./client.js";
 import { readUrl } from "./url.js";
 
 /** Options of ioredis for the client that `fromUrl` opens. The documentation of ioredis lists them all. */
-export interface IoredisOptions {
+export interface RedisDriverOptions {
   readonly tls?: ConnectionOptions | undefined;
   /** Milliseconds of silence after which the system probes the connection. */
   readonly keepAlive?: number | undefined;
@@ -22,11 +22,11 @@ export interface RedisCredentials {
 
 export interface FromUrlOptions {
   /**
-   * Options of ioredis, such as `{ tls: { ca }, keepAlive: 30_000 }`. They go before those of the URL. Those that decide
+   * Options of ioredis, such as `{ tls: { ca }, keepAlive: 30_000 }`. They override the URL. The options that decide
    * whether a command is sent twice are the store's.
    */
-  readonly driverOptions?: IoredisOptions | undefined;
-  /** Called before each new connection, for credentials that rotate. They go before those of the URL. */
+  readonly driverOptions?: RedisDriverOptions | undefined;
+  /** Called before each new connection, for credentials that rotate. They override the URL. */
   readonly credentials?: (() => RedisCredentials | Promise<RedisCredentials>) | undefined;
 }
 

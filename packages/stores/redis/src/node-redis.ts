@@ -36,7 +36,7 @@ interface Buffers {
 }
 const buffers: Buffers = { 36: Buffer };
 
-/** Without a timeout: the store has its own. That of version 6 costs an `AbortSignal` for each command, more than the command. */
+/** Without a timeout: the store has its own. A timeout of version 6 costs an `AbortSignal` for each command, more than the command. */
 const commandOptions: NodeRedisCommandOptions = { typeMapping: buffers, timeout: 0 };
 
 /** Whether it is a client of one connection: not of version 4, no Cluster, no Sentinel, no pool. */

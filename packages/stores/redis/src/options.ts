@@ -68,7 +68,7 @@ function checkClient(client: RedisClient, duplicate: boolean): void {
   }
   const settings = settingsOf(client);
   if (settings.keyPrefix) {
-    // ioredis would prefix the keys of a script, but not those that it derives from what it reads; node-redis prefixes none.
+    // ioredis would prefix the keys of a script, but not the keys that a script derives from stored values; node-redis prefixes none.
     throw invalidOption(packageName, "client", 'without a keyPrefix (use the option "prefix")', settings.keyPrefix);
   }
   if (isClusterClient(client) && settings.scaleReads !== undefined && settings.scaleReads !== "master") {

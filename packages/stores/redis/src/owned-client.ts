@@ -58,7 +58,7 @@ export class OwnedClient implements ClientSource {
   }
 
   drop(): void {
-    this.#attempt?.abandon();
+    if (this.#attempt !== undefined) this.#failure = { error: this.#attempt.abandon(), at: performance.now() };
     this.#attempt = undefined;
     this.#current?.close();
     this.#current = undefined;
@@ -106,10 +106,13 @@ class Attempt {
     this.connected.catch(() => {});
   }
 
-  abandon(): void {
+  /** Returns the error that its callers get. */
+  abandon(): Error {
+    const error = Object.assign(new Error("The server did not answer the attempt to connect"), { code: "ETIMEDOUT" });
     this.#isAbandoned = true;
     this.#opened?.close();
-    this.#rejectAbandoned?.(new Error("connect ETIMEDOUT: the server did not answer the attempt to connect"));
+    this.#rejectAbandoned?.(error);
+    return error;
   }
 
   async #connect(): Promise<RedisClient> {

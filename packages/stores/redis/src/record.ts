@@ -57,13 +57,13 @@ export interface Ownership {
   readonly expiresAt: number;
 }
 
-/** @returns `undefined` for what is no record */
+/** @returns `undefined` for a value that is no record */
 export function readOwnership(stored: Buffer): Ownership | undefined {
   if (stored.length < clusterHeaderBytes || !hasHeader(stored)) return undefined;
   return { membership: stored.toString("latin1", 66, 91), expiresAt: digits(stored, 1, 14) };
 }
 
-/** Whether a record has a user, from its first 66 bytes; `undefined` for what is no record. */
+/** Whether a record has a user, from its first 66 bytes; `undefined` for a value that is no record. */
 export function readHasUser(head: Buffer): boolean | undefined {
   return hasHeader(head) ? digits(head, 63, 66) > 0 : undefined;
 }

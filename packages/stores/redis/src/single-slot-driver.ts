@@ -137,8 +137,7 @@ export class SingleSlotDriver extends RedisDriver {
     if (ids.length === 0) return new Map();
     const keys = ids.map((id) => this.sessionKey(id));
     const reading = this.readAll(keys, call);
-    if (this.connection.isClockUncertain()) await Promise.all([reading, this.connection.askTime(call)]);
-    const values = await reading;
+    const [values] = await Promise.all([reading, this.connection.clockKnown(call)]);
     const now = this.connection.clock.earliest();
     const found = new Map<string, Read>();
     for (const [n, id] of ids.entries()) {

@@ -12,7 +12,7 @@ import { OwnedClient } from "./owned-client.js";
 import { SingleSlotDriver } from "./single-slot-driver.js";
 
 /** The options of {@link RedisStore.fromUrl}. */
-export type RedisStoreFromUrlOptions = Pick<RedisStoreOptions, "prefix" | "timeoutMs"> & FromUrlOptions;
+export type RedisUrlOptions = Pick<RedisStoreOptions, "prefix" | "timeoutMs"> & FromUrlOptions;
 
 /**
  * Sessions in Redis 6.2 or later, or Valkey: on one node, behind Sentinel, or on a Cluster.
@@ -42,7 +42,7 @@ export class RedisStore extends DriverStore<RedisDriver> {
    * await store.close();
    * ```
    */
-  static fromUrl(url: string, options: RedisStoreFromUrlOptions = {}): RedisStore {
+  static fromUrl(url: string, options: RedisUrlOptions = {}): RedisStore {
     refuseUnknownOptions("@sojourn/redis", options, ["prefix", "timeoutMs", "driverOptions", "credentials"]);
     const { driverOptions, credentials, ...shared } = options;
     return new RedisStore({ ...shared, client: clientFromUrl(url, { driverOptions, credentials }) });

@@ -41,15 +41,36 @@ it("needs no more permissions than the README says, and says BACKEND without the
   await reader.close();
 });
 
+it.each([
+  ["EVAL", "+@all -eval -evalsha", "EVALSHA"],
+  ["commands that scripts use", "+@all -zadd", /ZADD|a command that scripts use/],
+  ["the keys of the prefix", "+@all resetkeys ~other#*", "the keys of the prefix"],
+])("without %s a write is BACKEND, names it, and stores nothing", async (_what, rules, named) => {
+  const admin = new Redis(server.url);
+  await admin.flushall();
+  await admin.call("ACL", "SETUSER", "limited", "reset", "on", ">secret", "~shop#*", ...rules.split(" "));
+  const store = RedisStore.fromUrl(server.url.replace("//", "//limited:secret@"), { prefix: "shop", timeoutMs });
+  const error: unknown = await store.create(session("a")).catch((cause: unknown) => cause);
+  expect(error).toMatchObject({ code: "BACKEND", retryable: false, outcomeUnknown: false });
+  expect((error as Error).message).toMatch(named);
+  expect(await admin.dbsize()).toBe(0);
+  await store.close();
+  admin.disconnect();
+});
+
 it("asks for the server's settings once where it may not", async () => {
   const admin = new Redis(server.url);
   await admin.call("ACL", "SETUSER", "uninformed", "on", ">secret", "~shop#*", "+@all", "-info");
   admin.disconnect();
-  const client = new Redis(server.url.replace("//", "//uninformed:secret@"), { enableReadyCheck: false });
+  const client = new Redis(server.url.replace("//", "//uninformed:secret@"), {
+    enableReadyCheck: false,
+    autoResendUnfulfilledCommands: false,
+  });
   let asked = 0;
   const store = new RedisStore({
     prefix: "shop",
     timeoutMs,
+    duplicate: false,
     client: wrapClient(client, (command, send) => {
       if (command === "INFO") asked++;
       return send();

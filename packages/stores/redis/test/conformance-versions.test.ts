@@ -4,17 +4,14 @@ import { Redis } from "ioredis";
 import { afterAll, describe, test } from "vitest";
 import { oneRoundTrip, redisHarness } from "./harness.js";
 
-/** Fails 22 cases: of a process's first simultaneous calls all but one answer "Error compiling script". */
-const broken = new Map([["Redis 6.2", "RedisStore fails simultaneous first calls on Redis 6.2"]]);
-
 for (const version of testedVersions("Redis", "Valkey")) {
-  const reason = whyMissing(version) ?? broken.get(version);
+  const reason = whyMissing(version);
   if (reason !== undefined) {
     test.skip(`conformance on ${version}: ${reason}`);
     continue;
   }
   const server = await startRedis({ version });
-  const client = new Redis(server.url, { maxRetriesPerRequest: 0 });
+  const client = new Redis(server.url, { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 });
   client.on("error", () => {});
   afterAll(async () => {
     client.disconnect();

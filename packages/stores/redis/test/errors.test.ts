@@ -88,6 +88,7 @@ describe("classify", () => {
     expect(classify(reply(wrapped), write).code).toBe(expected);
     expect(classify(reply(wrapped.replace(": -", ": @user_script: 12: -")), write).code).toBe(expected);
     expect(classify(driver(wrapped), write).code).toBe(expected);
+    expect(classify(driver(`@user_script: 12: ${inner}`), write).code).toBe(expected);
   });
 
   it.each([

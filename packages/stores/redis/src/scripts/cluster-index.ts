@@ -77,7 +77,9 @@ end
 local created, expires = ARGV[5], tonumber(ARGV[6])
 -- Members sort by 13 digits: no time is before 1970.
 if created == '' then created, expires = string.format('%013.0f', math.max(now - tonumber(ARGV[8]), 0)), now + expires end
-local membership = string.format('%013.0f', now) .. ARGV[4]
+-- A rename joins later than the member that it replaces, also within one millisecond.
+local joined = math.max(now, (tonumber(string.sub(ARGV[7], 14, 26)) or 0) + 1)
+local membership = string.format('%013.0f', joined) .. ARGV[4]
 redis.call('ZADD', index, number(expires), created .. membership .. ARGV[3])
 extend(expires)
 local values = { membership, #victims }
@@ -102,7 +104,7 @@ return answer('left')
 );
 
 /**
- * Orders all members dead but one, for good: a join that is taken back revives only what it ordered dead itself.
+ * Orders all members dead but one, for good: a join that is taken back revives only members that it ordered dead itself.
  *
  * ARGV: 1 the id to keep or "". Answers them.
  */
@@ -144,4 +146,5 @@ return answer('raised')
 export const list: Script<"listed"> = step(
   ["listed"],
   "return answer('listed', redis.call('ZRANGE', index, 0, -1, 'WITHSCORES'))",
+  { allowOutOfMemory: true },
 );

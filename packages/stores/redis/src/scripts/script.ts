@@ -20,11 +20,14 @@ export interface ScriptOptions {
   readonly allowOutOfMemory?: boolean;
 }
 
-/**
- * Before version 7 a server refuses the commands of a script that could need memory only until the script has made its first
- * write. This write changes nothing, whatever the key holds.
+/*
+ * Before version 7 a script has no flags. The server refuses a command that could need memory, when it has none left, until the
+ * script has made its first write. So the first write decides. Neither of these changes anything, whatever the key holds.
  */
-const beginWriting = "redis.pcall('ZREM', KEYS[1], '')\n";
+const writeWithoutMemory = "redis.pcall('ZREM', KEYS[1], '')\n";
+const writeWithMemory = `local refused = redis.pcall('SETRANGE', KEYS[1], 0, '')
+if type(refused) == 'table' and not string.find(refused.err, 'WRONGTYPE', 1, true) then return refused end
+`;
 
 export function script<Status extends string>(
   statuses: readonly Status[],
@@ -35,7 +38,7 @@ export function script<Status extends string>(
   return {
     statuses,
     named: scriptText(`${engine}\n${lua}`),
-    plain: scriptText(allowOutOfMemory ? beginWriting + lua : lua),
+    plain: scriptText((allowOutOfMemory ? writeWithoutMemory : writeWithMemory) + lua),
   };
 }
 
