@@ -5,7 +5,7 @@ import { clock } from "../sql.js";
 
 /** `NO CHAIN NO RELEASE`: the session's `completion_type` could otherwise begin a transaction here, or disconnect. */
 export const commit = "COMMIT AND NO CHAIN NO RELEASE;";
-export const rollback = "ROLLBACK AND NO CHAIN NO RELEASE;";
+const rollback = "ROLLBACK AND NO CHAIN NO RELEASE;";
 
 /**
  * Ends the transaction that the connection may have open, as START TRANSACTION would: without autocommit a mere SELECT opens
