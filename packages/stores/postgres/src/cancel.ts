@@ -12,7 +12,7 @@ interface CancellableClient {
   readonly sslNegotiation: unknown;
 }
 
-/** A connection of `pg` below the client: as much as a request to cancel needs. */
+/** The members of a `Connection` of `pg` that a request to cancel needs. */
 interface RawConnection extends EventEmitter {
   readonly stream: { destroy(): void; unref?(): void };
   connect(portOrPath: number | string, host?: string): void;
@@ -21,12 +21,12 @@ interface RawConnection extends EventEmitter {
 }
 
 /**
- * Asks the server to cancel the statement that runs on a connection, by a connection of its own.
+ * Asks the server to cancel the statement that runs on a connection. The request travels on a connection of its own.
  *
- * Without that, the server's process would go on waiting for its lock after the client has gone, and keep its place among
- * the connections of the server.
+ * Without it, the server's process would keep waiting for its lock after the client has gone, and would still count as one of
+ * the server's connections.
  *
- * @param done - called once: when the server has taken the request, when that failed, or after `timeoutMs`
+ * @param done - called once: after the server has accepted the request, after a failure, or after `timeoutMs`
  */
 export function cancelStatement(client: PostgresClient, pool: PostgresPool, timeoutMs: number, done: () => void): void {
   const raw = isCancellable(client) ? openRaw(client, pool) : undefined;
@@ -34,7 +34,7 @@ export function cancelStatement(client: PostgresClient, pool: PostgresPool, time
     done();
     return;
   }
-  // It bounds no operation: the caller has been answered.
+  // This timer bounds no operation: the caller has its answer already.
   const timer = setTimeout(() => raw.stream.destroy(), timeoutMs);
   timer.unref();
   raw.stream.unref?.();
@@ -49,7 +49,7 @@ function openRaw(client: CancellableClient, pool: PostgresPool): RawConnection |
   const { processID, secretKey, host, port, ssl, sslNegotiation } = client;
   const { stream } = (pool.options ?? {}) as { readonly stream?: unknown };
   try {
-    // Public in fact; the declarations leave these members and options out.
+    // These members and options are public, but missing from the declarations.
     const raw = new pg.Connection({ ssl, sslNegotiation, stream } as object) as unknown as RawConnection;
     const cancel = (): void => raw.cancel(processID, secretKey);
     if (!ssl) raw.once("connect", cancel);
@@ -61,12 +61,12 @@ function openRaw(client: CancellableClient, pool: PostgresPool): RawConnection |
     else raw.connect(port, host);
     return raw;
   } catch {
-    // A stream of the application's own that does not open.
+    // The pool's own `stream` function has failed.
     return undefined;
   }
 }
 
-/** A client that wraps another, or one of `pg-native`, may not be. */
+/** Whether a client can be cancelled. A wrapper around a client, or a client of `pg-native`, may lack these members. */
 function isCancellable(client: object): client is CancellableClient {
   const { processID, secretKey, host, port } = client as Partial<CancellableClient>;
   return typeof processID === "number" && Boolean(secretKey) && typeof host === "string" && typeof port === "number";

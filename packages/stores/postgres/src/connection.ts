@@ -23,13 +23,13 @@ interface ConnectionOptions {
   readonly timeoutMs: number;
 }
 
-/** Another attempt after a deadlock nearly always succeeds: the winner is gone. */
+/** Another attempt after a deadlock nearly always succeeds, because the other transaction has ended. */
 const maxAttempts = 4;
 
-/** As many losses of a prepared statement show that something between here and the server loses them. */
+/** After so many lost prepared statements, a pooler must be losing them. */
 const maxLostPreparations = 3;
 
-/** Every column comes as text, whatever parsers the application has set for its own queries. */
+/** Returns every column as text, also where the application has set parsers for its own queries. */
 const types = { getTypeParser: () => (value: string) => value };
 
 /** Sends statements on connections of the pool, within the deadline of their call. */
@@ -55,7 +55,7 @@ export class Connection {
     return this.#setsIsolation;
   }
 
-  /** Whether statements are prepared and named. A pooler that loses them is found out, and then gets none. */
+  /** Whether statements are prepared and named. Becomes false behind a pooler that loses prepared statements. */
   get preparesStatements(): boolean {
     return this.#preparedStatements && this.#lostPreparations < maxLostPreparations;
   }
@@ -65,21 +65,21 @@ export class Connection {
     return new Promise((resolve, reject) => new PooledQuery(this, statement, values, call, resolve, reject).connect());
   }
 
-  /** Runs a script of several statements, which must bring its own transaction. */
+  /** Runs a script of several statements that begins and commits a transaction of its own. */
   async runScript(text: string, call: Call): Promise<void> {
     await new Promise((resolve, reject) => new PooledQuery(this, text, [], call, resolve, reject).connect());
   }
 
-  /** Notes an error that shows how the server, or a pooler before it, is set up. */
+  /** Adapts to the server's default isolation level, and to a pooler that loses prepared statements. */
   learn(error: unknown, isRead: boolean): void {
-    // A read on a standby meets the same error when it stands in the way of the replication.
+    // A read on a standby gets the same error when it conflicts with replication.
     if (!isRead && isWrongIsolation(error)) this.#setsIsolation = true;
     if (isLostPreparation(error)) this.#lostPreparations += 1;
   }
 
   /**
-   * Gives up a connection whose statement is not answered, once the server has been asked to cancel it. The pool opens no
-   * other one in its place before that: connections never pile up on the server.
+   * Gives up a connection whose statement is not answered. It first asks the server to cancel the statement, and keeps the
+   * connection's place in the pool until then: so connections never pile up on the server.
    */
   abandon(client: PostgresClient, sentAt: number): void {
     this.trust.suspect(sentAt);
@@ -88,8 +88,9 @@ export class Connection {
 }
 
 /**
- * One statement from the request for a connection to its answer, perhaps with several attempts. It works by callbacks: the
- * promises of `pg`, and a timer for each of them, cost as much as the driver's own work.
+ * Runs one statement: requests a connection, sends, and waits for the answer, if need be in several attempts.
+ *
+ * It uses callbacks, because the promises of `pg` cost as much time as the driver's own work.
  */
 class PooledQuery {
   readonly #connection: Connection;
@@ -99,13 +100,13 @@ class PooledQuery {
   readonly #call: Call;
   readonly #resolve: (rows: Row[]) => void;
   readonly #reject: (error: unknown) => void;
-  /** While it is lent. */
+  /** Set while the pool lends it. */
   #client: PostgresClient | undefined;
   #attempt = 1;
   #sentAt = 0;
-  /** Whether an error leaves a transaction open: that of a script, or the one around a statement. */
+  /** Whether an error leaves a transaction open, of a script or around a statement. */
   #opensTransaction = false;
-  /** False once its name has been lost on the way. */
+  /** Whether the statement may be sent by name. Becomes false when the server does not know the name. */
   #isNamed = true;
 
   constructor(
@@ -142,7 +143,7 @@ class PooledQuery {
     // The guard's timer may be due in this very turn of the event loop.
     else if (this.#call.over || now >= this.#call.deadline) client.release();
     else if (connection.trust.isSuspect(client)) {
-      // Once: a wrapper of a pool may lend it again in spite of that.
+      // Suspect only once: a wrapper around a pool may lend the connection again.
       connection.trust.heard(client);
       discard(client);
       this.connect();
@@ -152,7 +153,7 @@ class PooledQuery {
   #lend(client: PostgresClient, now: number): void {
     this.#client = client;
     this.#sentAt = now;
-    // A connection that breaks while it is lent would otherwise end the process.
+    // Without a listener, a connection that breaks now would end the process.
     client.on("error", ignore);
     this.#call.onOver = () => this.#abandon();
     const queries = this.#queries();
@@ -173,7 +174,7 @@ class PooledQuery {
     return [query];
   }
 
-  /** Sends the queries one after the other. The answer is that of the one at `main`. */
+  /** Sends the queries one after the other. Resolves with the rows of the query at `main`. */
   #send(client: PostgresClient, queries: readonly PostgresQuery[], main: number, at = 0, rows: Row[] = []): void {
     const query = queries[at];
     if (query === undefined) {
@@ -184,11 +185,11 @@ class PooledQuery {
     callbackify<PostgresResult>(
       (callback) => client.query(query, callback),
       (error, result) => {
-        // The call has ended, and the connection with it.
+        // The call has ended and has given up the connection.
         if (this.#client !== client) return;
         this.#connection.trust.heard(client);
         if (error || result === undefined) this.#failed(error);
-        // Row mode "array" and the identity as parser leave arrays of text.
+        // With row mode "array" and these parsers, rows are arrays of text.
         else this.#send(client, queries, main, at + 1, at === main ? (result.rows as Row[]) : rows);
       },
     );
@@ -198,7 +199,7 @@ class PooledQuery {
     if (isUnanswered(error)) this.#abandon();
     else this.#giveBack(!this.#opensTransaction && leavesConnectionIntact(error));
     const isRead = typeof this.#source !== "string" && this.#source.isRead;
-    // A read that meets a connection which was closed while it was idle is sent once more.
+    // A connection may have been closed while it was idle. Sending a read twice is safe.
     const isWorthIt = isWorthRepeating(error) || (isRead && this.#attempt === 1 && isLostConnection(error));
     if (this.#attempt === maxAttempts || !isWorthIt) {
       this.#reject(error);
@@ -232,7 +233,7 @@ class PooledQuery {
 const begin: PostgresQuery = { text: "BEGIN ISOLATION LEVEL READ COMMITTED", rowMode: "array", values: [] };
 const commit: PostgresQuery = { text: "COMMIT", rowMode: "array", values: [] };
 
-/** Closes a connection at once: to take leave of a dead one would keep its socket open for minutes. */
+/** Closes a connection at once. A graceful end would keep the socket of a dead connection open for minutes. */
 function discard(client: PostgresClient): void {
   client.removeListener("error", ignore);
   client.connection?.stream?.destroy();

@@ -25,17 +25,17 @@ import { type Row, readEnded, readOutcome, readRecord, tryReadRecord } from "./r
 import { ensureSchema } from "./schema-check.js";
 import { type Statements, statementsOf } from "./statements.js";
 
-/** A larger payload is sent by itself: its neighbours would wait for it. */
+/** An update with a larger payload is sent alone, because its neighbours would wait for it. */
 const maxPayloadInBatch = 16 * 1_024;
 const clearBatchSize = 2_000;
 
-/** Where a walk of `clear` stands. */
+/** The position of `clear` between two steps. */
 interface ClearStep {
-  /** The id that the step before ended at. */
+  /** The last id of the step before. */
   readonly last: string;
-  /** When the first step of this walk ran, in epoch milliseconds of the server. */
+  /** The server's time when the first step ran, in epoch milliseconds. */
   readonly startedAt: number;
-  /** Only sessions created no later are removed; `undefined` during the first walk. */
+  /** Removes only sessions created by then. `undefined` during the first walk, which removes all. */
   readonly createdBy: number | undefined;
   /** Whether this walk has removed any session. */
   readonly hasRemoved: boolean;
@@ -57,8 +57,8 @@ export class PostgresDriver implements StoreDriver {
     maxPayloadBytes: 16 * 1_024 * 1_024,
   };
   /**
-   * Enough commands for the gain, few enough to keep an answer small. Two writes keep the server busy while the next ones
-   * gather; more of them would be smaller, and cost more.
+   * A hundred commands give most of the gain and keep an answer small. Two write requests keep the server busy while further
+   * writes gather; more requests would carry fewer writes each.
    */
   readonly batches: { readonly reads: BatchLimits; readonly writes: BatchLimits } = {
     reads: { max: 100, inFlight: 4 },
@@ -70,7 +70,7 @@ export class PostgresDriver implements StoreDriver {
   readonly #options: ResolvedOptions;
   readonly #statements: Statements;
   readonly #connection: Connection;
-  /** Where the next sweep begins, in epoch milliseconds: see {@link PostgresDriver.sweep}. */
+  /** The `sweep_at` at which the next sweep begins, in epoch milliseconds. */
   #sweepFrom = 0;
 
   constructor(options: ResolvedOptions) {
@@ -110,7 +110,7 @@ export class PostgresDriver implements StoreDriver {
     }
   }
 
-  /** The server plans this statement anew each time; the plan of a single read is kept by its connection. */
+  /** A single read is a statement of its own, because its connection keeps the plan. The plan for an array is made each time. */
   async readMany(batch: Batch<string>, call: Call): Promise<ReadonlyMap<string, Read>> {
     const { getMany, getBytes } = this.#statements;
     const values = (): readonly unknown[] => [batch.take()];
@@ -119,7 +119,7 @@ export class PostgresDriver implements StoreDriver {
       return byId(rows, (row) => tryReadRecord(row, row[2] ?? ""));
     } catch (error) {
       if (!isNoText(error)) throw error;
-      // One payload that is no text, for a NUL in it or because it is corrupt, must not fail the reads of others.
+      // A payload with a NUL, or a corrupt one, cannot be read as text. It must not fail the reads of its neighbours.
       return byId(await this.#connection.run(getBytes, values, call), (row) => tryReadRecord(row));
     }
   }
@@ -175,10 +175,10 @@ export class PostgresDriver implements StoreDriver {
   }
 
   /**
-   * One node sweeps at a time: another one that tries meanwhile finds nothing.
+   * One node sweeps at a time. A sweep on another node meanwhile returns nothing.
    *
-   * After a full batch the next one begins where it ended, so that a backlog is not walked again for each batch. After a
-   * batch that is not full the next one begins from the start, and so finds sessions that were locked or came in behind.
+   * After a full batch the next sweep continues behind it, so that a backlog is walked once. After a batch that is not full
+   * the next sweep starts from the beginning, and finds sessions that were locked or were added behind it.
    */
   async sweep(limit: number, call: Call): Promise<EndedSession[]> {
     const rows = await this.#connection.run(this.#statements.sweep, [limit, this.#sweepFrom], call);
@@ -186,27 +186,27 @@ export class PostgresDriver implements StoreDriver {
     return rows.map(readEnded);
   }
 
-  /** Walks in the order of ids. A session renamed during the walk may be missed, or be seen under both ids. */
+  /** Reads in the order of ids. A session renamed during the walk may be missed, or be seen under both ids. */
   async scan(from: unknown, size: number, call: Call): Promise<Page> {
     const rows = await this.#connection.run(this.#statements.scan, [from ?? "", size], call);
     const records = rows.map((row) => tryReadRecord(row));
     return { records, next: rows.length < size ? undefined : rows.at(-1)?.[0] };
   }
 
-  /** Reads the whole table: not for each request. */
+  /** Reads the whole table. Do not call it for each request. */
   async count(call: Call): Promise<SessionCounts> {
     const [row] = await this.#connection.run(this.#statements.count, [], call);
     return { sessions: Number(row?.[0]), sessionsWithUser: Number(row?.[1]), users: Number(row?.[2]) };
   }
 
   /**
-   * Removes a batch of the sessions that existed when `clear` was called.
+   * Removes a batch of sessions, in the order of ids.
    *
-   * The steps walk by id. A rename may carry a session behind the walk, so walks follow until one finds no session as old as
-   * the call.
+   * A rename may move a session to an id that the walk has passed. So the walk is repeated for sessions as old as the call,
+   * until it finds none.
    */
   async clear(from: unknown, call: Call): Promise<ClearStep | undefined> {
-    // The guard hands back what the step before has returned.
+    // The guard passes the result of the step before.
     const step = from as ClearStep | undefined;
     const values = [step?.last ?? "", step?.createdBy, clearBatchSize];
     const [row] = await this.#connection.run(this.#statements.clear, values, call);
@@ -228,7 +228,7 @@ export class PostgresDriver implements StoreDriver {
   }
 }
 
-/** Returns the parameters of `updateMany`, and notes each payload by its id. */
+/** Returns the parameters of `updateMany`, and stores each payload in `payloads`. */
 function updateValues(batch: Batch<Write>, payloads: Map<string, string>): readonly unknown[] {
   const writes = batch.take();
   const bytes: Buffer[] = [];
@@ -266,7 +266,7 @@ function byId<Value>(rows: readonly Row[], read: (row: Row) => Value): ReadonlyM
   return new Map(rows.map((row) => [row[0] ?? "", read(row)]));
 }
 
-/** Returns an array as PostgreSQL reads it; the driver would quote each number. */
+/** Returns an array literal of PostgreSQL. The driver would quote each number. */
 function arrayText(values: readonly (number | boolean | undefined)[]): string {
   return `{${values.map((value) => value ?? "NULL").join(",")}}`;
 }

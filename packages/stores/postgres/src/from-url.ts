@@ -25,13 +25,13 @@ export interface PostgresCredentials {
 }
 
 export interface PostgresUrlOptions extends Omit<PostgresStoreOptions, "pool"> {
-  /** Options of `pg`, such as `{ ssl: { ca }, max: 20 }`. They go before those of the URL. */
+  /** Options of `pg`, such as `{ ssl: { ca }, max: 20 }`. They override those of the URL. */
   readonly driverOptions?: PostgresDriverOptions | undefined;
-  /** Called before each new connection, for credentials that rotate. They go before those of the URL. */
+  /** Returns the credentials for each new connection, for passwords that rotate. They override those of the URL. */
   readonly credentials?: (() => PostgresCredentials | Promise<PostgresCredentials>) | undefined;
 }
 
-/** Parameters of TLS that `pg` understands. Of others it takes no notice, and the connection would not be encrypted. */
+/** The TLS parameters that `pg` knows. It ignores others, and would then connect without encryption. */
 const tlsParameters = ["ssl", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslnegotiation"];
 
 /**
@@ -55,18 +55,18 @@ export function openPool(url: string, { timeoutMs, driverOptions, credentials }:
     ...(credentials !== undefined && { Client: clientWith(credentials, connectionTimeoutMillis) }),
     ...driverOptions,
   });
-  // An idle connection was lost; the next operation opens another. Without a listener it would end the process.
+  // Without a listener, a lost idle connection would end the process. The next operation opens another.
   pool.on("error", () => {});
   return pool;
 }
 
-/** Never shows the URL: it holds a password. */
+/** Parses the URL. Its errors do not contain the URL, because it contains a password. */
 function readUrl(url: unknown): pg.ClientConfig {
   if (typeof url !== "string" || !/^postgres(ql)?:\/\//.test(url)) throw unreadable();
   try {
     const config = parseIntoClientConfig(url);
     for (const parameter of Object.keys(config)) refuseUnknownTls(parameter);
-    // It refuses a port out of range, and connects to nothing by itself.
+    // The constructor refuses a port out of range. It opens no connection.
     new pg.Client(config);
     return config;
   } catch (error) {
@@ -93,7 +93,7 @@ function refuseUnknownTls(parameter: string): void {
 type Credentials = NonNullable<PostgresUrlOptions["credentials"]>;
 type Connected = (error: Error | null) => void;
 
-/** Returns a class of clients that ask for their credentials right before they connect. */
+/** Returns a class of clients that get their credentials right before they connect. */
 function clientWith(credentials: Credentials, timeoutMs: number): typeof pg.Client {
   return class extends pg.Client {
     constructor(config?: string | pg.ClientConfig) {
@@ -104,7 +104,7 @@ function clientWith(credentials: Credentials, timeoutMs: number): typeof pg.Clie
           (cause: unknown) => done(new SessionError("UNAVAILABLE", `${packageName}: "credentials" failed`, { cause })),
         );
       };
-      // A pool connects by callback only.
+      // The pool passes a callback.
       this.connect = connect as typeof this.connect;
     }
   };
@@ -115,7 +115,7 @@ async function signIn(client: pg.Client, credentials: Credentials): Promise<void
   client.password = password;
   if (username === undefined) return;
   client.user = username;
-  // Public in fact; the declarations leave them out.
+  // Public, but missing from the declarations.
   const { connectionParameters } = client as unknown as { connectionParameters: { user: string } };
   connectionParameters.user = username;
 }

@@ -1,16 +1,18 @@
 import { dollarQuote, type Names } from "./names.js";
 import { changedColumns, clock, insertSession, later } from "./sql.js";
 
-/** The SQLSTATE by which the functions refuse a transaction that is not READ COMMITTED. */
+/** The SQLSTATE with which the functions refuse a transaction that is not READ COMMITTED. */
 export const wrongIsolation = "SJ001";
 
 /**
- * What must lock a user or look at several rows is a function: one round trip, and each of its statements sees what was
- * committed before it began. That is true at READ COMMITTED alone: with a snapshot older than the lock, 50 logins at once
- * left up to 50 sessions where 5 were allowed.
+ * Returns the SQL of the functions.
  *
- * Locks are taken in one order by everybody, so that nobody waits in a circle: first the user, then rows by id.
- * Expiry is judged after the last lock, by a clock read after it.
+ * An operation that locks a user or reads several rows is a function: one round trip, and each of its statements sees
+ * everything that was committed before it began. That holds at READ COMMITTED only. With a snapshot older than the lock, 50
+ * logins at once left up to 50 sessions where 5 were allowed.
+ *
+ * All functions take locks in one order, first the user, then rows by id, so they cannot deadlock. They read the clock after
+ * the last lock.
  */
 export function createFunctions(names: Names): string {
   const { table } = names;
@@ -47,7 +49,7 @@ ${func(
   })}
   RETURNING s.* INTO session;
   IF NOT FOUND THEN
-    -- Another user's call created the id after the look above: take the evictions back and be judged again.
+    -- Another user's call created the id after the check above: roll back the evictions, and let the caller try again.
     RAISE unique_violation USING MESSAGE = 'the id has just been taken';
   END IF;
   session.payload := NULL;
@@ -108,7 +110,7 @@ BEGIN
     })}
   WHERE s.id = p_id RETURNING s.* INTO session;
   IF p_payload IS NOT NULL THEN
-    -- The caller has it: spare the way back.
+    -- The caller has the payload: do not send it back.
     session.payload := NULL;
   END IF;
   status := 'written';
@@ -133,10 +135,10 @@ END`,
 }
 
 /**
- * Makes room for one more session of a user who is locked; answers the ids that had to go, or NULL when that is not
- * allowed.
+ * Makes room for one more session of a user whose lock is held. Returns the ids of the evicted sessions, or NULL when the
+ * limit refuses the new one.
  *
- * The rows are locked before any is chosen: a chosen one that is renamed meanwhile would escape.
+ * It locks all rows of the user before it chooses, because a chosen session that is renamed meanwhile would survive.
  */
 function makeRoom(names: Names): string {
   const { table } = names;
@@ -176,7 +178,7 @@ const requireReadCommitted = `IF current_setting('transaction_isolation') <> 're
   END IF;`;
 
 function lockUser({ fingerprint }: Names, user: string): string {
-  // The seed is cut to what a bigint holds.
+  // The seed must fit into a bigint.
   const seed = BigInt.asIntN(63, BigInt(`0x${fingerprint}`));
   return `PERFORM pg_advisory_xact_lock(hashtextextended(${user}, ${seed}));`;
 }

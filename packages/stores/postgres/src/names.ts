@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 
-/** Longer names PostgreSQL cuts without a word, and two of them become one. */
+/** PostgreSQL cuts longer names silently, so that two names could become one. */
 const maxNameBytes = 63;
 
-/** The names of one store in the database: each quoted, with its schema where that is possible. */
+/** The names of one store in the database, quoted, and with the schema where SQL allows it. */
 export interface Names {
   readonly schema: string;
   readonly table: string;
-  /** The same names as the catalog has them, and those of the functions. */
+  /** Names without quotes, for queries of the catalog. */
   readonly catalog: { readonly schema: string; readonly table: string; readonly functions: readonly string[] };
   readonly userIndex: string;
   readonly sweepIndex: string;
@@ -15,11 +15,11 @@ export interface Names {
   readonly create: string;
   readonly change: string;
   readonly destroyByUser: string;
-  /** Differs for each table: prepared statements, locks and dollar quotes of two stores never meet. */
+  /** A hash of the table's name. It keeps locks and dollar quotes of two stores apart. */
   readonly fingerprint: string;
 }
 
-/** Functions carry the version of their schema, so that nodes of two releases can work on one table during a deployment. */
+/** Part of the functions' names, so that nodes of two releases can work on one table during a deployment. */
 const version = "v2";
 
 export function namesOf(schema: string, table: string): Names {
@@ -42,25 +42,25 @@ export function namesOf(schema: string, table: string): Names {
   };
 }
 
-/** Whether PostgreSQL can use the text as a name, as it is. */
+/** Whether PostgreSQL can use a value as a name without cutting it. */
 export function isName(value: unknown): value is string {
   if (typeof value !== "string" || value === "" || value.includes("\0") || !value.isWellFormed()) return false;
   return Buffer.byteLength(value) <= maxNameBytes;
 }
 
-/** A string literal that means the same whatever `standard_conforming_strings` says. */
+/** Returns a string literal that means the same under either setting of `standard_conforming_strings`. */
 export function quoteText(text: string): string {
   const quoted = `'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
   return text.includes("\\") ? ` E${quoted}` : quoted;
 }
 
-/** A body of code as a literal; the names in it cannot end it, for they cannot contain their own hash. */
+/** Returns a body of code as a literal. Names in the code cannot end it, because no name contains its own hash. */
 export function dollarQuote({ fingerprint }: Names, body: string): string {
   const tag = `$s${fingerprint}$`;
   return `${tag}\n${body}\n${tag}`;
 }
 
-/** Sixteen hexadecimal digits that stand for the text. */
+/** Returns sixteen hexadecimal digits of the text's hash. */
 export function fingerprint(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
@@ -69,7 +69,7 @@ function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A name for something that belongs to the table; where it would be too long, a hash stands for what is cut. */
+/** Returns the name of an index or function of the table. In a name that would be too long, a hash replaces the rest. */
 function derive(table: string, suffix: string): string {
   const name = `${table}_${suffix}`;
   if (Buffer.byteLength(name) <= maxNameBytes) return name;

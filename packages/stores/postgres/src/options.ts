@@ -5,20 +5,23 @@ import type { PostgresPool } from "./pool.js";
 export const packageName = "@sojourn/postgres";
 const nameExpectation = "a name of 1 to 63 bytes of well-formed UTF-8 without NUL";
 
-/** Where the sessions are. Two stores with different names never see each other's sessions. */
+/** The place of the sessions. Two stores with different names never see each other's sessions. */
 export interface TableOptions {
-  /** The schema. Default `"public"`. */
+  /** The name of the schema. Default `"public"`. */
   readonly schema?: string | undefined;
-  /** The table. Default `"sojourn_sessions"`. */
+  /** The name of the table. Default `"sojourn_sessions"`. */
   readonly table?: string | undefined;
 }
 
 export interface PostgresStoreOptions extends TableOptions {
-  /** A `Pool` of `pg`. It stays the caller's: `close()` leaves it open. Give it a listener for `"error"`. */
+  /**
+   * A `Pool` of `pg`. `close()` leaves it open. Give it a listener for `"error"`, and set `connectionTimeoutMillis`: without
+   * it an attempt to reach a silent host holds a place of the pool for minutes.
+   */
   readonly pool: PostgresPool;
   /**
-   * Whether statements are prepared once for each connection and then only named. Default true. Set it to false behind
-   * PgBouncer in transaction mode, unless its `max_prepared_statements` is set.
+   * Whether each connection prepares a statement once and then sends only its name. Default true. Behind a pooler that loses
+   * prepared statements, the store sends them again without a name and stops preparing; false spares it the discovery.
    */
   readonly preparedStatements?: boolean | undefined;
   /** How long one operation may take, in milliseconds, the wait for a connection included. Default 2000. */
@@ -42,7 +45,7 @@ export function resolveOptions(options: PostgresStoreOptions): ResolvedOptions {
   if (typeof preparedStatements !== "boolean") {
     throw invalidOption(packageName, "preparedStatements", "a boolean", preparedStatements);
   }
-  // Timers take no more than 31 bits: a longer one would fire at once.
+  // A timer takes at most 31 bits, and a longer one fires at once.
   if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 2_147_483_647) {
     throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
   }

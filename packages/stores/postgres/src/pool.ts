@@ -1,23 +1,23 @@
 /*
- * As much of `pg` as the store uses. A wrapper that answers by promise alone, as a pool or as its clients, works as well.
+ * The part of `pg` that the store uses. A wrapper around a pool or a client that answers only by promise works too.
  */
 
 export interface PostgresPool {
   connect(callback: (error: Error | undefined, client: PostgresClient | undefined) => void): unknown;
-  /** With it, the store knows which connections are new. */
+  /** Tells the store which connections are new. */
   on?(event: "connect", listener: (client: PostgresClient) => void): unknown;
   /** Options of the clients, of which the store reads `stream`. */
   readonly options?: object | undefined;
 }
 
-/** A connection that the pool has lent. */
+/** A connection of the pool. */
 export interface PostgresClient {
   query(query: PostgresQuery, callback: (error: Error | null, result: PostgresResult | undefined) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "error", listener: (error: Error) => void): unknown;
-  /** Gives it back, or with `true` closes it. */
+  /** Gives the connection back to the pool, or closes it when `destroy` is true. */
   release(destroy?: boolean): void;
-  /** Lets the store close a silent connection at once. */
+  /** The socket of the connection. Lets the store close a silent connection at once. */
   readonly connection?: { readonly stream?: { destroy(): unknown } } | undefined;
 }
 
@@ -25,12 +25,12 @@ export interface PostgresResult {
   readonly rows: unknown[];
 }
 
-/** A query as `pg` takes it. */
+/** A query in the form that `pg` takes. */
 export interface PostgresQuery {
   readonly text: string;
   readonly rowMode: "array";
   readonly name?: string;
-  // pg's own declarations ask for a mutable array.
+  // pg's declarations require a mutable array.
   readonly values?: unknown[];
   readonly types?: { getTypeParser(): (value: string) => string };
 }

@@ -8,7 +8,7 @@ import {
   type WriteOutcome,
 } from "@sojourn/core/adapter";
 
-/** A row as it comes from the server: every column as text. */
+/** A row of an answer: every column as text. */
 export type Row = readonly (string | null)[];
 
 type RecordRow = readonly [id: string, userId: string | null, payload: string | null, numbers: string];
@@ -16,8 +16,8 @@ type RecordRow = readonly [id: string, userId: string | null, payload: string | 
 /**
  * Reads a record.
  *
- * @param written - the payload that the statement has just stored, and therefore does not send back
- * @throws SessionError `CORRUPT` when the payload is not UTF-8: all else the table itself refuses
+ * @param written - the payload, where the statement has stored it or answers it as text; otherwise it is in the row, in hex
+ * @throws SessionError `CORRUPT` when the payload is not UTF-8. The table's own checks exclude every other fault
  */
 export function readRecord(row: Row, written?: string): SessionRecord {
   // The statements select these columns in this order, and the table has the others NOT NULL.
@@ -36,20 +36,20 @@ export function readRecord(row: Row, written?: string): SessionRecord {
   };
 }
 
-/** Reads what a write has decided: a status, the ids it evicted, and the columns of a record. No row: there was none. */
+/** Reads the outcome of a write: a status, the evicted ids, and the columns of a record. Without a row the session is missing. */
 export function readOutcome(row: Row | undefined, written?: string): WriteOutcome {
   if (row === undefined) return { status: "missing" };
   const [status, evicted, ...record] = row;
   if (status === "written") {
-    // The server makes JSON of an array of text.
+    // The statement returns the array of ids as JSON.
     return { status, record: readRecord(record, written), evicted: JSON.parse(evicted ?? "[]") as string[] };
   }
   if (status === "conflict") return { status, current: readRecord(record) };
-  // The functions answer no other.
+  // The functions return no other status.
   return { status: status as "missing" | "duplicate" | "limitReached" };
 }
 
-/** Reads a record. One that is corrupt becomes its error, and fails no other. */
+/** Reads a record. Returns the `CORRUPT` error of a record that cannot be read, so that it does not fail its neighbours. */
 export function tryReadRecord(row: Row, payload?: string): Read {
   try {
     return readRecord(row, payload);

@@ -6,10 +6,10 @@ import { statement } from "./statements.js";
 
 interface SchemaState {
   readonly encoding: string;
-  /** How many columns of ours the table has; `undefined` where there is no table. */
+  /** The number of Sojourn's columns in the table; `undefined` without a table. */
   readonly columns: number | undefined;
   readonly hasFunctions: boolean;
-  /** The rights that this user lacks, as the message names them. */
+  /** The rights that the user lacks, in the words of the message. */
   readonly missingRights: readonly string[];
 }
 
@@ -25,7 +25,7 @@ const columns = [
   "sweep_at",
 ];
 
-/** Functions of the server that statements call. Some installations revoke them from the public. */
+/** Functions of the server that statements call. Some installations revoke them from PUBLIC. */
 const serverFunctions = [
   "pg_advisory_xact_lock(bigint)",
   "pg_try_advisory_xact_lock(bigint)",
@@ -51,7 +51,7 @@ export async function ensureSchema(connection: Connection, names: Names, call: C
 function assertUsable({ encoding, columns: found }: SchemaState, { table }: Names): void {
   if (encoding !== "UTF8") throw refusal(`the database has the encoding ${encoding}; session ids need UTF8`);
   if (found === undefined || found === columns.length) return;
-  throw refusal(`the table ${table} is not one of Sojourn's; choose another name`);
+  throw refusal(`the table ${table} was not made by Sojourn; choose another name`);
 }
 
 function refusal(reason: string): SessionError {
@@ -66,15 +66,15 @@ async function readState(connection: Connection, { catalog }: Names, call: Call)
     encoding: encoding ?? "",
     columns: found === null ? undefined : Number(found),
     hasFunctions: hasFunctions === "true",
-    // The server makes JSON of an array of text.
+    // The statement returns the array as JSON.
     missingRights: JSON.parse(missingRights ?? "[]") as string[],
   };
 }
 
 /**
- * Reads the catalog, which every user may do: a function such as `to_regclass` fails without rights on the schema.
+ * Reads the catalog, because functions such as `to_regclass` fail without rights on the schema.
  *
- * Row-level security without a policy makes every session invisible, and no statement fails.
+ * It checks policies of row-level security too: without a policy, reads find no session and do not fail.
  */
 const check = statement(
   "check",

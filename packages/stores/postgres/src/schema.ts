@@ -3,9 +3,9 @@ import { dollarQuote, type Names, quoteText } from "./names.js";
 import { resolveNames, type TableOptions } from "./options.js";
 
 /**
- * The SQL that creates the table, its indexes and its functions: for those who run their own migrations.
+ * Returns the SQL that creates the table, its indexes and its functions, for applications that run their own migrations.
  *
- * One transaction, idempotent, and safe to run from many processes at once. It never removes anything.
+ * The SQL is one transaction. It may run more than once, also from many processes at once, and removes nothing.
  *
  * @throws SessionError `INVALID_OPTION`
  */
@@ -16,7 +16,7 @@ export function schemaSql(options: TableOptions = {}): string {
 export function schemaScript(names: Names): string {
   return [
     "BEGIN ISOLATION LEVEL READ COMMITTED;",
-    // Without it, IF NOT EXISTS fails as often as not when ten processes start at once.
+    // Without the lock, IF NOT EXISTS fails about every second time when ten processes start at once.
     `SELECT pg_advisory_xact_lock(hashtextextended('sojourn schema', 0));`,
     requireEncoding(names),
     createSchema(names),
@@ -36,7 +36,7 @@ function requireEncoding(names: Names): string {
   );
 }
 
-/** CREATE SCHEMA IF NOT EXISTS asks for the right to create one even where it exists. */
+/** CREATE SCHEMA IF NOT EXISTS needs the right to create a schema even where it exists. */
 function createSchema(names: Names): string {
   return anonymousBlock(
     names,
@@ -47,9 +47,9 @@ function createSchema(names: Names): string {
 }
 
 /*
- * No index holds expires_at or last_active_at, and the fill factor leaves room on each page: so the row that a touch
- * writes stays on its page and no index is written (a heap-only update, a third of the write-ahead log). What the sweep
- * looks for is sweep_at, never before expires_at, and moved only now and then.
+ * No index contains expires_at or last_active_at, and the fill factor leaves room on each page. The row that a touch writes
+ * therefore stays on its page, and no index is written: a heap-only update, a third of the write-ahead log. The sweep
+ * searches by sweep_at, which is never before expires_at and moves rarely.
  */
 function createTable(names: Names): string {
   const { table } = names;
@@ -71,7 +71,7 @@ CREATE INDEX IF NOT EXISTS ${names.sweepIndex} ON ${table} (sweep_at);
 ${compressPayload(names)}`;
 }
 
-/** lz4 halves the time to write 10 kB. PostgreSQL 13 does not know the clause, and some are built without it. */
+/** lz4 halves the time to write 10 kB. PostgreSQL 13 does not know the clause, and some builds lack lz4. */
 function compressPayload(names: Names): string {
   return anonymousBlock(
     names,

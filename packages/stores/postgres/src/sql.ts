@@ -1,19 +1,16 @@
-/** The pieces that statements and functions have in common. */
+/** Pieces of SQL that statements and functions share. */
 
 import type { Names } from "./names.js";
 
-/** The moment at which it is evaluated, in whole milliseconds as the records have them. */
+/** The current time of the server when it is evaluated, in whole milliseconds as in records. */
 export const clock = "date_trunc('milliseconds', clock_timestamp())";
 
-/**
- * The moment at which the statement began to run, as {@link clock} has it: read once for all rows, and enough for what waits
- * for no row.
- */
+/** The time at which the statement began, in whole milliseconds: one time for all rows of a statement that waits for no lock. */
 export const statementClock = "date_trunc('milliseconds', statement_timestamp())";
 
 type NewValues = "id" | "user" | "payload" | "idle" | "absolute" | "age" | "inactive" | "version" | "now";
 
-/** Writes a new session, also over an expired one of this id; no row when a live one has it. */
+/** Inserts a session, or replaces an expired one of this id. Returns no row when a live session has the id. */
 export function insertSession({ table }: Names, values: Readonly<Record<NewValues, string>>): string {
   const { id, user, payload, idle, absolute, age, inactive, version, now } = values;
   const columns = [
@@ -36,7 +33,7 @@ export function insertSession({ table }: Names, values: Readonly<Record<NewValue
   WHERE s.expires_at <= clock_timestamp()`;
 }
 
-/** The columns that a change sets in row `s`, whose absolute deadline is `ends`. A parameter that is null leaves its column. */
+/** Returns the columns that a change sets in row `s`, whose absolute deadline is `ends`. A null parameter keeps its column. */
 export function changedColumns(
   parameters: Readonly<Record<"payload" | "setsUser" | "user" | "idle" | "ends" | "now", string>>,
 ): string {
@@ -50,7 +47,7 @@ export function changedColumns(
     sweep_at = CASE WHEN ${idle} IS NULL THEN least(s.sweep_at, ${ends}) ELSE ${sweepAt(expiresAt, idle, ends)} END`;
 }
 
-/** The columns that a touch sets in row `s`. */
+/** Returns the columns that a touch sets in row `s`. */
 export function touchedColumns(idle: string, shorten: string, now: string): string {
   const reached = `least(${later(now, idle)}, s.ends_at)`;
   const expiresAt = `CASE WHEN ${shorten} THEN ${reached} ELSE greatest(s.expires_at, ${reached}) END`;
@@ -60,20 +57,20 @@ export function touchedColumns(idle: string, shorten: string, now: string): stri
 }
 
 /**
- * The new `sweep_at` of row `s`. It stays while it is at most one idle timeout late, so that about one touch in thirty moves
- * it (a touch is written each sixtieth of an idle timeout).
+ * Returns the new `sweep_at` of row `s`. It stays while it is at most one idle timeout late. A touch is written each sixtieth
+ * of an idle timeout, so about one touch in thirty moves it.
  */
 function sweepAt(expiresAt: string, idle: string, ends: string): string {
   return `least(${ends}, CASE WHEN s.sweep_at BETWEEN ${expiresAt} AND ${later(expiresAt, idle)} THEN s.sweep_at
       ELSE ${later(expiresAt, `${idle} / 2`)} END)`;
 }
 
-/** The moment so many milliseconds before another. */
+/** Returns a time that is `ms` milliseconds earlier. */
 function earlier(than: string, ms: string): string {
   return `${than} - ${ms} * interval '1 millisecond'`;
 }
 
-/** The moment so many milliseconds after another. */
+/** Returns a time that is `ms` milliseconds later. */
 export function later(than: string, ms: string): string {
   return `${than} + ${ms} * interval '1 millisecond'`;
 }

@@ -1,19 +1,20 @@
 import { fingerprint, type Names } from "./names.js";
 import { changedColumns, clock, insertSession, later, statementClock, touchedColumns } from "./sql.js";
 
-/** One SQL text and the name under which a connection prepares it. */
+/** An SQL text, and the name under which a connection prepares it. */
 export interface Statement {
   readonly text: string;
-  /** Holds a hash of the text: another table, another release, another name. */
+  /** Contains a hash of the text, so that each table and release has names of its own. */
   readonly name: string;
-  /** Whether it changes nothing, and may be sent twice. */
+  /** Whether it changes nothing and therefore may be sent twice. */
   readonly isRead: boolean;
 }
 
 /**
- * Every statement of a store, each one round trip. `get` and `getMany` answer payloads as text, half as long as the bytes of
- * `getBytes` are in hex, and fail for a payload that no text of PostgreSQL can hold. They
- * answer text alone: it arrives as such from a pool set to `binary`.
+ * The statements of a store. Each is one round trip.
+ *
+ * `get` and `getMany` return payloads as text, which is half as long as the hex of `getBytes`. They fail for a payload that a
+ * text of PostgreSQL cannot hold. Every column is text: a pool that is set to `binary` receives text unchanged.
  */
 export type Statements = Readonly<
   Record<
@@ -43,7 +44,7 @@ export function statementsOf(names: Names): Statements {
   const oneClock = `clock AS MATERIALIZED (SELECT ${clock} AS now)`;
   const now = "(SELECT now FROM clock)";
   const record = recordColumns("s", now);
-  // Nobody is waited for: one clock, read at any time, is as good as one that is read after the last lock.
+  // These statements wait for no lock, so one reading of the clock serves all rows.
   const skippingHeldRows = `${oneClock},
 locked AS MATERIALIZED (SELECT s.id FROM ${table} s WHERE s.id = ANY ($1::text[]) FOR NO KEY UPDATE SKIP LOCKED)`;
   const live = "s.expires_at > statement_timestamp()";
@@ -79,8 +80,8 @@ FROM ${names.create}($1::text, $2::text, $3::bytea, $4::float8, $5::float8, $6::
 FROM ${names.change}($1::text, $2::text, $3::bigint, $4::bytea, $5::boolean, $6::text, $7::float8, $8::float8,
   $9::bigint, $10::boolean) r`,
     ),
-    // The row is locked first and the clock read after that: whoever held the lock may have outlasted the deadline. What
-    // wins a conflict is the locked row, which is newer than what the statement otherwise sees.
+    // Locks the row first and reads the clock after that: the session may have expired during the wait. A conflict returns
+    // the locked row, which is newer than the snapshot of the statement.
     update: statement(
       "update",
       `WITH locked AS MATERIALIZED (SELECT s.* FROM ${table} s WHERE s.id = $1::text FOR NO KEY UPDATE),
@@ -95,7 +96,7 @@ SELECT 'written', '[]', w.* FROM written w
 UNION ALL SELECT 'conflict', '[]', ${recordColumns("l", "l.now")}
 FROM live l WHERE NOT EXISTS (SELECT FROM written)`,
     ),
-    // All payloads are one parameter, cut to pieces here: an array would hold each of them as text, and twice as long.
+    // All payloads are one parameter, which is cut here: an array would carry each of them in hex, twice as long.
     updateMany: statement(
       "update",
       `WITH ${skippingHeldRows}
@@ -135,7 +136,7 @@ RETURNING s.user_id, (s.expires_at > clock_timestamp())::text`,
 WHERE s.user_id = $1::text AND s.expires_at > ${now} ORDER BY s.created_at, s.id`,
     ),
     destroyByUser: statement("destroyByUser", `SELECT * FROM ${names.destroyByUser}($1::text, $2::text)`),
-    // One node sweeps at a time: the others would walk over the same rows. The lock is tried once for the statement.
+    // One node sweeps at a time, because others would walk over the same rows. The statement tries the lock once.
     sweep: statement(
       "sweep",
       `WITH ended AS MATERIALIZED (
@@ -179,8 +180,8 @@ const changeParameters = {
 };
 
 /**
- * What `readRecord` reads, in its order. The numbers are one column: the driver takes a column, and its description in each
- * answer, as dearly as all that is in it.
+ * Returns the columns that `readRecord` reads, in its order. All numbers share one column, because each column costs the
+ * driver its description in every answer.
  */
 function recordColumns(row: string, now: string, payload = `encode(${row}.payload, 'hex')`): string {
   const times = ["created_at", "last_active_at", "expires_at", "ends_at"].map((column) => epochMs(`${row}.${column}`));
@@ -188,8 +189,8 @@ function recordColumns(row: string, now: string, payload = `encode(${row}.payloa
 }
 
 /**
- * As a float, which holds milliseconds exactly when rounded, as the cast does: `extract` computes with numerics, at a sixth of
- * what a read costs. As a whole number, because the text of a float loses digits.
+ * Returns epoch milliseconds as text. `date_part` computes with floats, which hold milliseconds exactly once the cast has
+ * rounded them; `extract` computes with numerics and takes a sixth of a read's time. The text of a float would lose digits.
  */
 function epochMs(time: string): string {
   return `(date_part('epoch', ${time}) * 1000)::bigint::text`;

@@ -15,7 +15,7 @@ export class PostgresStore extends DriverStore<PostgresDriver> {
   }
 
   /**
-   * Opens a store with a pool of its own, of ten connections at most, which `close()` ends.
+   * Creates a store with a pool of its own, which `close()` ends. The pool opens at most ten connections.
    *
    * @param url - `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
    * @throws SessionError `INVALID_OPTION`
@@ -29,12 +29,12 @@ export class PostgresStore extends DriverStore<PostgresDriver> {
   }
 
   /**
-   * Creates schema, table, indexes and functions where they are missing. Call it at start, also from many processes at once:
-   * they wait for each other.
+   * Creates schema, table, indexes and functions where they are missing, and checks the rights that later calls need. Call it
+   * at start, from any number of processes: they wait for each other.
    *
-   * Where everything is there already it changes nothing and needs no right to create anything.
+   * Where everything exists it changes nothing, and needs no right to create anything.
    *
-   * @throws SessionError `BACKEND` without the rights, or in a database of another encoding than UTF8
+   * @throws SessionError `BACKEND` that names the missing right, or in a database whose encoding is not UTF8
    */
   ensureSchema(call?: StoreCallOptions): Promise<void> {
     return this.run("ensureSchema", (running) => this.driver.ensureSchema(running), call);

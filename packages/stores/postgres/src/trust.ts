@@ -1,16 +1,16 @@
 import type { PostgresClient, PostgresPool } from "./pool.js";
 
 /**
- * Knows which connections of a pool may be dead without having been closed.
+ * Tells which connections of a pool may be dead although they were never closed.
  *
- * A firewall or a dead host drops all connections at once and without a word, and the pool then lends the dead ones one after
- * the other. So when a statement is not answered in time, every connection that has not answered since it was sent is
- * suspect: it is closed at its next use, and the pool opens another.
+ * A firewall or a dead host drops all connections silently, and the pool then lends the dead connections one after the other.
+ * So when a statement is not answered in time, each connection that has not answered since that statement was sent becomes
+ * suspect. A suspect connection is closed when the pool lends it, and the pool opens another.
  */
 export class PoolTrust {
-  /** When each connection last answered, or was opened. */
+  /** The time at which each connection was opened, or last answered. */
   readonly #heardAt = new WeakMap<PostgresClient, number>();
-  /** Whether the pool tells of new connections: one that is unknown is then older than the store. */
+  /** Whether the pool reports new connections. An unknown connection is then older than the store. */
   readonly #seesNew: boolean;
   /** A connection that last answered before this moment is suspect. */
   #suspectBefore = Number.NEGATIVE_INFINITY;
@@ -20,7 +20,7 @@ export class PoolTrust {
     pool.on?.("connect", (client) => this.heard(client));
   }
 
-  /** Returns the one of this pool: stores that share a pool share its connections. */
+  /** Returns the instance of a pool. Stores with one pool share it, because they share the connections. */
   static of(pool: PostgresPool): PoolTrust {
     const trust = known.get(pool) ?? new PoolTrust(pool);
     known.set(pool, trust);

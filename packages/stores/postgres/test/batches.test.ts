@@ -7,7 +7,7 @@ import { countWaits, openPool, openStore } from "./harness.js";
 const server = await startPostgres();
 const pool = openPool(server.url);
 const waits = countWaits(pool);
-/** For those who hold rows. */
+/** Connections of transactions that hold locks. */
 const holders = openPool(server.url);
 const store = await openStore({ pool, table: "written" });
 afterAll(async () => {
@@ -25,14 +25,14 @@ const session = (id: string, payload = "before") => ({
   absoluteMs: 2 * hour,
 });
 
-/** Sessions of this test's own. */
+/** Creates sessions for one test. */
 async function create(name: string, count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, n) => `${name} ${n}`);
   await Promise.all(ids.map((id) => store.create(session(id))));
   return ids;
 }
 
-/** A transaction of its own that holds a row until it is released. */
+/** Locks a row in a transaction of its own. Returns a function that releases it. */
 async function hold(id: string): Promise<() => Promise<void>> {
   const client = await holders.connect();
   await client.query("BEGIN");
@@ -47,7 +47,7 @@ describe("writes of one tick", () => {
   test("64 updates are one round trip, and each gets its own answer", async () => {
     const ids = await create("updates", 64);
     const before = waits();
-    // Of different lengths, with what needs care where texts are cut by bytes or quoted.
+    // Different lengths in bytes, and characters that quoting must escape.
     const payloads = ids.map((_, n) => `${"é".repeat(n)}"\\\0{},NULL`);
     const results = await Promise.all(
       ids.map((id, n) => store.update(id, { payload: payloads[n] ?? "", ...idle }, { expectedVersion: 1 })),
@@ -101,7 +101,7 @@ describe("writes of one tick", () => {
     for (const id of [missing, expired]) expect(await store.get(id)).toBeUndefined();
   });
 
-  test("one that the server refuses fails its own caller alone", async () => {
+  test("a write that the server refuses fails only its own caller", async () => {
     const ids = await create("refused", 10);
     await pool.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       IF NEW.id = 'refused 3' THEN RAISE EXCEPTION 'no' USING ERRCODE = '22003'; END IF; RETURN NEW; END $$;
@@ -124,7 +124,7 @@ describe("writes of one tick", () => {
     }
   });
 
-  test("several of one session are made one after the other", async () => {
+  test("writes of one session are made one after the other", async () => {
     const [id = ""] = await create("same", 1);
     const payloads = Array.from({ length: 20 }, (_, n) => `${n}`);
     const blind = await Promise.all(payloads.map((payload) => store.update(id, { payload })));
@@ -136,7 +136,7 @@ describe("writes of one tick", () => {
     expect(statuses.filter((status) => status === "conflict")).toHaveLength(19);
   });
 
-  test("sessions that are destroyed and renamed meanwhile are written before or not at all", async () => {
+  test("a session that is destroyed or renamed meanwhile is written before that, or not at all", async () => {
     for (let round = 0; round < 30; round++) {
       const ids = await create(`ended ${round}`, 12);
       const outcomes = await Promise.all(
@@ -157,7 +157,7 @@ describe("writes of one tick", () => {
   });
 });
 
-test("held rows block no other writes, however many there are", async () => {
+test("locked rows block no writes of other sessions", async () => {
   const held = await create("held", 12);
   const free = await create("free", 12);
   const release = await Promise.all(held.map(hold));
@@ -169,7 +169,7 @@ test("held rows block no other writes, however many there are", async () => {
   expect(await waiting).toEqual(held.map(() => true));
 });
 
-test("two processes that write the same sessions in opposite orders meet no deadlock, and lose nothing", async () => {
+test("two processes that write the same sessions in opposite orders cause no deadlock, and lose no write", async () => {
   const ids = await create("crosswise", 40);
   const other = openPool(server.url);
   try {
@@ -189,7 +189,7 @@ test("two processes that write the same sessions in opposite orders meet no dead
   }
 });
 
-test("a write that got no turn in time is never sent", async () => {
+test("a write that got no connection in time is never sent", async () => {
   const narrow = openPool(server.url, { max: 1 });
   const patient = await openStore({ pool: narrow, table: "written" });
   const hasty = new PostgresStore({ pool: narrow, table: "written", timeoutMs: 300 });
@@ -200,14 +200,14 @@ test("a write that got no turn in time is never sent", async () => {
   for (const outcome of outcomes) {
     expect(outcome).toMatchObject({ status: "rejected", reason: { code: "UNAVAILABLE", outcomeUnknown: false } });
   }
-  // The only connection: what had been sent would have come before it.
+  // There is one connection only: a write that had been sent would have been made before this read.
   expect((await patient.get(ids[0] ?? ""))?.payload).toBe("before");
   await narrow.end();
 });
 
-test("writes whose statement is not answered are TIMEOUT with an unknown outcome, each of them", async () => {
+test("each write of a statement that is not answered is TIMEOUT with an unknown outcome", async () => {
   const slow = openPool(server.url);
-  // With its connection open.
+  // Opens its connection.
   await openStore({ pool: slow, table: "written" });
   const hasty = new PostgresStore({ pool: slow, table: "written", timeoutMs: 300 });
   const ids = await create("unanswered", 4);
@@ -223,7 +223,7 @@ test("writes whose statement is not answered are TIMEOUT with an unknown outcome
   await slow.end();
 });
 
-test("a write does not lose its time to one that has waited much longer", async () => {
+test("a write keeps its own deadline in a batch with an older write", async () => {
   const slow = openPool(server.url);
   const hasty = await openStore({ pool: slow, table: "written", timeoutMs: 6_000 });
   const ids = await create("patient", 8);
@@ -236,7 +236,7 @@ test("a write does not lose its time to one that has waited much longer", async 
   await expect.poll(waiting).toBe(1);
   const second = touch(2);
   await expect.poll(waiting).toBe(2);
-  // Both statements are on their way, so these wait: the one for nearly all of its time, the other for half of it.
+  // Both statements are under way, so the next writes wait: the older ones until their deadline, the younger ones half as long.
   const old = touch(4);
   await delay(3_000);
   const young = touch(6);

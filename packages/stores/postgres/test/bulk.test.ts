@@ -14,7 +14,7 @@ afterAll(async () => {
 
 const minute = 60_000;
 
-/** Sessions that end so many milliseconds from now, or ended so long ago; every tenth is anonymous. */
+/** Inserts sessions that end in `endsInMs` milliseconds, or have ended before if that is negative. Every tenth is anonymous. */
 async function fill(table: string, prefix: string, count: number, endsInMs: number): Promise<void> {
   await pool.query(
     `INSERT INTO ${table} SELECT $1 || n, CASE WHEN n % 10 > 0 THEN 'user ' || n % 1000 END, repeat('p', 200)::bytea, 1,
@@ -25,7 +25,7 @@ async function fill(table: string, prefix: string, count: number, endsInMs: numb
 }
 
 describe("sweep", () => {
-  test("four sweepers remove all that expired, report each session once, and leave what lives", async () => {
+  test("four sweepers remove every expired session, report it once, and leave live ones", async () => {
     const stores = await Promise.all(Array.from({ length: 4 }, () => openStore({ pool, table: "swept" })));
     await fill("swept", "dead", 20_000, -60 * minute);
     await fill("swept", "live", 500, 60 * minute);
@@ -41,7 +41,7 @@ describe("sweep", () => {
     expect((await stores[0]?.count())?.sessions).toBe(500);
   });
 
-  test("while one node sweeps another finds nothing, without waiting", async () => {
+  test("while one node sweeps, a sweep of another returns nothing, without waiting", async () => {
     const store = await openStore({ pool, table: "led" });
     await fill("led", "dead", 10, -minute);
     const leader = await pool.connect();
@@ -49,7 +49,7 @@ describe("sweep", () => {
       await leader.query("BEGIN");
       const { rows } = await leader.query("SELECT objid FROM pg_locks WHERE locktype = 'advisory'");
       expect(rows).toEqual([]);
-      // The first sweep in this transaction: it holds the lock until the end.
+      // The first sweep runs in this transaction, which holds the lock until its end.
       const swept = await openStore({ pool: lending(leader), table: "led" });
       expect(await swept.sweep({ limit: 5 })).toHaveLength(5);
       expect(await store.sweep({ limit: 100 })).toEqual([]);
@@ -60,7 +60,7 @@ describe("sweep", () => {
     expect(await store.sweep({ limit: 100 })).toHaveLength(5);
   });
 
-  test("a session that was locked, or that came in behind, is swept by a later call", async () => {
+  test("a session that was locked, or was added behind the sweep, is removed by a later sweep", async () => {
     const store = await openStore({ pool, table: "behind" });
     await fill("behind", "dead", 30, -60 * minute);
     const holder = await pool.connect();
@@ -84,7 +84,7 @@ function idsOf(sessions: readonly { readonly id: string }[]): string[] {
   return sessions.map(({ id }) => id);
 }
 
-/** A pool that lends this one connection, and never takes it back. */
+/** Returns a pool that lends one connection only, and ignores its release. */
 function lending(client: pg.PoolClient): PostgresPool {
   return {
     connect(callback) {
@@ -160,7 +160,7 @@ test("clear ends a session that is renamed while it walks", async () => {
       cleared = true;
     });
     for (let n = 0; !cleared; n++) {
-      // Now at the end of the walk, now at its beginning.
+      // Alternates between ids at the end of the walk and at its beginning.
       const next = `${n % 2 === 0 ? "a" : "z"} ${round} ${n}`;
       if ((await store.rename(id, next)).status !== "renamed") break;
       id = next;

@@ -8,7 +8,7 @@ import { pgBouncer, startPgBouncer } from "./pgbouncer.js";
 const plain = await resolvePostgres();
 const abroad = await startPostgres({ settings: { timezone: "America/Los_Angeles" } });
 const pooler = pgBouncer === undefined ? undefined : await startPgBouncer(pgBouncer, abroad.port);
-// The server may be one that stays: what this run makes there is removed with this schema.
+// The server may outlive this run, so all tables of this run are in one schema, which is removed at the end.
 const schema = `conformance ${process.pid}`;
 const pool = openPool(plain.url);
 afterAll(async () => {
@@ -24,7 +24,7 @@ const tokyo = openPool(abroad.url, { options: "-c TimeZone=Asia/Tokyo" });
 const outage = { begin: () => abroad.kill(), end: () => abroad.restart() };
 describeConformance(harnessOn("postgres in Los Angeles, client in Tokyo", tokyo, { outage }), { describe, test });
 
-/** What a role, a database or a URL may have set, each in the way that does most harm. */
+/** Settings that a role, a database or a URL may have, each with its most harmful value. */
 const settings = {
   default_transaction_isolation: "serializable",
   search_path: "pg_temp",
@@ -40,11 +40,11 @@ const settings = {
 const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
 const { roundTrips: _, ...setOtherwise } = harnessOn(
   "postgres with other settings",
-  // pg's declarations do not know `binary`, which makes the server send integers and truth values as bytes.
+  // pg's declarations lack `binary`, which makes the server send integers and booleans as bytes.
   openPool(plain.url, Object.assign({ options: options.join(" ") }, { binary: true })),
   { schema },
 );
-// Where transactions are not READ COMMITTED by default, each one costs a BEGIN and a COMMIT.
+// Round trips are not asserted: at another default isolation level, each statement needs a BEGIN and a COMMIT.
 describeConformance(setOtherwise, { describe, test });
 
 if (pooler === undefined) {

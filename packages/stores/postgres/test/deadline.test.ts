@@ -17,7 +17,7 @@ const minute = 60_000;
 const session = (id: string) => ({ id, userId: "u", payload: "before", idleMs: minute, absoluteMs: minute });
 const notSent = { code: "UNAVAILABLE", outcomeUnknown: false, retryable: true };
 
-/** A pool that lends no connection before `lend` is called. */
+/** Returns a pool that lends no connection before `lend` is called. */
 function withholding(): PostgresPool & { lend(): void } {
   let waiting: (() => void)[] = [];
   return {
@@ -84,7 +84,7 @@ describe("a pool that never lends a connection", () => {
   });
 });
 
-test("a write behind one of its session that hangs is UNAVAILABLE, and is not sent later", async () => {
+test("a write that waits behind a hanging write of its session is UNAVAILABLE, and is not sent later", async () => {
   await patient.create(session("a"));
   const holder = await pool.connect();
   await holder.query("BEGIN; SELECT FROM timed WHERE id = 'a' FOR UPDATE");

@@ -66,7 +66,7 @@ test("a pool that has been ended is CLOSED", () => {
   ).toBe("CLOSED");
 });
 
-test("a missing table says what to call", () => {
+test("the error of a missing table names ensureSchema()", () => {
   for (const state of ["42P01", "42883", "3F000"])
     expect(classify(server(state), { operation: "get", sent: true }).message).toContain("ensureSchema()");
 });
@@ -89,7 +89,7 @@ test("a missing right is named in the server's words", () => {
   expect(classify(error, { operation: "get", sent: true }).message).toContain("permission denied for table sessions");
 });
 
-test("a connection that fails whoever gets it next is given up", () => {
+test("a connection that cannot serve the next statement is given up", () => {
   for (const state of ["08006", "25006", "25P02", "26000", "57P01"]) {
     expect(leavesConnectionIntact(server(state)), state).toBe(false);
   }
@@ -99,7 +99,7 @@ test("a connection that fails whoever gets it next is given up", () => {
   expect(leavesConnectionIntact(socket("ECONNRESET"))).toBe(false);
 });
 
-test("only what was undone as a whole is repeated", () => {
+test("only a statement that was rolled back is repeated", () => {
   for (const state of ["40P01", "40001", "23505", "SJ001", "26000", "42P05", "57P05"])
     expect(isWorthRepeating(server(state)), state).toBe(true);
   for (const state of ["57014", "57P01", "08006", "25006"]) expect(isWorthRepeating(server(state)), state).toBe(false);

@@ -153,9 +153,9 @@ test("a call that gets no connection is UNAVAILABLE, and is never sent", async (
   await narrow.end();
 });
 
-test("a pool and clients that answer by promise alone are used as well, and go back to their pool", async () => {
+test("a pool and clients that answer only by promise work, and connections go back to their pool", async () => {
   const narrow = openPool(server.url, { max: 1 });
-  // What it declares fits, so nothing but a call can tell.
+  // Its declared type fits: only a call shows that it answers by promise.
   const connect = async (): Promise<PostgresClient> => {
     const client = await narrow.connect();
     return {
@@ -176,7 +176,7 @@ test("a pool and clients that answer by promise alone are used as well, and go b
   await expect(hasty.touch("a", { idleMs: minute })).rejects.toMatchObject({ code: "UNAVAILABLE" });
   held.release();
   await expect.poll(() => narrow.idleCount).toBe(1);
-  // Such a wrapper answers nothing by its promise, and before the callback does.
+  // The promise of such a wrapper resolves with nothing, before the callback is called.
   const both = await openStore({ pool: { connect: async (callback) => narrow.connect(callback) }, table: "gone" });
   expect(await both.get("a")).toMatchObject({ payload: "p" });
   await narrow.end();
@@ -186,7 +186,7 @@ test("a call that is not answered is TIMEOUT, gives its connection up, and the n
   const narrow = openPool(server.url, { max: 1 });
   const patient = await openStore({ pool: narrow, table: "slow" });
   await patient.create(session("a"));
-  // Time enough for the new connection that the second call needs.
+  // Long enough for the new connection of the second call.
   const store = new PostgresStore({ pool: narrow, table: "slow", timeoutMs: 2_000 });
   const holder = await pool.connect();
   await holder.query("BEGIN; LOCK TABLE slow");
@@ -223,7 +223,7 @@ test("connections that an administrator ends are replaced", async () => {
   await theirs.end();
 });
 
-test("a connection that its owner left useless fails one call at most", async () => {
+test("a connection that the application left in a broken state fails at most one call", async () => {
   const narrow = openPool(server.url, { max: 1 });
   const store = await openStore({ pool: narrow, table: "useless" });
   await store.create(session("a"));

@@ -2,14 +2,14 @@ import { PostgresStore, type PostgresStoreOptions } from "@sojourn/postgres";
 import type { ConformanceHarness } from "@sojourn/testkit";
 import pg from "pg";
 
-/** A pool whose lost connections do not end the test run. */
+/** Returns a pool whose lost connections do not end the test run. */
 export function openPool(connectionString: string, config: pg.PoolConfig = {}): pg.Pool {
   const pool = new pg.Pool({ connectionString, max: 20, allowExitOnIdle: true, ...config });
   pool.on("error", () => {});
   return pool;
 }
 
-/** A store with its schema done, patient enough for a busy machine. */
+/** Returns a store with its schema, and with a timeout for a busy machine. */
 export async function openStore(options: PostgresStoreOptions): Promise<PostgresStore> {
   const store = new PostgresStore({ timeoutMs: 10_000, ...options });
   await store.ensureSchema();
@@ -30,7 +30,7 @@ export function harnessOn(
   return {
     name,
     open: (table) => openStore({ ...options, pool, schema, table }),
-    // What the adapter must take is a name of at most 63 bytes, not any text.
+    // A namespace is a name of at most 63 bytes, not any text.
     awkwardNamespaces: ["Select", 'a"b', "a'b", "a\\b", "a;b--", "a b", "a.b", "%_", "$s$", "ü😀", "x".repeat(63)],
     async corrupt(table, id) {
       await pool.query(`UPDATE ${quote(table)} SET payload = $2 WHERE id = $1`, [id, Buffer.of(0xff)]);
@@ -63,14 +63,11 @@ export function harnessOn(
   };
 }
 
-/**
- * How often a client of the pool has waited for the server so far: each time the server reports that it is ready again,
- * whatever was sent together before that.
- */
+/** Returns a function that counts the round trips of a pool's clients: how often the server has reported that it is ready. */
 export function countWaits(pool: pg.Pool): () => number {
   let waits = 0;
   pool.on("connect", (client) => {
-    // pg declares no type for its connection, which is public in fact.
+    // The connection is public, but missing from the declarations.
     const { connection } = client as unknown as { connection: NodeJS.EventEmitter };
     connection.on("readyForQuery", () => {
       waits += 1;

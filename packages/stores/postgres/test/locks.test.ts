@@ -43,11 +43,11 @@ describe("a session that expires while an operation waits for its row stays dead
     ["destroy", (id) => store.destroy(id), undefined],
     ["destroyByUser", (id) => store.destroyByUser(`user of ${id}`), []],
   ])("%s", async (name, operation, expected) => {
-    // A machine may be too slow to have the operation wait in time: then a longer life is tried.
+    // On a slow machine the session may expire before the operation waits: then the test tries a longer life.
     for (const life of [400, 4_000, 20_000]) {
       const id = `${name} ${life}`;
       await store.create(session(id, `user of ${id}`, life));
-      // It only locks: then PostgreSQL does not look at the condition of the waiting statement again.
+      // It changes nothing, so PostgreSQL does not check the condition of the waiting statement again.
       const holder = await lockRow(id);
       let settled = false;
       const waiting = operation(id).finally(() => {
@@ -66,12 +66,12 @@ describe("a session that expires while an operation waits for its row stays dead
   });
 });
 
-// Reads take the time at which their statement began: that is after the wait, since a plan locks its table.
+// Reads use the time at which their statement began. That is after the wait, because planning locks the table.
 test.each([true, false])(
-  "one that expires while reads wait for the table is not read, prepared: %s",
+  "a session that expires while reads wait for the table is not read, prepared: %s",
   async (prepared) => {
     const reading = await openStore({ pool, table: "locks", preparedStatements: prepared, timeoutMs: 60_000 });
-    // A machine may be too slow to have the reads wait in time: then a longer life is tried.
+    // On a slow machine the sessions may expire before the reads wait: then the test tries a longer life.
     for (const life of [1_000, 10_000, 40_000]) {
       const ids = ["one", "two"].map((each) => `${each} ${prepared} ${life}`);
       await Promise.all(ids.map((id) => store.create(session(id, undefined, life))));
@@ -93,7 +93,7 @@ test.each([true, false])(
   },
 );
 
-/** A transaction of its own that holds the row until it is released. */
+/** Locks a row in a transaction of its own. */
 async function lockRow(id: string, statement = "SELECT FROM locks WHERE id = $1 FOR UPDATE") {
   const client = await pool.connect();
   await client.query("BEGIN");
@@ -111,7 +111,7 @@ async function untilWaiting(connections: number, needless = () => false): Promis
   while (!needless() && (await pool.query(query)).rowCount !== connections) await sleep(5);
 }
 
-test("sessions that change hands crosswise, evict each other and are logged out meet no deadlock", async () => {
+test("sessions that swap users, evict each other and are logged out cause no deadlock", async () => {
   const users = ["anna", "ben", "cleo"];
   const rounds = 40;
   let moved = 0;
@@ -137,9 +137,9 @@ test("sessions that change hands crosswise, evict each other and are logged out 
   expect(server.log()).not.toContain("deadlock detected");
 });
 
-test("of two sessions that would each evict the other, one does, without a deadlock", async () => {
+test("of two sessions that would evict each other, one does, without a deadlock", async () => {
   await store.create(session("x", "xenia"));
-  // Of the user whom "x" moves to; locked before "y" and "x" by whoever locks in the order of ids.
+  // Belongs to the user that "x" moves to. In the order of ids it is locked before "y" and "x".
   await store.create(session("a", "yves"));
   await store.create(session("y", "yves"));
   const holder = await lockRow("a");
@@ -157,7 +157,7 @@ test("of two sessions that would each evict the other, one does, without a deadl
   expect(server.log()).not.toContain("deadlock detected");
 });
 
-test("an evicted session that is renamed at the same time does not escape", async () => {
+test("an evicted session that is renamed at the same time is still evicted", async () => {
   await store.create(session("old", "escaping"));
   const renaming = await lockRow("old", "UPDATE locks SET id = 'renamed' WHERE id = $1");
   const creating = store.create(session("new", "escaping"), evicting);

@@ -3,7 +3,7 @@ import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { namesOf } from "../src/names.js";
 
-// It connects to nothing before the first operation, and there is none here.
+// A pool connects at the first operation, and these tests have none.
 const pool = new pg.Pool();
 
 test.each([
@@ -20,7 +20,7 @@ test.each([
   ["pool", {}],
   ["pool", undefined],
 ])("refuses %s %j", (option, value) => {
-  // Wrong on purpose, as from JavaScript.
+  // A wrong type, as JavaScript allows.
   const options = { pool, [option]: value } as unknown as PostgresStoreOptions;
   expect(() => new PostgresStore(options)).toThrow(
     expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(`"${option}"`) }),
@@ -38,7 +38,7 @@ describe("fromUrl", () => {
     "postgres://root:secret@[localhost",
     "postgres://root:secret@localhost:99999",
     "postgres://root:secret%E4@localhost",
-  ])("does not show an address that it refuses: %s", (url) => {
+  ])("does not show a URL that it refuses: %s", (url) => {
     expect(() => PostgresStore.fromUrl(url)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.not.stringContaining("secret") }),
     );
@@ -54,27 +54,27 @@ describe("fromUrl", () => {
     );
   });
 
-  test.each(["ssl-mode", "sslaccept", "tls", "sslcrl"])("refuses %s, of which pg takes no notice", (parameter) => {
+  test.each(["ssl-mode", "sslaccept", "tls", "sslcrl"])("refuses %s, which pg ignores", (parameter) => {
     expect(() => PostgresStore.fromUrl(`postgres://root:secret@localhost/db?${parameter}=REQUIRED`)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(`"${parameter}"`) }),
     );
   });
 
   test.each(["driverOptions", "credentials"])("refuses %s of another type", (option) => {
-    // Wrong on purpose, as from JavaScript.
+    // A wrong type, as JavaScript allows.
     const options = { [option]: "yes" } as unknown as PostgresUrlOptions;
     expect(() => PostgresStore.fromUrl("postgres://localhost", options)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(`"${option}"`) }),
     );
   });
 
-  test("takes what hosts add to their URLs", async () => {
+  test("takes parameters that managed services add to their URLs", async () => {
     const url = "postgres://u:p@localhost/db?sslmode=verify-full&channel_binding=require&pgbouncer=true";
     await PostgresStore.fromUrl(url).close();
   });
 });
 
-test("schemaSql refuses what is no name", () => {
+test("schemaSql refuses a table that is not a name", () => {
   expect(() => schemaSql({ table: "a\0" })).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
 });
 

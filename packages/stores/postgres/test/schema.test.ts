@@ -15,7 +15,7 @@ afterAll(async () => {
 
 const session = (id: string, userId?: string) => ({ id, userId, payload: "p", idleMs: 60_000, absoluteMs: 60_000 });
 
-test("before ensureSchema every method says what to call", async () => {
+test("before ensureSchema, the error of every method names it", async () => {
   const store = new PostgresStore({ pool, table: "never_made", timeoutMs: 10_000 });
   const elsewhere = new PostgresStore({ pool, schema: "never_made", timeoutMs: 10_000 });
   const hint = { code: "BACKEND", message: expect.stringContaining("ensureSchema()") };
@@ -73,7 +73,7 @@ test("schemaSql runs by hand, also twice, and keeps what is stored", async () =>
   expect(await store.get("a")).toMatchObject({ id: "a" });
 });
 
-test("a user without the right to create anything works on what is there, and else is refused", async () => {
+test("a user without the right to create anything can use a complete schema, and is refused without one", async () => {
   await openStore({ pool, schema: "given", table: "sessions" });
   await pool.query(`CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA given TO reader;
     GRANT SELECT, INSERT, UPDATE, DELETE ON given.sessions TO reader`);
@@ -89,7 +89,7 @@ test("a user without the right to create anything works on what is there, and el
     const missing = new PostgresStore({ pool: theirs, schema: "given", table: "missing", timeoutMs: 10_000 });
     await expect(missing.ensureSchema()).rejects.toMatchObject({ code: "BACKEND", message: /permission/ });
     await pool.query("GRANT CREATE ON SCHEMA given TO reader");
-    // Nothing of the failure stays.
+    // The failure left nothing behind.
     await missing.ensureSchema();
     expect(await missing.create(session("a"))).toMatchObject({ status: "created" });
   } finally {
@@ -99,9 +99,9 @@ test("a user without the right to create anything works on what is there, and el
 
 const evicting = { limit: { max: 1, whenReached: "evictOldest" } } as const;
 
-describe("ensureSchema names the right that later calls would miss", () => {
+describe("ensureSchema names the right that later calls would lack", () => {
   let roles = 0;
-  /** A user with all rights on a schema of this name, but for those that `revoke` takes back. */
+  /** Opens a store as a user with all rights on a schema, except those that `revoke` takes away. */
   async function openAs(place: string, revoke: string) {
     roles += 1;
     const role = `role_${roles}`;
@@ -151,7 +151,7 @@ describe("ensureSchema names the right that later calls would miss", () => {
     await theirs.end();
   });
 
-  test("policies of row-level security that let everything pass are enough", async () => {
+  test("a policy of row-level security that admits every row is enough", async () => {
     const { theirs, store } = await openAs(
       "passing",
       "ALTER TABLE passing.sessions ENABLE ROW LEVEL SECURITY; CREATE POLICY all_rows ON passing.sessions USING (true)",
@@ -174,7 +174,7 @@ describe("ensureSchema names the right that later calls would miss", () => {
   });
 });
 
-test("a database that cannot hold any text is refused", async () => {
+test("a database with an encoding other than UTF8 is refused", async () => {
   await pool.query("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
   const url = new URL(server.url);
   url.pathname = "/latin";
@@ -191,7 +191,7 @@ test("a database that cannot hold any text is refused", async () => {
 test("another application's table of this name is refused and left alone", async () => {
   await pool.query("CREATE TABLE taken (id int); INSERT INTO taken VALUES (7)");
   const store = new PostgresStore({ pool, table: "taken", timeoutMs: 10_000 });
-  await expect(store.ensureSchema()).rejects.toMatchObject({ code: "BACKEND", message: /not one of Sojourn's/ });
+  await expect(store.ensureSchema()).rejects.toMatchObject({ code: "BACKEND", message: /not made by Sojourn/ });
   expect((await pool.query("SELECT * FROM taken")).rows).toEqual([{ id: 7 }]);
 });
 
@@ -205,7 +205,7 @@ test("stores that differ in the last byte of a long name, or in the schema alone
   for (const [n, store] of stores.entries()) expect((await store.count()).sessions).toBe(n === 0 ? 0 : 1);
 });
 
-test("the table refuses a row that is no session", async () => {
+test("the table refuses a row that cannot be a session", async () => {
   const store = await openStore({ pool, table: "checked" });
   await store.create(session("a"));
   for (const change of [

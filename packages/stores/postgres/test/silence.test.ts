@@ -39,7 +39,7 @@ async function filtering(): Promise<Silence> {
   return { url: filtered.url, begin: () => filtered.dropPackets(), stop: () => filtered.stop() };
 }
 
-/** Opens every connection of a store's pool: each count is a statement of its own. */
+/** Opens every connection of a store's pool. Each count is a statement of its own. */
 async function warm(store: PostgresStore): Promise<void> {
   await Promise.all(Array.from({ length: connections }, () => store.count()));
 }
@@ -93,7 +93,7 @@ describe.each(silences)("all connections of the pool go silent: %s", (name, star
   );
 });
 
-test("one that is not answered for a lock alone costs the pool no connection that has answered since", async () => {
+test("a timeout caused by a lock closes no connection that has answered since", async () => {
   const theirs = openPool(server.url, { max: 2 });
   let opened = 0;
   theirs.on("connect", () => {

@@ -24,7 +24,7 @@ const max = 5;
 const session = (id: string) => ({ id, userId: "u", payload: "p", idleMs: minute, absoluteMs: minute });
 const unanswered = { code: "TIMEOUT", outcomeUnknown: true };
 
-/** The processes of the server that serve the store, and how many of them wait for something. */
+/** Counts the server processes of an application, and those that wait. */
 async function backends(application = "stalled"): Promise<{ all: number; waiting: number }> {
   const { rows } = await pool.query(
     `SELECT count(*)::int AS all, count(*) FILTER (WHERE wait_event_type IN ('Lock', 'IPC'))::int AS waiting
@@ -34,7 +34,7 @@ async function backends(application = "stalled"): Promise<{ all: number; waiting
   return rows[0];
 }
 
-/** Works while a transaction holds the locks of the statement. */
+/** Runs `work` while a transaction holds the locks of the statement. */
 async function whileHeld(statement: string, work: () => Promise<void>): Promise<void> {
   const holder = await pool.connect();
   try {
@@ -46,7 +46,7 @@ async function whileHeld(statement: string, work: () => Promise<void>): Promise<
   }
 }
 
-/** Calls without a pause, by as many callers as there are connections, until the time is up. Returns the most backends seen. */
+/** Calls without a pause, by twice as many callers as connections. Returns the most server processes seen, and the error codes. */
 async function press(call: (n: number) => Promise<unknown>, forMs: number): Promise<{ most: number; codes: string[] }> {
   const until = performance.now() + forMs;
   const codes = new Set<string>();

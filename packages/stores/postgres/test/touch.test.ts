@@ -4,7 +4,7 @@ import { startPostgres } from "@sojourn/test-fixtures";
 import { afterAll, expect, test } from "vitest";
 import { openPool, openStore } from "./harness.js";
 
-// An analysis of the table, which sees it as it was, would keep room from being used again.
+// An automatic analysis holds an old snapshot, which keeps dead rows from being reused.
 const server = await startPostgres({ settings: { autovacuum: "off" } });
 const pool = openPool(server.url);
 afterAll(async () => {
@@ -15,13 +15,13 @@ afterAll(async () => {
 const minute = 60_000;
 const idle = { idleMs: 30 * minute };
 const ids = Array.from({ length: 2_000 }, (_, n) => `a${n}`);
-/** Sessions touched in one tick have not been created in one: they lie on pages of their own. */
+/** Another order than that of creation, so that touches of one tick write different pages. */
 const visits = ids.map((_, n) => ids[(n * 37) % ids.length] ?? "");
 
 test("10,000 touches write no index", { timeout: 120_000 }, async () => {
   const payload = "p".repeat(1_000);
   await onEach(ids, (store, id) => store.create({ id, userId: "u", payload, ...idle, absoluteMs: 600 * minute }));
-  // The first touch moves what the sweep looks for, ahead of the deadline for the next quarter of an hour.
+  // The first touch moves sweep_at, which is indexed, ahead of the deadline for the next quarter of an hour.
   await onEach(visits, (store, id) => store.touch(id, idle));
   const before = await updatesOnceThereAre(ids.length);
   for (let round = 0; round < 5; round++) await onEach(visits, (store, id) => store.touch(id, idle));
@@ -31,7 +31,7 @@ test("10,000 touches write no index", { timeout: 120_000 }, async () => {
   expect(share).toBeGreaterThan(0.95);
 });
 
-test("what the sweep looks for is never ahead of the deadline by more than an idle timeout, nor behind it", async () => {
+test("sweep_at is never before the deadline, and at most one idle timeout after it", async () => {
   const store = await openStore({ pool, table: "moved" });
   await store.create({ id: "a", payload: "p", idleMs: minute, absoluteMs: 600 * minute });
   const lead = async (): Promise<number> => {
@@ -57,7 +57,7 @@ async function onEach(
   for (let n = 0; n < order.length; n += 100) {
     await Promise.all(order.slice(n, n + 100).map((id) => operation(store, id)));
   }
-  // A connection reports what it did when it ends.
+  // A connection reports its statistics when it ends.
   await connections.end();
 }
 

@@ -7,16 +7,16 @@ import { countWaits, openPool, openStore } from "./harness.js";
 const hour = 3_600_000;
 const size = 10_000;
 const big = (letter: string): string => letter.repeat(size);
-/** Beside the payload: ids, times, framing. */
+/** More than ids, times and framing take beside the payload. */
 const little = 800;
 
 const server = await resolvePostgres();
-// One connection: its socket is the wire.
+// One connection, whose socket counts the bytes.
 const pool = openPool(server.url, { max: 1 });
 const waits = countWaits(pool);
 let socket: Socket;
 pool.on("connect", (client) => {
-  // pg declares no type for its connection, which is public in fact.
+  // The connection is public, but missing from the declarations.
   socket = (client as unknown as { connection: { stream: Socket } }).connection.stream;
 });
 let store: PostgresStore;
@@ -39,7 +39,7 @@ it.each<[string, (id: string) => Promise<unknown>, sent: number, received: numbe
   ["touch moves none", (id) => store.touch(id, { idleMs: hour }), 0, 0],
   ["destroy moves none", (id) => store.destroy(id), 0, 0],
 ])("%s", async (what, operation, sent, received) => {
-  // Once before: a connection prepares each statement once.
+  // The first run prepares the statements.
   for (const id of [`${what} before`, what]) await store.create(session(id));
   await operation(`${what} before`);
   const { bytesWritten, bytesRead } = socket;
@@ -58,7 +58,7 @@ it("reads of one tick are one round trip", async () => {
   expect(waits() - before).toBe(1);
 });
 
-it("a payload that no text of PostgreSQL can hold costs the reads of its tick a second trip, and fails none but a corrupt one", async () => {
+it("a payload that cannot be read as text costs the reads of its tick a second round trip, and only a corrupt one fails", async () => {
   const payloads = ["plain", "ü😀", "with\0NUL", "to be damaged"];
   const ids = payloads.map((_, n) => `text ${n}`);
   for (const [n, id] of ids.entries()) await store.create({ ...session(id), payload: payloads[n] ?? "" });
