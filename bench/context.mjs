@@ -1,5 +1,5 @@
 /**
- * What the context costs: processor time of the server for each request with and without it, and one by one what it does.
+ * Measures the cost of the context: processor time of the server for each request with and without it, and one by one what it does.
  *
  *     pnpm bench context [requests] [rounds]
  *
@@ -18,7 +18,7 @@ import Fastify from "fastify";
 import pino from "pino";
 
 const connections = 32;
-/** What a request awaits, such as a session, a user and a query. */
+/** The promises that a request awaits, such as a session, a user and a query. */
 const awaits = 10;
 
 const servers = {

@@ -1,5 +1,5 @@
 /**
- * What encryption costs a read and an update through the manager on the memory store, beside plain JSON, at three sizes.
+ * Measures the cost of encryption for a read and an update through the manager on the memory store, beside plain JSON, at three sizes.
  * Contestants take turns within each round; a ratio is the median of the rounds' ratios.
  *
  *     pnpm bench encryption [rounds]

@@ -1,5 +1,5 @@
 /**
- * What Sojourn is to reach, as ratios within one run. `of` and `to` name rows of the results; a goal without `to` is one of
+ * The goals of Sojourn, as ratios within one run. `of` and `to` name rows of the results; a goal without `to` is one of
  * an absolute figure. `referenceMeasure` is what counts of `to`, where that is something else.
  *
  * @typedef {{ suite: string, subject: string, operation: string, payloadBytes?: number, concurrency?: number,
@@ -133,7 +133,7 @@ export function nameOf({ of, what }) {
   return `${titleOf(of.suite)}: ${what}`;
 }
 
-/** What stands before the goals of a suite. */
+/** The text before the goals of a suite. */
 function titleOf(suite) {
   const name = suite.replace("scale-", "");
   return titles[name] ?? `${name[0].toUpperCase()}${name.slice(1)}`;

@@ -3,7 +3,7 @@
  *     pnpm bench report
  *     pnpm bench context | encryption | compare | hops [argument...]
  *
- * Runs the suites that are named, or all of them, and writes what each measured to results/. A suite that fails is
+ * Runs the suites that are named, or all of them, and writes their figures to results/. A suite that fails is
  * reported at the end and costs the others nothing. `report` makes docs/benchmarks.md and its charts of the results. What
  * stands beside this file is measured alone, and printed.
  */
@@ -53,11 +53,11 @@ if (alone !== undefined) {
   if (wrong.length > 0) console.error(`docs/benchmarks.md, to be mended by hand:\n${wrong.join("\n")}`);
   process.exitCode = wrong.length > 0 ? 1 : 0;
 } else {
-  // The fixtures' servers keep no process alive, not even one that waits for them.
+  // The fixtures' servers keep no process alive, also while it waits for them.
   const waiting = setInterval(() => {}, 60_000);
   const succeeded = await runSuites(positionals);
   clearInterval(waiting);
-  // Whatever a suite that failed has left open.
+  // A failed suite may have left connections open.
   process.exit(succeeded ? 0 : 1);
 }
 

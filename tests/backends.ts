@@ -23,7 +23,9 @@ import pg from "pg";
 // Driver 6 also speaks to mongo-java-server, whose updates are atomic where FerretDB's are not.
 import { openClient6 } from "../packages/stores/mongodb/test/harness.js";
 
-/** A backend on a real server, as an application has it, and all that it keeps, as whoever steals it would read it. */
+/**
+ * A backend on a real server, as an application uses it, and a dump of all stored bytes, as a thief would read them.
+ */
 export interface Backend {
   open(namespace: string): Promise<SessionStore>;
   /** Every key, row and document of the namespace, byte for byte as Latin-1. */
@@ -36,7 +38,7 @@ export interface Backend {
 /** Patient: a busy machine is no outage. */
 const timeoutMs = 60_000;
 
-/** Of this run alone, on a server that may be one that stays: a schema or database, removed at the end. */
+/** Belongs to this run only, because the server may be a permanent one: a schema or database, removed at the end. */
 const own = `sojourn_test_${randomBytes(4).toString("hex")}`;
 type Row = Readonly<Record<string, unknown>>;
 

@@ -146,7 +146,7 @@ test("the root lists every package, so that tests and documentation can import i
   expect(Object.keys(devDependencies)).toEqual(expect.arrayContaining(packages.map(({ name }) => name)));
 });
 
-test("every size limit is that of a package", () => {
+test("every size limit belongs to a package", () => {
   const known = [...packages.map(({ name }) => name), "default"];
   expect(Object.keys(limits).filter((name) => !known.includes(name))).toEqual([]);
 });
@@ -165,7 +165,7 @@ describe.each(packages)("$name", ({ folder, peerDependencies = {}, ...manifest }
     else expect(Object.keys(peerDependencies)).toContain("@sojourn/core");
   });
 
-  test("tells where its source, its page and its issues are", () => {
+  test("has a repository, a homepage and an address for bugs", () => {
     const { homepage, bugs, repository } = manifest;
     expect({ homepage, bugs, repository }).toEqual({
       homepage: `https://github.com/sojourn-js/sojourn/tree/main/packages/${folder}#readme`,

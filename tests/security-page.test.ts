@@ -11,7 +11,7 @@ const states = ["proven", "left to the application", "not applicable"] as const;
 interface Row {
   readonly id: string;
   readonly state: string;
-  /** What stands in the last column. */
+  /** The text of the last column. */
   readonly by: string;
   readonly proofs: readonly { readonly title: string; readonly file: string }[];
 }
@@ -33,7 +33,7 @@ test("lists each requirement once, in order, and counts their states", () => {
   expect(page).toContain(`**${counts.join(", ")}**, of 61.`);
 });
 
-test("names a test for what is proven, a call for what is left to the application, and a reason for the rest", () => {
+test("names a test for each proven row, a call for each row left to the application, and a reason for the rest", () => {
   const lacking = rows.filter(({ state, by, proofs }) => {
     if (state === "proven") return proofs.length === 0;
     const said = by.replaceAll(/\[[^\]]*\]\([^)]*\)/g, "");
@@ -44,7 +44,7 @@ test("names a test for what is proven, a call for what is left to the applicatio
   expect(lacking).toEqual([]);
 });
 
-test("every test that it names is there, and runs", async () => {
+test("every test that it names exists, and runs", async () => {
   const titles = new Map<string, ReadonlySet<string>>();
   const missing: string[] = [];
   for (const { id, proofs } of rows) {
@@ -56,7 +56,7 @@ test("every test that it names is there, and runs", async () => {
   expect(missing).toEqual([]);
 });
 
-test("the policy that the page states is the one that a manager has", async () => {
+test("the policy on the page is the default policy of a manager", async () => {
   const manager = new SessionManager({ store: new MemoryStore(), sweep: false });
   const created = await Promise.all(Array.from({ length: 50 }, () => manager.create({ userId: "42", data: {} })));
   const { session, token } = created[0] ?? expect.fail();
@@ -75,7 +75,9 @@ test("the policy that the page states is the one that a manager has", async () =
   for (const [name, value] of Object.entries(policy)) expect(page).toContain(`| ${name} | ${value} |`);
 });
 
-/** The tests of a file under their describes, joined by " › ", those that are skipped left out; or its conformance cases. */
+/**
+ * Returns the tests of a file that are not skipped, each with its describes, joined by " › "; or its conformance cases.
+ */
 function titlesOf(file: string, source: string): ReadonlySet<string> {
   if (file.startsWith("packages/testkit/src/cases/")) return new Set(conformanceCases.map(({ id }) => id));
   const titles = new Set<string>();
@@ -90,7 +92,7 @@ function titlesOf(file: string, source: string): ReadonlySet<string> {
   return titles;
 }
 
-/** What `test("…")`, `test.each(…)("…")`, `it("…")` or `describe("…")` declares. */
+/** Returns the test or group that `test("…")`, `test.each(…)("…")`, `it("…")` or `describe("…")` declares. */
 function declaredBy({ expression, arguments: [first] }: ts.CallExpression) {
   if (first === undefined || !ts.isStringLiteralLike(first)) return undefined;
   const words = expression.getText().match(/^(test|it|describe)\b((?:\.\w+)*)/);

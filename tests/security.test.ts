@@ -14,13 +14,13 @@ function newKey(id: string): EncryptionKey {
   return { id, secret: randomBytes(32) };
 }
 
-test("nothing published can run what it reads", async () => {
+test("no published package can run the data that it reads", async () => {
   const sources = packages.flatMap(({ folder }) =>
     readdirSync(`${root}/packages/${folder}/src`, { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".ts"))
       .map((file) => `packages/${folder}/src/${file}`),
   );
-  // An import of a literal name loads the package that its author named, whatever the process reads.
+  // An import of a literal name cannot load a package that depends on the data read.
   const dynamicImport = /\bimport\((?!"[@\w/-]+"\))/;
   const others = /\beval\b|\bnew Function\b|node:(vm|v8|child_process)|\bdeserialize\b|\bcreateRequire\b/;
   const reaching = new RegExp(`${others.source}|${dynamicImport.source}`);
@@ -32,7 +32,7 @@ test("nothing published can run what it reads", async () => {
 });
 
 describe.each(backends)("%s", (name) => {
-  test("after a login a dump holds neither token, nor what was put into the session when it is encrypted", async () => {
+  test("after a login a dump holds neither token, nor the session's data when it is encrypted", async () => {
     const backend = await startBackend(name);
     for (const codec of [undefined, encryptedCodec({ keys: [newKey("a")] })]) {
       const namespace = newNamespace();

@@ -33,7 +33,7 @@ export const packages: readonly Manifest[] = folders.map((folder) => {
 
 export interface Outcome {
   readonly status: number | null;
-  /** What the command printed on both streams. */
+  /** The output of the command on both streams. */
   readonly output: string;
 }
 

@@ -5,7 +5,7 @@ import { backends, newNamespace, startBackend, stopBackends } from "./backends.j
 
 afterAll(stopBackends);
 
-/** What of a user a backend still holds after an erasure: docs/user-data.md says for how long. */
+/** Data of a user that a backend still holds after an erasure: docs/user-data.md says for how long. */
 const leftBehind: Readonly<Record<string, readonly string[]>> = {
   "Redis Cluster": ["session id"],
   "MySQL or MariaDB": ["user id"],

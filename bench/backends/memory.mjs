@@ -14,7 +14,7 @@ export const backend = {
   open: async () => ({ store: new MemoryStore() }),
 };
 
-/** What the loop that calls costs by itself: the others' limit. */
+/** The cost of the calling loop alone: the limit of the other subjects. */
 async function openNothing() {
   const nothing = async () => {};
   return { write: nothing, read: nothing, touch: nothing, remove: nothing };

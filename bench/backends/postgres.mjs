@@ -25,7 +25,7 @@ async function open({ url, namespace }) {
 
 async function openPeer({ url, namespace }) {
   const pool = openPool(url);
-  // Its indexes have the same names whatever the table's: a schema for each.
+  // Its indexes have the same names for every table: each table needs its own schema.
   const schemaName = `peer_${namespace}`;
   await pool.query(`CREATE SCHEMA ${schemaName}`);
   const PeerStore = connectPgSimple(session);

@@ -105,7 +105,7 @@ export async function compareApps({ module, subjects, backends }, trees, { app, 
 }
 
 /**
- * What the pairs of one row say, by throughput and by CPU time for each operation. Ratios above 1 mean that the new tree is
+ * Judges the pairs of one row, by throughput and by CPU time for each operation. Ratios above 1 mean that the new tree is
  * better. `moved` means beyond the spread: the interval does not hold 1.
  *
  * @param {readonly Pair[]} pairs

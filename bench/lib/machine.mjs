@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { availableParallelism, cpus, release, totalmem, type } from "node:os";
 import { dirname, join } from "node:path";
 
-/** What the figures depend on, without anything that tells one machine from its sisters. */
+/** The properties of the machine that the figures depend on, without any that identify it. */
 export function describeMachine() {
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",

@@ -15,10 +15,10 @@ export function serve(handlers) {
   process.send("ready");
 }
 
-/** What takes longer hangs, and would hold up all that comes after. */
+/** A longer call hangs, and would hold up all later ones. */
 const longestCallMs = 5 * 60_000;
 
-/** In the parent: a process that serves. One call at a time. A call of one that has ended, or that hangs, fails. */
+/** The parent's side of a server process. One call at a time. A call of a process that has ended, or hangs, fails. */
 export class Remote {
   #child;
 

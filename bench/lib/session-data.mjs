@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 /** How many sessions a store suite works on: a multiple of every concurrency, so that each caller has some of its own. */
 export const population = 1_024;
 
-/** What a shop keeps of a visitor, as JSON of exactly `bytes` bytes. */
+/** Returns a shop's data about a visitor, as JSON of exactly `bytes` bytes. */
 export function sessionData(n, bytes) {
   const data = {
     userId: userOf(n),

@@ -69,7 +69,7 @@ async function measurePart(suite, server, { payloadBytes, callers }, options, ta
   }
 }
 
-/** There and back in random order, so that a machine that slows down or speeds up meanwhile favours nobody. */
+/** There and back in random order, so that a change of the machine's speed favours no subject. */
 async function measureCell(subjects, cell, server, durationMs, table) {
   const order = shuffled(subjects);
   const slices = new Map(order.map(({ name }) => [name, []]));
@@ -96,7 +96,7 @@ function summary(slices) {
   };
 }
 
-/** What one call puts on the wire, counted by a relay and timed by nobody. */
+/** Returns the traffic of one call, counted by a relay and not timed. */
 async function countTraffic(suite, server, { log }, table) {
   log("counting round trips and bytes");
   const payloadBytes = 1_024;

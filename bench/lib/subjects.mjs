@@ -64,7 +64,7 @@ function nobody() {
   return undefined;
 }
 
-/** What a raw driver does with a text that is there already. `touch` is absent where the backend has none. */
+/** The operations of a raw driver on an existing text. `touch` is absent where the backend has none. */
 function driverSubject({ write, read, touch, remove, close }, { payloadBytes }) {
   const text = JSON.stringify(sessionData(0, payloadBytes));
   return {

@@ -1,4 +1,4 @@
-/** The source trees that a comparison measures: this one, and that of a commit, each installed and built in its own folder. */
+/** The source trees that a comparison measures: this one and the one of a commit, each installed and built in its own folder. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";

@@ -21,7 +21,7 @@ export function storeChart(result) {
   const results = new Map([[result.suite, result]]);
   const ratio = (subject, operation) =>
     ratioIn(results, { ...key, subject, operation }, { ...key, subject: result.reference, operation });
-  // What does nothing would leave the others no height.
+  // A subject without work would leave the others no height.
   const subjects = Object.keys(result.levels).filter((subject) => subject !== "a call that does nothing");
   const legend = legendOf(subjects);
   return render({

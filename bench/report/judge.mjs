@@ -1,7 +1,7 @@
 import { compare, spread } from "../lib/statistics.mjs";
 
 /**
- * What the results say of a goal.
+ * Judges a goal by the results.
  *
  * @param {import("../goals.mjs").Goal} goal
  * @param {ReadonlyMap<string, object>} results - by suite
@@ -17,7 +17,7 @@ export function judge({ measure, referenceMeasure = measure, of, to, atLeast, at
   return { ...figure, isMet };
 }
 
-/** What each run measured of one row. */
+/** The values of one row in each run. */
 export function valuesOf(results, { suite, ...key }, measure) {
   const row = results
     .get(suite)

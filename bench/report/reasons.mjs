@@ -5,7 +5,7 @@ import { judge } from "./judge.mjs";
 const heading = "## Goals not met, and why";
 
 /**
- * What that part lacks or has too much, a line each: none if it names every goal that is not met, and no other, and each list
+ * Returns the faults of that part, a line each: none if it names every goal that is not met, and no other, and each list
  * of names is followed by the reason.
  *
  * @param {string} page

@@ -96,7 +96,7 @@ function ratioTables(result) {
 function ratioOf(result, of, to) {
   const results = new Map([[result.suite, result]]);
   const values = valuesOf(results, of, "opsPerSecond");
-  // What the reference cannot do, such as a touch, has nothing to be compared with.
+  // An operation that the reference lacks, such as a touch, cannot be compared.
   const references = valuesOf(results, to, "opsPerSecond");
   if (values === undefined) return "–";
   return references === undefined ? "not in the peer" : short(compare(values, references).median);

@@ -1,5 +1,5 @@
 /**
- * What many sessions cost in memory: the bytes of each, a read, a touch and a list of one user's beside those among few, and
+ * Measures the cost of many sessions in memory: the bytes of each, a read, a touch and a list of one user's beside those among few, and
  * the longest pause of the event loop while half of them expire.
  */
 import { setTimeout as wait } from "node:timers/promises";
@@ -117,7 +117,7 @@ async function expireHalf(store) {
   };
 }
 
-/** The longest that another task would have waited for its turn, for whatever reason: the act, the garbage, the machine. */
+/** The longest wait of another task for its turn, for any reason: the operation, garbage collection, the machine. */
 async function watchPauses(act) {
   let longestPauseMs = 0;
   let last = performance.now();
@@ -174,7 +174,7 @@ function openMemoryStore(userOf) {
   };
 }
 
-/** What an application would write in its place, without expiry. */
+/** The store that an application would write itself, without expiry. */
 function openMap(userOf) {
   const payloads = new Map();
   const idsByUser = new Map();

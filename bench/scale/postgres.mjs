@@ -113,12 +113,12 @@ async function expireHalf(store, admin, sessions) {
     await store.create({ id: `old-${n}`, payload, idleMs: lifetimeMs, absoluteMs: lifetimeMs });
   }
   await copy(admin, "id LIKE 'old-%'", sessions / 2 / originals - 1);
-  // What filling has left to write would slow the reads before the sweep, and so hide what the sweep costs.
+  // Pending writes of the filling would slow the reads before the sweep, and so hide the cost of the sweep.
   await admin.query("CHECKPOINT");
   await new Promise((resolve) => setTimeout(resolve, lifetimeMs));
 }
 
-/** Copies rows whatever columns they have, under ids and users of their own. */
+/** Copies rows with any columns, under new ids and users. */
 async function copy(admin, condition, copies) {
   const table = "ours_scale";
   const { rows } = await admin.query(

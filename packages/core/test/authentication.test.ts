@@ -3,7 +3,7 @@ import { jsonCodec, SessionManager } from "../src/index.js";
 import { hour, minute, setUp } from "./support.js";
 
 describe("authenticatedAt", () => {
-  test("is the time of the create or regenerate that said so, by the store's clock", async () => {
+  test("is the time of the create or regenerate with authenticated, by the store's clock", async () => {
     const { manager, clock } = setUp();
     const { token, session } = await manager.create({ userId: "42", data: {}, authenticated: true });
     expect(session.authenticatedAt).toBe(session.createdAt);
@@ -19,7 +19,7 @@ describe("authenticatedAt", () => {
     });
   });
 
-  test("is a login's, whose data may change in the same step", async () => {
+  test("is set by a login, which may change the data in the same step", async () => {
     const { manager, calls } = setUp();
     const { token, session } = await manager.create({ data: { cart: ["a"] } });
     expect(session.authenticatedAt).toBeUndefined();
@@ -31,7 +31,7 @@ describe("authenticatedAt", () => {
     expect(again?.session).toMatchObject({ data: { n: 1 }, authenticatedAt: expect.any(Number) });
   });
 
-  test("stays through writes, saves that meet another's, touches and further regenerations", async () => {
+  test("stays through writes, saves after a conflict, touches and further regenerations", async () => {
     const { manager, clock } = setUp();
     const { token, session } = await manager.create({ userId: "42", data: {}, authenticated: true });
     const { authenticatedAt } = session;
@@ -49,7 +49,7 @@ describe("authenticatedAt", () => {
   test.each([
     ["given to another user", { userId: "43" }],
     ["logged out of", { userId: null }],
-  ])("is nobody's once the session is %s, however that is written", async (_name, change) => {
+  ])("is undefined once the session is %s, by any kind of write", async (_name, change) => {
     for (const codec of [jsonCodec, { ...jsonCodec }]) {
       for (const update of [undefined, (data: object) => ({ ...data, a: 1 })]) {
         const { manager } = setUp({ codec });
@@ -67,17 +67,20 @@ describe("authenticatedAt", () => {
     expect((await store.get(session.id))?.payload).toBe('{"data":{"a":1},"metadata":{}}');
   });
 
-  test.each([null, "43"])("does not come back with its user, when the session was %j's in between", async (between) => {
-    const { manager } = setUp();
-    const { token } = await manager.create({ userId: "42", data: {}, authenticated: true });
-    const other = await manager.regenerate(token, { userId: between });
-    const back = await manager.regenerate(other?.token ?? "", { userId: "42" });
-    expect(back?.session.userId).toBe("42");
-    expect(back?.session.authenticatedAt).toBeUndefined();
-    expect(back?.session.isFresh("100d")).toBe(false);
-  });
+  test.each([null, "43"])(
+    "does not come back with its user, when the session belonged to %j in between",
+    async (between) => {
+      const { manager } = setUp();
+      const { token } = await manager.create({ userId: "42", data: {}, authenticated: true });
+      const other = await manager.regenerate(token, { userId: between });
+      const back = await manager.regenerate(other?.token ?? "", { userId: "42" });
+      expect(back?.session.userId).toBe("42");
+      expect(back?.session.authenticatedAt).toBeUndefined();
+      expect(back?.session.isFresh("100d")).toBe(false);
+    },
+  );
 
-  test("needs a user: nothing is written without one", async () => {
+  test("needs a user: without one the call writes nothing", async () => {
     const { manager, calls } = setUp();
     const refused = { code: "INVALID_ARGUMENT", message: expect.stringContaining('"authenticated"') };
     await expect(manager.create({ data: {}, authenticated: true })).rejects.toMatchObject(refused);
@@ -90,7 +93,7 @@ describe("authenticatedAt", () => {
     expect(calls).toEqual(["get", "get"]);
   });
 
-  test("needs no clock of this process, and none that agrees with another's", async () => {
+  test("does not depend on the clock of any process", async () => {
     const { manager, store, clock } = setUp();
     clock.now += 5 * hour;
     const { token } = await manager.create({ userId: "42", data: {}, authenticated: true });
@@ -101,7 +104,7 @@ describe("authenticatedAt", () => {
 });
 
 describe("isFresh", () => {
-  test("tells whether the proof is no older than asked for", async () => {
+  test("is true if the user authenticated no longer ago than the given time", async () => {
     const { manager, clock } = setUp();
     const { token, session } = await manager.create({ userId: "42", data: {}, authenticated: true });
     expect(session.isFresh("5m")).toBe(true);
@@ -114,7 +117,7 @@ describe("isFresh", () => {
     expect(fresh?.session.isFresh("5m")).toBe(true);
   });
 
-  test("is false without any proof, and refuses what is no duration", async () => {
+  test("is false without any authentication, and refuses a value that is no duration", async () => {
     const { session } = await setUp().manager.create({ userId: "42", data: {} });
     expect(session.isFresh("100d")).toBe(false);
     const refused = expect.objectContaining({ code: "INVALID_OPTION" });
@@ -138,7 +141,7 @@ test.each([
   await expect(reader.get(token)).rejects.toMatchObject({ code: "DECODE" });
 });
 
-test("a regeneration that proves who the user is leaves the old token nothing, also under a grace", async () => {
+test("a regeneration with authenticated leaves the old token dead, also under a grace", async () => {
   const { manager } = setUp({ regenerationGrace: "10s" });
   const { token } = await manager.create({ userId: "42", data: {} });
   const fresh = await manager.regenerate(token, { authenticated: true });

@@ -44,7 +44,7 @@ describe("options", () => {
     );
   });
 
-  test("a wrong sweep is refused also where the store needs none", () => {
+  test("an invalid sweep is refused also for a store that needs none", () => {
     const store = Object.create(new ModelStore(), {
       capabilities: { value: { expiry: "native", maxPayloadBytes: 1 } },
     });
@@ -73,7 +73,7 @@ describe("options", () => {
     await expect(session.save({ a: 1 }, { onConflict })).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
 
-  test("of one session are checked like those of the manager", async () => {
+  test("of one session are checked as those of the manager are", async () => {
     const { manager, calls } = setUp();
     await expect(manager.create({ data: {}, idleTimeout: "2d" })).rejects.toMatchObject({ code: "INVALID_OPTION" });
     expect(calls).toEqual([]);
@@ -104,7 +104,7 @@ describe("tokens", () => {
     expect(calls).toEqual([]);
   });
 
-  test("an unknown one is never adopted, and an id is no token", async () => {
+  test("an unknown token is never adopted, and an id is no token", async () => {
     const { manager, calls } = setUp();
     const { session } = await manager.create({ data: {} });
     calls.length = 0;
@@ -114,7 +114,7 @@ describe("tokens", () => {
     expect((await manager.stats()).stored?.sessions).toBe(1);
   });
 
-  test("property: no input that is no token reaches the store", async () => {
+  test("property: only a token reaches the store", async () => {
     const { manager, calls } = setUp();
     await fc.assert(
       fc.asyncProperty(fc.oneof(fc.string({ unit: "binary" }), fc.anything()), async (input) => {
@@ -187,7 +187,7 @@ describe("data", () => {
     expect(await manager.get(token)).toMatchObject({ data: { kept: true }, version: 1 });
   });
 
-  test("larger than allowed is refused before anything is sent", async () => {
+  test("larger than allowed are refused before anything is sent", async () => {
     const { manager, calls } = setUp({ maxPayloadBytes: 1_000 });
     const { token } = await manager.create({ data: { kept: true } });
     const large = { text: "é".repeat(600) };
@@ -196,7 +196,7 @@ describe("data", () => {
     expect((await manager.get(token))?.data).toEqual({ kept: true });
   });
 
-  test("keys that could reach a prototype do not come back, and touch none", async () => {
+  test("keys that could reach a prototype do not come back, and change no prototype", async () => {
     const { manager } = setUp();
     const hostile = JSON.parse(
       '{"a":{"__proto__":{"polluted":1}},"constructor":{"prototype":{"polluted":1}},"ok":1}',

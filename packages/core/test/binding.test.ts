@@ -44,7 +44,7 @@ describe("the address", () => {
 });
 
 describe("the user agent", () => {
-  test("must be the same; one that is left out is another", async () => {
+  test("must be the same; a missing one counts as different", async () => {
     const { manager } = bound({ userAgent: true, onMismatch: "reject" });
     const { token } = await manager.create({ data: {}, client: home });
     expect(await manager.get(token, { client: { ip: "203.0.113.1", userAgent: "Firefox" } })).toBeDefined();
@@ -57,7 +57,7 @@ describe("a mismatch", () => {
   const thief = { ip: "203.0.113.1", userAgent: "curl" };
   const binding = { userAgent: true, address: true } as const;
 
-  test("is reported, once for each session in an interval, and by this policy let in", async () => {
+  test("is reported, once for each session in an interval, and admitted by this policy", async () => {
     const { manager, events, clock } = bound({ ...binding, onMismatch: "report" });
     const { token, session } = await manager.create({ userId: "42", data: { n: 1 }, client: home });
     for (let n = 0; n < 3; n++) expect((await manager.get(token, { client: thief }))?.data).toEqual({ n: 1 });
@@ -83,7 +83,7 @@ describe("a mismatch", () => {
     expect((await manager.get(token, { client: home }))?.data).toEqual({ n: 1 });
   });
 
-  test("does not slip through a read that another client has asked for in the same tick", async () => {
+  test("is detected also when another client reads the session in the same tick", async () => {
     const { manager, calls } = bound({ ...binding, onMismatch: "reject" });
     const { token } = await manager.create({ data: {}, client: home });
     calls.length = 0;
@@ -94,7 +94,7 @@ describe("a mismatch", () => {
     expect(calls).toEqual(["get"]);
   });
 
-  test("is told also of an old token within the grace of a regeneration", async () => {
+  test("is reported also for an old token within the grace of a regeneration", async () => {
     const { manager } = bound({ ...binding, onMismatch: "reject" }, { regenerationGrace: "10s" });
     const { token: old } = await manager.create({ userId: "42", data: {}, client: home });
     await manager.regenerate(old, { client: home });
@@ -116,7 +116,7 @@ describe("a mismatch", () => {
     expect(events).toHaveLength(2);
   });
 
-  test("cannot be told of a read that names no client, or of a session that was created without", async () => {
+  test("is not detected for a read without client, or for a session created without one", async () => {
     const { manager, events } = bound({ ...binding, onMismatch: "reject" });
     const { token } = await manager.create({ data: {}, client: home });
     expect(await manager.get(token)).toBeDefined();
@@ -126,7 +126,7 @@ describe("a mismatch", () => {
   });
 });
 
-test("is off by default: nothing is stored, checked or read more often", async () => {
+test("is off by default: no binding is stored or checked, and no read is added", async () => {
   const { manager, store, calls } = bound(undefined);
   const { token, session } = await manager.create({ data: {}, client: home });
   expect((await store.get(session.id))?.payload).toBe('{"data":{},"metadata":{}}');
@@ -137,7 +137,7 @@ test("is off by default: nothing is stored, checked or read more often", async (
   expect(calls).toEqual(["get", "get", "rename"]);
 });
 
-test("what a session is bound to is stored as hashes, survives writes, and is in no list", async () => {
+test("the binding of a session is stored as hashes, survives writes, and is in no list", async () => {
   const { manager, store } = bound({ userAgent: true, address: true, onMismatch: "reject" });
   const { token, session } = await manager.create({ userId: "42", data: {}, client: home });
   await session.update(() => ({ n: 1 }));

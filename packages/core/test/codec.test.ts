@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { jsonCodec, type SessionCodec, SessionError } from "../src/index.js";
 import { setUp } from "./support.js";
 
-describe("data that a reader would not get back", () => {
+describe("data that a reader could not decode", () => {
   test("is ENCODE before anything is sent, and the session keeps its token and data", async () => {
     let isBroken = false;
     const decode: SessionCodec["decode"] = (payload, context) => {
@@ -70,7 +70,7 @@ test("a codec that binds a payload to its id and user reads it after each change
   expect((await manager.get(again?.token ?? ""))?.data).toEqual({ a: 1 });
 });
 
-test("what a codec's error says may be data: it is in the cause alone", async () => {
+test("the message of a codec's error may contain data: it is only in the cause", async () => {
   const codec = {
     ...jsonCodec,
     encode: () => {
@@ -99,7 +99,7 @@ test.each(["0", '"1h"', "1.5", "null"])("a payload with an idle timeout of %s is
   await expect(manager.byId.get("foreign")).rejects.toMatchObject({ code: "DECODE" });
 });
 
-test("a payload that cannot be read is an error event, whoever reads it", async () => {
+test("a payload that cannot be read is an error event, in every method that reads it", async () => {
   const { manager, store } = setUp();
   const errors = vi.fn();
   manager.on("error", errors);
@@ -113,7 +113,7 @@ test("a payload that cannot be read is an error event, whoever reads it", async 
   expect(await store.get("foreign")).toMatchObject({ payload: "not json" });
 });
 
-test("a codec's own SessionError is heard, on both ways: a key service that is down is no unreadable session", async () => {
+test("a codec's own SessionError passes unchanged in both directions: a key service that is down is no unreadable session", async () => {
   const error = new SessionError("UNAVAILABLE", "the key service is down");
   let isDown = false;
   const throwIfDown = <T>(value: T): T => {

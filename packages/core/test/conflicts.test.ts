@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { ConflictPolicy, Session, SessionEvents, SessionManager } from "../src/index.js";
 import { setUp } from "./support.js";
 
-/** One stored session, loaded twice: by a request that is slow, and by one that is faster. */
+/** Returns one stored session, loaded twice: by a slow request and by a faster one. */
 async function loadTwice(
   data: object,
   userId?: string,
@@ -27,21 +27,21 @@ describe("save by merge", () => {
     expect(conflicts).toEqual(["retried"]);
   });
 
-  test("what one deleted does not come back from the other", async () => {
+  test("a key that one request deleted does not come back from the other", async () => {
     const { manager, token, slow, fast } = await loadTwice({ a: 1, b: 1 });
     await fast.save({ b: 1 });
     await slow.save({ a: 1, b: 2 });
     expect((await manager.get(token))?.data).toEqual({ b: 2 });
   });
 
-  test("nothing to write becomes a touch, which no other writer notices", async () => {
+  test("a save without changes becomes a touch, which is no conflict for other writers", async () => {
     const { manager, token, slow, fast } = await loadTwice({ a: 1 });
     await fast.save({ a: 2 });
     expect(await slow.save({ a: 1 })).toBe("unchanged");
     expect(await manager.get(token)).toMatchObject({ data: { a: 2 }, version: 2 });
   });
 
-  test("a deadline comes no nearer than another has moved it, where the caller does not allow that", async () => {
+  test("a save with shorten false moves no deadline nearer than another writer has set it", async () => {
     const { slow, fast } = await loadTwice({ a: 1 });
     await fast.save({ a: 2 }, { idleMs: 900_000 });
     expect(await slow.save({ a: 1, b: 1 }, { idleMs: 60_000, shorten: false })).toBe("saved");
@@ -52,7 +52,7 @@ describe("save by merge", () => {
     expect(slow.remainingMs).toBeLessThanOrEqual(60_000);
   });
 
-  test("a second save goes by what the first one stored", async () => {
+  test("a second save is compared with the data that the first one stored", async () => {
     const { slow, conflicts } = await loadTwice({ a: 1 });
     expect(await slow.save({ a: 1, b: 1 })).toBe("saved");
     expect(await slow.save({ a: 1, b: 1, c: 1 })).toBe("saved");
@@ -60,7 +60,7 @@ describe("save by merge", () => {
     expect(conflicts).toEqual([]);
   });
 
-  test("a caller that goes on with its own data names its base, and keeps what others wrote before its last save", async () => {
+  test("a caller that goes on with its own data passes its base, and keeps the keys that others wrote before its last save", async () => {
     const { slow, fast } = await loadTwice({ a: 1, b: 1, gone: 1 });
     await fast.save({ a: 1, b: 2, theirs: 1 });
     const mine = { a: 2, b: 1, gone: 1 };
@@ -81,7 +81,7 @@ describe("save by merge", () => {
 describe.each<ConflictPolicy>(["merge", "fail", "overwrite"])("under the policy %s", (policy) => {
   test.each([
     ["changed", { a: 2 }, "ended"],
-    // Nothing is sent, so nobody learns that the session has ended.
+    // No command is sent, so the end of the session is not noticed.
     ["did not change", { a: 1 }, "unchanged"],
   ])("a save that %s data does not revive a destroyed session", async (_name, data, status) => {
     const { manager, token, slow } = await loadTwice({ a: 1 }, undefined, policy);
@@ -91,7 +91,7 @@ describe.each<ConflictPolicy>(["merge", "fail", "overwrite"])("under the policy 
     expect(await manager.get(token)).toBeUndefined();
   });
 
-  test("a save is dropped when the session has changed hands", async () => {
+  test("a save is dropped when the session belongs to another user by now", async () => {
     const { manager, token, slow, fast, conflicts } = await loadTwice({ cart: ["u1's"] }, "u1", policy);
     await fast.save({}, { userId: "u2" });
     expect(await slow.save({ cart: ["u1's", "more"] })).toBe("changedUser");
@@ -101,7 +101,7 @@ describe.each<ConflictPolicy>(["merge", "fail", "overwrite"])("under the policy 
   });
 });
 
-describe("an anonymous session that became one user's, and is to become another's by what was loaded before,", () => {
+describe("an anonymous session that one user has gained, and that a stale write would give to another user,", () => {
   test("keeps its data from the other: a save is dropped", async () => {
     const { manager, token, slow, fast, conflicts } = await loadTwice({ cart: [] });
     await fast.save({ cart: [], isAdmin: true }, { userId: "u1" });
@@ -123,7 +123,7 @@ describe("an anonymous session that became one user's, and is to become another'
     expect(await manager.get(token)).toMatchObject({ userId: "u1", data: { isAdmin: true } });
   });
 
-  test("takes a second login of the same user", async () => {
+  test("accepts a second login of the same user", async () => {
     const { slow, fast } = await loadTwice({});
     await fast.save({ a: 1 }, { userId: "u1" });
     expect(await slow.save({ b: 1 }, { userId: "u1" })).toBe("saved");
@@ -131,7 +131,7 @@ describe("an anonymous session that became one user's, and is to become another'
   });
 });
 
-test("policy overwrite: this writer's data replaces what is stored", async () => {
+test("policy overwrite: this writer's data replaces the stored data", async () => {
   const { manager, token, slow, fast } = await loadTwice({ a: 1 }, "42", "overwrite");
   await fast.save({ a: 1, fast: 1 });
   expect(await slow.save({ a: 3 })).toBe("saved");
@@ -168,7 +168,7 @@ describe("update", () => {
     expect((await manager.get(token))?.data).toEqual({ n: 0, other: 100 });
   });
 
-  test("within a regeneration gives up likewise, keeps the token, and says so", async () => {
+  test("within a regeneration gives up after as many attempts, keeps the token, and emits a conflict event", async () => {
     const { manager, token, conflicts } = await loadTwice({ n: 0 });
     let n = 0;
     const hotSpot = manager.regenerate(token, {
@@ -200,7 +200,7 @@ describe("update", () => {
     expect(await manager.get(token)).toMatchObject({ data: { a: 1 }, version: 1 });
   });
 
-  test("the user can change with it, and to nobody", async () => {
+  test("the user can change with it, or be removed", async () => {
     const { manager } = setUp();
     const { token } = await manager.create({ data: {} });
     expect((await manager.update(token, (data) => data, { userId: "42" }))?.userId).toBe("42");

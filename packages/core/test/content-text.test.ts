@@ -13,7 +13,7 @@ const step = fc.record({
   idleMs: fc.option(fc.constantFrom(5, 6), { nil: undefined }),
 });
 
-test("property: the text is the JSON of the content, whatever was taken over from the one before", () => {
+test("property: the text is the JSON of the content, with any entries copied from the text before", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 8 }), (steps) => {
       let base: SessionContent = { data: {}, metadata: { ip: "::1" } };
@@ -32,7 +32,7 @@ test("property: the text is the JSON of the content, whatever was taken over fro
   );
 });
 
-test("what has not changed is not encoded again, also after a read", async () => {
+test("unchanged entries are not encoded again, also after a read", async () => {
   const { manager, store } = setUp();
   const cart = Array.from({ length: 10 }, (_, sku) => ({ sku }));
   const { token, session } = await manager.create({ data: { cart, views: 0, last: true } });
@@ -47,7 +47,7 @@ test("what has not changed is not encoded again, also after a read", async () =>
   expect(record?.payload).toBe(JSON.stringify({ data: { cart, views: 3, last: true }, metadata: {} }));
 });
 
-test("what another process has written meanwhile is the base of the next write", async () => {
+test("a write by another process becomes the base of the next write", async () => {
   const { manager, store } = setUp();
   const { token, session } = await manager.create({ data: { list: [1], n: 1 } });
   await session.update((data) => ({ ...data, n: 2 }));

@@ -17,7 +17,7 @@ test("reads of an unchanged session share one frozen object, and a change is see
   expect((await manager.get(token))?.data).toEqual({ cart: ["b"] });
 });
 
-test("a walk over all sessions keeps nothing, and so drives nothing out", async () => {
+test("a walk over all sessions caches no content, and evicts none", async () => {
   const { manager, store } = setUp();
   const payload = JSON.stringify({ data: { a: 1 }, metadata: {} });
   await store.create({ id: "walked", userId: "42", payload, idleMs: 60_000, absoluteMs: 60_000 });
@@ -31,7 +31,7 @@ test("a walk over all sessions keeps nothing, and so drives nothing out", async 
   keep.mockRestore();
 });
 
-test("the store decides: a session that has ended elsewhere is not found, and a broken payload not overlooked", async () => {
+test("the store decides: a session that has ended elsewhere is not found, and a broken payload is detected", async () => {
   const { manager, store } = setUp();
   const { token, session } = await manager.create({ data: { a: 1 } });
   await manager.get(token);
@@ -41,7 +41,7 @@ test("the store decides: a session that has ended elsewhere is not found, and a 
   expect(await manager.get(token)).toBeUndefined();
 });
 
-test("what was encrypted is decrypted each time, as its key may be gone", async () => {
+test("an encrypted payload is decrypted each time, because its key may have been removed", async () => {
   const codec = encryptedCodec({ keys: [{ id: "a", secret: Buffer.alloc(32, 1) }] });
   const { manager } = setUp({ codec });
   const { token } = await manager.create({ data: { a: 1 } });
@@ -54,7 +54,7 @@ test.each([
   ["destroyByUser", (manager: SessionManager) => manager.destroyByUser("42")],
   ["a login beyond the limit", (manager: SessionManager) => manager.create({ userId: "42", data: {} })],
   ["regenerate", (manager: SessionManager, token: string) => manager.regenerate(token)],
-])("%s lets nothing of the session's content linger under its id", async (_name, end) => {
+])("%s removes the session's content from the cache", async (_name, end) => {
   const forget = vi.spyOn(DecodedContents.prototype, "forget");
   const { manager } = setUp({ sessionLimit: { max: 1, whenReached: "evictOldest" } });
   const { token, session } = await manager.create({ userId: "42", data: { a: 1 } });
@@ -63,7 +63,7 @@ test.each([
   forget.mockRestore();
 });
 
-test.each(["update", "rename"])("a late %s, after the end, lets nothing linger either", async (write) => {
+test.each(["update", "rename"])("a late %s, after the end, leaves no content in the cache either", async (write) => {
   const lingering = new Set<string>();
   const keep = vi.spyOn(DecodedContents.prototype, "keep").mockImplementation((id) => void lingering.add(id));
   const forget = vi.spyOn(DecodedContents.prototype, "forget").mockImplementation((id) => void lingering.delete(id));
@@ -83,7 +83,7 @@ test.each(["update", "rename"])("a late %s, after the end, lets nothing linger e
   forget.mockRestore();
 });
 
-test("an entry is found by its id and the very payload, until it is forgotten", () => {
+test("an entry is found by its id and an equal payload, until it is dropped", () => {
   const decoded = new DecodedContents();
   const content = contentOf(1);
   decoded.keep("id", "payload", content);
@@ -94,7 +94,7 @@ test("an entry is found by its id and the very payload, until it is forgotten", 
   expect(decoded.find("id", "payload")).toBeUndefined();
 });
 
-test("what is not asked for any more is dropped, what is stays, and one that is large is not kept", () => {
+test("an entry that is not read any more is dropped, an entry that is read stays, and a large one is not cached", () => {
   const decoded = new DecodedContents();
   const payload = "x".repeat(10_000);
   for (let n = 0; n < 4_000; n++) {

@@ -14,7 +14,7 @@ function watched(options: Partial<SessionManagerOptions> = {}) {
 }
 
 describe("malformed tokens", () => {
-  test("are one event, which shows neither token nor more than their number", async () => {
+  test("are one event with their number, without the tokens", async () => {
     const { manager, events, calls, clock } = watched();
     const client = { ip: "192.0.2.1" };
     await manager.get("../../etc/passwd", { client });
@@ -28,7 +28,7 @@ describe("malformed tokens", () => {
     expect(calls).toEqual([]);
   });
 
-  test("are reported by every method that takes one; a visitor without any is not", async () => {
+  test("are reported by every method that takes a token; a visitor without a token is not", async () => {
     const { manager, events } = watched({ detection: { interval: 1 } });
     for (const none of ["", undefined, null]) await manager.get(none as string);
     expect(events).toEqual([]);
@@ -51,13 +51,13 @@ describe("tokens that find nothing", () => {
     clock.now += minute;
     await guess(1, "192.0.2.3");
     expect(events.slice(1)).toMatchObject([{ kind: "unknownTokens", count: 2, source: "192.0.2.1", at: clock.now }]);
-    // What has ended is not told again, and what stayed below the threshold is forgotten.
+    // A reported interval is not reported again, and counts below the threshold are dropped.
     clock.now += minute;
     await guess(1, "192.0.2.2");
     expect(events).toHaveLength(2);
   });
 
-  test("without a client are one source; a session that is found is none of them", async () => {
+  test("without a client count as one source; a token that finds a session does not count", async () => {
     const { manager, events, guess } = watched({ detection: { unknownTokens: 3 } });
     const { token } = await manager.create({ data: {} });
     for (let n = 0; n < 10; n++) await manager.get(token);
@@ -67,7 +67,7 @@ describe("tokens that find nothing", () => {
     expect(events).toMatchObject([{ kind: "unknownTokens", count: 3, source: undefined }]);
   });
 
-  test("from ever new sources are counted in bounded memory, and still reported", async () => {
+  test("from ever new sources are counted in limited memory, and still reported", async () => {
     const { events, guess, clock } = watched({ detection: { unknownTokens: 20 } });
     for (let n = 0; n < 1_100; n++) await guess(1, `2001:db8::${n}`);
     expect(events).toMatchObject([{ kind: "unknownTokens", count: 20 }]);
@@ -78,7 +78,7 @@ describe("tokens that find nothing", () => {
   });
 });
 
-test("sessions that cannot be read are one event, whatever their number", async () => {
+test("any number of sessions that cannot be read is one event", async () => {
   const { manager, store, events } = watched({ onUnreadable: "missing" });
   for (let n = 0; n < 3; n++) {
     await store.create({ id: `s${n}`, userId: "42", payload: "not readable", idleMs: minute, absoluteMs: minute });

@@ -15,7 +15,7 @@ test.each<[Duration, number]>([
 test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, 3.2e12, "", "30", "30x", "m", "-5m", "0m", null, {}, 5n])(
   "%s is refused with the option's name and the value",
   (value) => {
-    // What JavaScript callers may pass.
+    // Values that a JavaScript caller may pass.
     expect(() => durationMs(value as Duration, "idleTimeout")).toThrow(
       /^@sojourn\/core: option "idleTimeout" must be a duration from 1 ms to 100 years, .*, received ./,
     );

@@ -30,14 +30,14 @@ async function written(options: Partial<EncryptedCodecOptions> = {}) {
 }
 
 describe("an envelope", () => {
-  test("opens for its own session and user, and shows nothing of the content", async () => {
+  test("can be decrypted for its own session and user, and shows no content", async () => {
     const { codec, envelope } = await written();
     expect(await codec.decode(envelope, context)).toEqual(content);
     expect(envelope).toMatch(/^e1\.a\.[A-Za-z0-9_-]+$/);
     expect(Buffer.from(envelope.slice(5), "base64url").toString("latin1")).not.toContain("hunter2");
   });
 
-  test("is another one each time", async () => {
+  test("differs each time", async () => {
     const codec = encryptedCodec({ keys: [newKey("a")] });
     const envelopes = await Promise.all(Array.from({ length: 1_000 }, () => codec.encode(content, context)));
     // The nonce: 12 bytes, 16 characters.
@@ -114,7 +114,7 @@ describe("an envelope", () => {
     "e1.__proto__.AAAA",
     "....",
     "e1..AAAA",
-  ])("is nothing like %j", async (payload) => {
+  ])("is DECODE for %j", async (payload) => {
     const { codec } = await written();
     await expect(codec.decode(payload, context)).rejects.toMatchObject({ code: "DECODE" });
   });
@@ -125,7 +125,7 @@ describe("an envelope", () => {
     expect(await codec.decode(await codec.encode(large, context), context)).toEqual(large);
   });
 
-  test("is never plain text: an inner codec whose text cannot be encrypted as it is, is ENCODE", async () => {
+  test("is never plain text: an inner codec's text that is not well-formed is ENCODE", async () => {
     for (const text of ["\ud800", undefined as unknown as string]) {
       const codec = encryptedCodec({ keys: [newKey("a")], inner: { ...jsonCodec, encode: () => text } });
       await expect(codec.encode(content, context)).rejects.toMatchObject({ code: "ENCODE" });
@@ -142,7 +142,7 @@ describe("the sessions of a manager", () => {
     return (await store.get(id))?.payload.split(".")[1];
   }
 
-  test("survive a rotation as long as their key is among the keys, and move to the first when they are written", async () => {
+  test("survive a rotation as long as their key is among the keys, and move to the first key when they are written", async () => {
     const [a, b] = [newKey("a"), newKey("b")];
     const store = new MemoryStore();
     const before = open(store, [a]);
@@ -169,7 +169,7 @@ describe("the sessions of a manager", () => {
     expect(await after.listByUser("42")).toHaveLength(2);
   });
 
-  test("do not open in each other's place", async () => {
+  test("cannot be decrypted in each other's place", async () => {
     const store = new MemoryStore();
     const manager = open(store, [newKey("a")]);
     const alice = await manager.create({ userId: "alice", data: { of: "alice" } });
@@ -197,7 +197,7 @@ describe("the sessions of a manager", () => {
     await expect(open(store, [newKey("a")]).get(token)).rejects.toMatchObject({ code: "DECODE" });
   });
 
-  test("are there while the provider of the keys is away: no list leaves them out", async () => {
+  test("exist while the key provider is down: lists reject instead of leaving them out", async () => {
     const store = new MemoryStore();
     const key = newKey("a");
     const { token } = await open(store, [key]).create({ userId: "42", data: {} });
@@ -212,7 +212,7 @@ describe("the sessions of a manager", () => {
 });
 
 describe("keys from a function", () => {
-  /** What the function gives, changed by the test, and how often it was asked. */
+  /** The keys that the function returns, changed by the test, and the number of calls. */
   function provided(keys: readonly EncryptionKey[], options: Partial<EncryptedCodecOptions> = {}) {
     const source = { keys, asked: 0, error: undefined as Error | undefined };
     const warnings: EncryptionWarning[] = [];
@@ -239,7 +239,7 @@ describe("keys from a function", () => {
     return () => vi.useRealTimers();
   });
 
-  test("are asked for once by all who start, and again when they are old", async () => {
+  test("are loaded once for all concurrent calls, and again when they are old", async () => {
     const { source, codec } = provided([a], { cacheKeysFor: "1m" });
     expect(source.asked).toBe(0);
     const envelope = await byA.encode(content, context);
@@ -255,7 +255,7 @@ describe("keys from a function", () => {
     expect(await codec.encode(content, context)).toMatch(/^e1\.b\./);
   });
 
-  test("are asked for when a session names another, which is then read; once a second at most", async () => {
+  test("are loaded when a session names an unknown key, which is then read; once a second at most", async () => {
     const { source, codec } = provided([a]);
     await codec.encode(content, context);
     source.keys = [b, a];
@@ -268,7 +268,7 @@ describe("keys from a function", () => {
     expect(source.asked).toBe(2);
   });
 
-  test("are not asked for again by a session whose key is known to be gone", async () => {
+  test("are not loaded again for a session whose key is known to be removed", async () => {
     const { source, codec } = provided([a]);
     await codec.encode(content, context);
     const envelope = await byB.encode(content, context);
@@ -280,7 +280,7 @@ describe("keys from a function", () => {
     expect(source.asked).toBe(2);
   });
 
-  test("asked for before a key was there do not decide that it is gone", async () => {
+  test("loaded before a key existed do not count as proof that it is unknown", async () => {
     const answers: ((keys: readonly EncryptionKey[]) => void)[] = [];
     const codec = encryptedCodec({ keys: () => new Promise((resolve) => answers.push(resolve)) });
     const [before, read] = [byA.encode(content, context), byB.encode(content, context)];
@@ -294,7 +294,7 @@ describe("keys from a function", () => {
     expect(await unknown).toEqual(content);
   });
 
-  test("stay in use while the function fails, which is told, and tried again after ten seconds", async () => {
+  test("stay in use while the function fails, with a warning and a retry after ten seconds", async () => {
     const { source, codec, warnings } = provided([a], { cacheKeysFor: "1m" });
     const envelope = await codec.encode(content, context);
     source.error = new Error("the KMS is away");
@@ -312,7 +312,7 @@ describe("keys from a function", () => {
     expect(source.asked).toBe(3);
   });
 
-  test("are asked for again ten seconds after one was not there: the function may learn of it late", async () => {
+  test("are loaded again ten seconds after a key was unknown: the function may learn of it late", async () => {
     const { source, codec } = provided([a]);
     const envelope = await byB.encode(content, context);
     await codec.encode(content, context);
@@ -327,7 +327,7 @@ describe("keys from a function", () => {
     expect(source.asked).toBe(3);
   });
 
-  test("are waited for once while the function hangs; from then on it is asked beside the calls", async () => {
+  test("are waited for once while the function hangs; later loads run in the background", async () => {
     let hangs = false;
     const codec = encryptedCodec({
       keys: () => (hangs ? new Promise(() => {}) : [a]),
@@ -351,7 +351,7 @@ describe("keys from a function", () => {
     }
   });
 
-  test("that cannot be had leave open whether an unknown key is one: UNAVAILABLE, then read", async () => {
+  test("that cannot be loaded make an unknown key UNAVAILABLE; it is read later", async () => {
     const { source, codec } = provided([a]);
     await codec.encode(content, context);
     source.error = new Error("the KMS is away");
@@ -366,14 +366,14 @@ describe("keys from a function", () => {
     expect(await after).toEqual(content);
   });
 
-  test("that never come are UNAVAILABLE after five seconds", async () => {
+  test("that never arrive are UNAVAILABLE after five seconds", async () => {
     const codec = encryptedCodec({ keys: () => new Promise(() => {}) });
     const encoded = expect(codec.encode(content, context)).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await pass(5_000);
     await encoded;
   });
 
-  test("that are no keys are UNAVAILABLE, and the cause says why without showing them", async () => {
+  test("that are invalid are UNAVAILABLE, and the cause says why without showing them", async () => {
     const { codec, warnings } = provided([{ id: "a", secret: "c2hvcnQ=" }]);
     const error: unknown = await Promise.resolve(codec.encode(content, context)).catch((reason) => reason);
     expect(error).toMatchObject({ code: "UNAVAILABLE", cause: { code: "INVALID_OPTION" } });
@@ -381,8 +381,8 @@ describe("keys from a function", () => {
   });
 });
 
-describe("a key that has encrypted as often as it may", () => {
-  test("encrypts no more, says so before, and goes on reading", async () => {
+describe("a key that has encrypted its allowed number of messages", () => {
+  test("encrypts no more, after a warning, and goes on reading", async () => {
     const warnings: EncryptionWarning[] = [];
     const keys = [newKey("a")];
     const onWarning = (warning: EncryptionWarning): void => {
@@ -405,7 +405,7 @@ describe("a key that has encrypted as often as it may", () => {
     expect((await manager.get(token))?.data).toEqual({ n: 8 });
   });
 
-  test("is replaced by the one that the provider puts first, and counts on when it is given again", async () => {
+  test("is replaced by the provider's new first key, and keeps its count when it returns", async () => {
     vi.useFakeTimers();
     try {
       const [a, b] = [newKey("a"), newKey("b")];
@@ -435,14 +435,14 @@ describe("compression", () => {
     expect(await deflating.decode(await plain.encode(wordy, context), context)).toEqual(wordy);
   });
 
-  test("leaves alone what it would make longer", async () => {
+  test("is skipped where it would make the text longer", async () => {
     const codec = encryptedCodec({ keys, compress: true });
     const envelope = await codec.encode({}, context);
     expect(envelope).toMatch(/^e1\.a\./);
     expect(await codec.decode(envelope, context)).toEqual({});
   });
 
-  test("refuses what nobody could read back, and a bomb that says it was encrypted with the key", async () => {
+  test("refuses text that is too long to be read again, and a decompression bomb encrypted with the key", async () => {
     const codec = encryptedCodec({ keys, compress: true });
     const { manager } = setUp({ codec, maxPayloadBytes: 2 ** 20 });
     const huge = { text: "a".repeat(2 ** 24 + 1) };
@@ -508,7 +508,7 @@ describe("options", () => {
     }
   });
 
-  test("are in nothing that a codec, a manager or a warning shows", async () => {
+  test("are not shown by a codec, a manager or a warning", async () => {
     const codec = encryptedCodec({ keys: [{ id: "a", secret: base64 }], maxMessagesPerKey: 1 });
     const { manager } = setUp({ codec });
     const failure: unknown[] = [];

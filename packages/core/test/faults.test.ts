@@ -23,7 +23,7 @@ function over(
 const never = (): Promise<never> => new Promise(() => {});
 
 describe("a store that fails", () => {
-  test("with an error of its own kind rejects BACKEND with the cause, and tells the error event", async () => {
+  test("with an error of its own kind rejects BACKEND with the cause, and emits an error event", async () => {
     const cause = new Error("disk on fire");
     const { manager } = over("get", () => Promise.reject(cause));
     const errors = vi.fn();
@@ -47,7 +47,7 @@ describe("a store that fails", () => {
     expect(await manager.touch(token)).toBe(true);
   });
 
-  test("while a list is read leaves out what cannot be decoded, and reports it", async () => {
+  test("while a list is read leaves out sessions that cannot be decoded, and reports them", async () => {
     const store = new ModelStore();
     const manager = new SessionManager({ store, sweep: false });
     const errors = vi.fn();
@@ -134,7 +134,7 @@ describe("reads of one session", () => {
     const sessions = await Promise.all(Array.from({ length: 10 }, () => manager.get(token)));
     expect(calls).toEqual(["get"]);
     for (const session of sessions) expect(session?.data).toBe(sessions[0]?.data);
-    // Handles are not shared: one that writes leaves the others at what they loaded.
+    // Handles are not shared: a write by one handle does not change the data of the others.
     await sessions[0]?.update(() => ({ a: 2 }));
     expect(sessions[1]?.data).toEqual({ a: 1 });
   });

@@ -8,8 +8,8 @@ import { encryptedCodec, isSessionError, jsonCodec, SessionManager, type Session
 import { recording } from "./support.js";
 
 /*
- * A hundred thousand inputs that nobody meant: none crashes, answers with another error than a SessionError, makes a call
- * of the store that its form forbids, or reaches a prototype. Failures print the seed that repeats them.
+ * A hundred thousand malformed inputs. None crashes the process, causes an error other than a SessionError, causes a
+ * store call that its form forbids, or reaches a prototype. A failure prints the seed that repeats it.
  */
 
 const prototypes = [Object.prototype, Array.prototype, Function.prototype, String.prototype];
@@ -27,7 +27,7 @@ function open(options: Partial<SessionManagerOptions> = {}) {
   return { manager, store, calls };
 }
 
-/** What breaks parsers, queries, keys and headers, between what a token is made of. */
+/** Characters that break parsers, queries, keys and headers, mixed with the characters of tokens. */
 const fragment = fc.constantFrom(
   ..."\0 \r \n . ; = % _ - + / \\ ' \" $ { } [ ] : * é 😀 \ud800".split(" "),
   " ",

@@ -24,7 +24,7 @@ test("tasks of one key run in order, also after one that fails; another key does
   expect(order).toEqual(["other", "first", "second", "third"]);
 });
 
-test("a task that throws before it returns a promise rejects, and the key is free", async () => {
+test("a task that throws before it returns a promise rejects, and the next task of the key runs", async () => {
   const queue = new KeyedQueue();
   await expect(
     queue.run("a", async () => {

@@ -29,7 +29,7 @@ describe("a session's life", () => {
     expect(await manager.regenerate(fresh?.token ?? "")).toBeUndefined();
   });
 
-  test("data is deeply frozen, and what the caller passed is neither frozen nor shared", async () => {
+  test("data is deeply frozen, and the caller's object is neither frozen nor shared", async () => {
     const { manager } = setUp();
     const data = { user: { roles: ["a"] } };
     const { token, session } = await manager.create({ data });
@@ -43,7 +43,7 @@ describe("a session's life", () => {
     }
   });
 
-  test("the JSON of a session is what a page may show: no data", async () => {
+  test("the JSON of a session contains no data, so that a page may show it", async () => {
     const { manager } = setUp();
     const { token, session } = await manager.create({
       userId: "42",
@@ -75,13 +75,13 @@ describe("a session's life", () => {
 });
 
 describe("deadlines", () => {
-  // A handle reckons with the real time since it was read: here none passes but that of the store's clock.
+  // A handle uses the real time since it was read: in these tests only the clock of the store moves.
   beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
   afterEach(() => void vi.useRealTimers());
 
   const timeouts = { idleTimeout: "30m", absoluteTimeout: "2h" } as const;
 
-  test("a session ends when it is idle, and in any case at its absolute deadline", async () => {
+  test("a session ends at its idle deadline, and in any case at its absolute deadline", async () => {
     const { manager, clock } = setUp(timeouts);
     const idle = await manager.create({ data: {} });
     clock.now += 30 * minute;
@@ -134,7 +134,7 @@ describe("deadlines", () => {
     }
   });
 
-  test("the time that is left needs no clock of this process", async () => {
+  test("the remaining time does not depend on the clock of this process", async () => {
     const { manager, clock } = setUp({ idleTimeout: "30m", absoluteTimeout: "12h" });
     clock.now += 5 * hour;
     const { token } = await manager.create({ data: {} });
@@ -165,7 +165,7 @@ describe("deadlines", () => {
     expect((await manager.get(token))?.data).toEqual({ n: 1, m: 2 });
   });
 
-  test("a regeneration counts as activity, and brings no deadline nearer that a touch has moved away", async () => {
+  test("a regeneration counts as activity, and does not move a deadline nearer that a touch has moved away", async () => {
     const { manager, clock } = setUp(timeouts);
     const { token, session } = await manager.create({ data: {} });
     clock.now += minute;
@@ -201,13 +201,13 @@ describe("touch", () => {
     expect(await session?.touch()).toBe(true);
     expect(await session?.touch()).toBe(true);
     expect(calls).toEqual(["touch"]);
-    // A handle reckons with the real time since it was read.
+    // A handle uses the real time since it was read.
     expect(session?.expiresAt).toBeGreaterThanOrEqual(clock.now + hour);
     expect(session?.expiresAt).toBeLessThan(clock.now + hour + minute);
   });
 });
 
-test("two calls of one handle: the one that began on older data takes nothing back", async () => {
+test("of two calls of one handle, the one that began on older data does not replace the newer state", async () => {
   const { manager } = setUp();
   const { session } = await manager.create({ data: { a: 1 } });
   const later = gate();
@@ -247,7 +247,7 @@ describe("the sessions of a user", () => {
     expect(await manager.listByUser("other")).toHaveLength(1);
   });
 
-  test("an except that is no token ends nobody", async () => {
+  test("an except that is no token ends no session", async () => {
     const { manager } = setUp();
     await login(manager, "42", 2);
     await expect(manager.destroyByUser("42", { except: "" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
@@ -320,7 +320,7 @@ describe("all sessions", () => {
     expect((await manager.byId.count()).sessions).toBe(0);
   });
 
-  test("a walk leaves out what it cannot read and says so; on a closed manager it rejects", async () => {
+  test("a walk leaves out and reports unreadable sessions; on a closed manager it rejects", async () => {
     const { manager, store } = setUp();
     const errors: string[] = [];
     manager.on("error", ({ error, operation }) => errors.push(`${operation} ${error.code}`));
@@ -360,7 +360,7 @@ describe("events and statistics", () => {
     ]);
   });
 
-  test("a listener that throws or rejects becomes an error event and breaks nothing", async () => {
+  test("a listener that throws or rejects becomes an error event, and the call succeeds", async () => {
     const { manager } = setUp();
     const errors = vi.fn();
     manager.on("error", errors);
@@ -390,7 +390,7 @@ describe("events and statistics", () => {
     ]);
   });
 
-  test("an unsubscribed listener hears nothing", async () => {
+  test("an unsubscribed listener is not called", async () => {
     const { manager } = setUp();
     const listener = vi.fn();
     manager.on("created", listener)();
@@ -398,7 +398,7 @@ describe("events and statistics", () => {
     expect(listener).not.toHaveBeenCalled();
   });
 
-  test("two subscriptions of one listener end each by itself", async () => {
+  test("two subscriptions of one listener end independently", async () => {
     const { manager } = setUp();
     const listener = vi.fn();
     manager.on("created", listener);
@@ -407,7 +407,7 @@ describe("events and statistics", () => {
     expect(listener).toHaveBeenCalledOnce();
   });
 
-  test("statistics count what happened and what is stored", async () => {
+  test("statistics count events and stored sessions", async () => {
     const { manager } = setUp();
     await manager.create({ data: {} });
     const { token } = await manager.create({ userId: "a", data: {} });

@@ -28,7 +28,7 @@ const odd = fc.constantFrom<(from: Data) => unknown>(
   () => ({ toJSON: (name: string) => `for ${name}` }),
   () => JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":{}},"kept":[]}'),
   () => Object.assign(Object.create(null), { rawJSON: [1], 1: {} }),
-  // What was read goes elsewhere, or stays where it is within something new.
+  // Values that were read move to another key, or stay in place within a new object.
   (from) => Object.values(from)[0],
   (from) => ({ moved: Object.values(from) }),
   (from) => from,
@@ -68,7 +68,7 @@ function json(of: Data, name: string): string | undefined {
   return Object.hasOwn(of, name) ? JSON.stringify(of[name]) : undefined;
 }
 
-/** What a save of `data` by somebody who has read `base` makes of what is stored. */
+/** Returns the stored data after a save of `data` by a writer who has read `base`. */
 function merged(stored: Data, base: Data, data: Data): Data {
   const result: [string, unknown][] = [];
   const isChanged = (name: string) => json(base, name) !== json(data, name);

@@ -56,7 +56,7 @@ test("a read never joins one that has been sent", async () => {
   expect(await early).toBe("from before");
 });
 
-test("a batch has at most as many ids as was said, and four batches are on their way", async () => {
+test("a batch has at most maxIds ids, and four batches are under way", async () => {
   const { batches, reads } = backend();
   const all = Promise.all(Array.from({ length: 520 }, (_, n) => reads.read(`${n}`)));
   await nextTurn();

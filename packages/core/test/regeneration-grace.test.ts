@@ -38,7 +38,7 @@ describe("the old token, within the grace", () => {
     expect(calls).toEqual(["get", "get", "get", "get"]);
   });
 
-  test("writes nothing and keeps nothing alive", async () => {
+  test("does not write and does not prolong the session", async () => {
     const { manager, old, token, calls, conflicts, clock } = await regenerated({ touchAfter: 0 });
     clock.now += 1_000;
     const found = present(await manager.get(old));
@@ -54,7 +54,7 @@ describe("the old token, within the grace", () => {
     expect(current).toMatchObject({ data: { n: 1 }, lastActiveAt: clock.now - 1_000 });
   });
 
-  test("of a session that was loaded before, neither", async () => {
+  test("does neither for a session that was loaded before", async () => {
     const { manager, clock } = setUp({ regenerationGrace: grace, touchAfter: 0 });
     const conflicts: string[] = [];
     manager.on("conflict", ({ reason }) => conflicts.push(reason));
@@ -127,7 +127,7 @@ describe("the grace ends", () => {
     expect(await manager.destroy(old)).toBe(false);
   });
 
-  test("when it should, whatever another process or a late store allows", async () => {
+  test("on time, also when another process allows more or the store expires late", async () => {
     const { manager, store, clock } = setUp({ regenerationGrace: "1m" });
     const { token: old } = await manager.create({ userId: "42", data: {} });
     await manager.regenerate(old);
@@ -137,7 +137,7 @@ describe("the grace ends", () => {
     expect(await strict.get(old)).toBeUndefined();
   });
 
-  test("for each token by itself, when a session is regenerated twice", async () => {
+  test("for each token separately, when a session is regenerated twice", async () => {
     const { manager, old, token: second, clock } = await regenerated();
     clock.now += 6_000;
     const { session } = present(await manager.regenerate(second));
@@ -179,7 +179,7 @@ describe("the grace ends", () => {
 });
 
 describe("there is no grace", () => {
-  test("for a login: whoever planted the old token does not get in", async () => {
+  test("for a login: an attacker who planted the old token cannot read the session", async () => {
     const { manager } = setUp({ regenerationGrace: grace });
     const { token: planted } = await manager.create({ data: {} });
     const { token } = present(await manager.regenerate(planted, { userId: "42", grace: true }));
@@ -206,7 +206,7 @@ describe("there is no grace", () => {
     expect(await manager.get(fresh.token)).toBeDefined();
   });
 
-  test("with a change of data, which may be one of privilege, unless asked for", async () => {
+  test("with a change of data, which may change privileges, unless the call requests it", async () => {
     const { manager } = setUp({ regenerationGrace: grace });
     const promote = { update: (data: object) => ({ ...data, isAdmin: true }) };
     const { token } = await manager.create({ userId: "42", data: {} });
@@ -216,7 +216,7 @@ describe("there is no grace", () => {
     expect((await manager.get(second.token))?.data).toEqual({ isAdmin: true });
   });
 
-  test("when the call wants none", async () => {
+  test("when the call says grace: false", async () => {
     const { manager } = setUp({ regenerationGrace: grace });
     const { token } = await manager.create({ userId: "42", data: {} });
     await manager.regenerate(token, { grace: false });
@@ -237,7 +237,7 @@ describe("there is no grace", () => {
     expect((await store.get(last.id))?.payload).toMatch(/^\{"data":\{[^}]*\},"metadata":\{\}\}$/);
   });
 
-  test("by default, and then nothing costs a call more", async () => {
+  test("by default, and then no call of the store is added", async () => {
     const { manager, calls } = setUp();
     const { token, session } = await manager.create({ userId: "42", data: {} });
     calls.length = 0;
@@ -251,7 +251,7 @@ describe("there is no grace", () => {
   });
 });
 
-test("a store that reads the old id and writes it no more, for it is renaming, logs nobody out", async () => {
+test("a store that still reads but no longer writes the old id during a rename logs no user out", async () => {
   const model = new ModelStore();
   const store = overriding(model, (method, original) => (...args) => {
     if (method === "touch") return Promise.resolve(false);
@@ -281,7 +281,7 @@ describe("an alias", () => {
     expect(events).toEqual([]);
   });
 
-  test("that expires or makes room is nobody's session that ended", async () => {
+  test("that expires or is evicted is not reported as an ended session", async () => {
     const backend = new ModelBackend(() => 1);
     let evict = (_: { id: string; userId: undefined }): void => {};
     const store: SessionStore = Object.assign(new ModelStore(backend), {
@@ -300,7 +300,7 @@ describe("an alias", () => {
     expect(ended).toHaveLength(1);
   });
 
-  test("is bound to its id by a codec that binds payloads: one that was put elsewhere leads nowhere", async () => {
+  test("is bound to its id by a codec that binds payloads: moved to another id it finds no session", async () => {
     const codec: SessionCodec = {
       encode: (content, { id }) => JSON.stringify({ id, content }),
       decode: (payload, { id }) => {
@@ -331,7 +331,7 @@ describe("an alias", () => {
     expect(alias).toMatchObject({ userId: undefined });
   });
 
-  test("that is full gives one more racing regeneration no grace, and takes none from the others", async () => {
+  test("that is full gives one more racing regeneration no grace, and keeps the others' grace", async () => {
     const { manager, calls } = setUp({ regenerationGrace: grace });
     const { token } = await manager.create({ userId: "42", data: {} });
     calls.length = 0;
@@ -341,7 +341,7 @@ describe("an alias", () => {
   });
 });
 
-describe("what fails leaves the old token as it was", () => {
+describe("a failed regeneration leaves the old token as it was", () => {
   test("an update that cannot be stored, an unreachable store", async () => {
     const { manager } = setUp({ regenerationGrace: grace });
     const { token } = await manager.create({ userId: "42", data: { n: 1 } });

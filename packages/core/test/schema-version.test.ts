@@ -67,7 +67,7 @@ describe("the sessions of the release before", () => {
     expect(seen).toEqual([2]);
   });
 
-  test("are merged against the upgraded data: an upgrade that another wrote is not undone", async () => {
+  test("are merged against the upgraded data: an upgrade by another writer is not undone", async () => {
     const { token, release } = await release1();
     const manager = release({ schemaVersion: 3, upgrade });
     const mine = await manager.get(token);
@@ -92,7 +92,7 @@ describe("the sessions of the release before", () => {
     expect(session?.data).toEqual({ first: "Grace", last: "Hopper", theme: "light", changedAt: 0 });
   });
 
-  test("keep what they are through a regeneration, which writes them anew", async () => {
+  test("keep their data through a regeneration, which writes them again", async () => {
     const { token, release, store } = await release1();
     const manager = release({ schemaVersion: 3, upgrade });
     const fresh = await manager.regenerate(token);
@@ -100,7 +100,7 @@ describe("the sessions of the release before", () => {
     expect((await store.get(fresh?.session.id ?? ""))?.payload).toContain('"schemaVersion":3');
   });
 
-  test("what an upgrade returns is validated, with defaults filled in, and neither shared nor frozen", async () => {
+  test("the result of an upgrade is validated, with defaults filled in, and neither shared nor frozen", async () => {
     const { token, release } = await release1();
     const roles = ["reader"];
     const manager = release({
@@ -163,7 +163,7 @@ describe("unreadable, and left as it is", () => {
     });
   });
 
-  test("by a regeneration of a release that names no version: the token goes on leading to it", async () => {
+  test("by a regeneration of a release without versions: the token keeps finding it", async () => {
     const { token, manager: first, release } = await release1();
     const third = release({ schemaVersion: 3, upgrade });
     await third.update(token, (data) => ({ ...data, theme: "light" }));
@@ -178,7 +178,7 @@ describe("unreadable, and left as it is", () => {
   });
 });
 
-test("an upgrade that says what went wrong by a SessionError is heard: it may be worth a retry", async () => {
+test("a SessionError of an upgrade passes unchanged: it may be retryable", async () => {
   const { token, release } = await release1();
   const error = new SessionError("UNAVAILABLE", "the directory is down");
   const manager = release({ schemaVersion: 2, upgrade: () => Promise.reject(error) });

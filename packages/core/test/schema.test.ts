@@ -23,7 +23,7 @@ const schemas: [string, SessionManagerOptions["schema"]][] = [
 ];
 
 describe.each(schemas)("a schema by %s", (_name, schema) => {
-  test("refuses what does not match before anything is sent, on every way to write", async () => {
+  test("refuses data that does not match before anything is sent, in every method that writes", async () => {
     const { manager, calls } = setUp({ schema });
     const { token, session } = await manager.create({ data: { cart: ["a"] } });
     const loaded = await manager.get(token);
@@ -46,7 +46,7 @@ describe.each(schemas)("a schema by %s", (_name, schema) => {
     expect((await manager.update(token, () => ({ note: "short" })))?.data).toEqual({ cart: [], note: "short" });
   });
 
-  test("judges the merge, not its parts", async () => {
+  test("validates the merged data, not its parts", async () => {
     const { manager } = setUp({ schema });
     const { token, session } = await manager.create({ data: { note: "a" } });
     const other = await manager.get(token);
@@ -67,8 +67,8 @@ test("a merge of two valid saves that does not match is refused, and nothing is 
   expect(await manager.get(token)).toMatchObject({ data: { a: 1 }, version: 2 });
 });
 
-describe("what INVALID_DATA says", () => {
-  test("where in the message, and what beside it, where loggers do not look", async () => {
+describe("INVALID_DATA", () => {
+  test("has the paths in its message, and the issues in a member that is not enumerable", async () => {
     const schema = z.object({ user: z.object({ password: z.enum(["a"]) }), list: z.array(z.number()) });
     const { manager } = setUp({ schema });
     const data = { user: { password: "hunter2" }, list: [1, "hunter2"] };
@@ -84,7 +84,7 @@ describe("what INVALID_DATA says", () => {
     expect(JSON.stringify(error)).not.toMatch(/hunter2|issues/);
   });
 
-  test("a message is short, however much is wrong", async () => {
+  test("has a short message for any number of issues", async () => {
     const { manager } = setUp({ schema: z.record(z.string(), z.number()) });
     const data = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`${index}${"k".repeat(1000)}`, ""]));
     const error: unknown = await manager.create({ data }).catch((reason: unknown) => reason);
@@ -95,7 +95,7 @@ describe("what INVALID_DATA says", () => {
     );
   });
 
-  test("a schema that fails is INVALID_DATA with its cause, one that makes no object too", async () => {
+  test("is the error of a schema that fails, with its cause, or that returns no object", async () => {
     const cause = new Error("quotes hunter2");
     const failing = z.looseObject({}).refine(() => {
       throw cause;
@@ -121,7 +121,7 @@ describe("validateOnRead", () => {
     await expect(session?.update((data) => ({ ...data, note: "a" }))).rejects.toMatchObject({ code: "INVALID_DATA" });
   });
 
-  test("on, it is DECODE, with what the schema found as its cause", async () => {
+  test("on, it is DECODE, with the schema's error as its cause", async () => {
     const { manager, store } = setUp();
     const { token } = await manager.create({ data: { cart: "not a list" } });
     const later = new SessionManager({ store, sweep: false, schema: zodCart, validateOnRead: true });

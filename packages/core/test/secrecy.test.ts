@@ -16,7 +16,7 @@ const names = [
   "error",
 ] as const;
 
-test("no event, error, list or inspection shows a token or what a session holds", async () => {
+test("no event, error, list or inspection shows a token or a session's data", async () => {
   const seen: unknown[] = [];
   const secrets = ["the secret in the data", "a token that is malformed and 43 characters"];
   const failures: ("none" | "driver" | "ours")[] = [];

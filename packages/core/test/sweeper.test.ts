@@ -161,6 +161,6 @@ test.each([
   [{ batchSize: 0 }, /option "batchSize" must be a positive integer, received 0/],
   [{ intervall: "5m" }, /unknown option "intervall"/],
 ])("refuses %o", (options, message) => {
-  // What JavaScript callers may pass.
+  // Values that a JavaScript caller may pass.
   expect(() => new Sweeper({ store: new ModelStore(), ...(options as object) })).toThrow(message);
 });

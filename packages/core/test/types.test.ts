@@ -27,7 +27,7 @@ test("data of an interface type is read-only at every depth, and of the same typ
   expectTypeOf<DeepReadonly<unknown>>().toBeUnknown();
 });
 
-test("a schema says what sessions hold and what create takes", () => {
+test("a schema determines the types of data and of the input of create", () => {
   const { store } = setUp();
   const zod = new SessionManager({ store, schema: z.object({ cart: z.array(z.string()).default([]) }) });
   expectTypeOf(zod).toEqualTypeOf<SessionManager<{ cart: string[] }, { cart?: string[] | undefined }>>();

@@ -27,7 +27,7 @@ const rotate = (): void => void Object.assign(keys, { current: "other:", gone: t
 interface Unreadable extends Fixture {
   readonly token: string;
   readonly id: string;
-  /** What the store holds, times included. */
+  /** Returns the stored record, times included. */
   stored(): Promise<unknown>;
 }
 
@@ -62,7 +62,7 @@ async function unreadable(
 }
 
 describe.each(reasons)("when %s, a session is answered as missing", (_reason, start) => {
-  test("on every way, reported, and left as it is", async () => {
+  test("in every method, reported, and left as it is", async () => {
     const { manager, clock, stored, token, id } = await start();
     const before = await stored();
     const errors: unknown[] = [];
@@ -81,7 +81,7 @@ describe.each(reasons)("when %s, a session is answered as missing", (_reason, st
     expect((await manager.stats()).misses).toBe(3);
   });
 
-  test("unless one call asks to be told", async () => {
+  test("unless one call passes onUnreadable: fail", async () => {
     const { manager, token } = await start();
     const asked = manager.get(token, { onUnreadable: "fail" });
     const other = manager.get(token);
@@ -89,7 +89,7 @@ describe.each(reasons)("when %s, a session is answered as missing", (_reason, st
     expect(await other).toBeUndefined();
   });
 
-  test("but ends as any other", async () => {
+  test("but ends as any other session", async () => {
     const { manager, token, id } = await start();
     expect(await manager.destroyByUser("42")).toEqual([id]);
     expect(await manager.destroy(token)).toBe(false);
@@ -103,7 +103,7 @@ test("a key that comes back brings the session back", async () => {
   expect((await manager.get(token))?.data).toEqual({ a: 1 });
 });
 
-test("a session that another release writes while it is saved is over for this one, and keeps what the other wrote", async () => {
+test("a session that another release writes while it is saved counts as ended, and keeps the other release's data", async () => {
   const { manager, store } = setUp({ onUnreadable: "missing" });
   const later = new SessionManager({ store, sweep: false, schemaVersion: 2, upgrade: (data) => ({ ...data }) });
   const { token, session } = await manager.create({ data: { a: 1 } });
@@ -122,7 +122,7 @@ test("a session that another release writes while it is saved is over for this o
   expect((await later.get(token))?.data).toEqual({ a: 1, b: 2 });
 });
 
-test("what fails for another reason is never taken for missing", async () => {
+test("an error for another reason never counts as missing", async () => {
   const { manager, token, store } = await unreadable({ codec }, { codec }, () => Object.assign(keys, { down: true }));
   await expect(manager.get(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
   await expect(manager.regenerate(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
@@ -132,7 +132,7 @@ test("what fails for another reason is never taken for missing", async () => {
   }
 });
 
-test("a policy that there is not is refused", async () => {
+test("an unknown policy is refused", async () => {
   const onUnreadable = "ignore" as "fail";
   const refused = { code: "INVALID_OPTION", message: expect.stringContaining('"onUnreadable"') };
   expect(() => setUp({ onUnreadable })).toThrow(expect.objectContaining(refused));

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { jsonCodec, SessionError, SessionManager, tokenToId } from "../src/index.js";
 import { overriding, setUp } from "./support.js";
 
-test("an export holds all that is kept about a user's live sessions, as JSON, and nothing of another's", async () => {
+test("an export holds all stored data of a user's live sessions, as JSON, and none of another user's", async () => {
   const { manager, clock } = setUp({ idleTimeout: "30m" });
   await manager.create({ userId: "42", data: { old: true }, idleTimeout: "1m" });
   clock.now += 60_000;
@@ -26,10 +26,10 @@ test("an export holds all that is kept about a user's live sessions, as JSON, an
   expect(await manager.exportUser("nobody")).toEqual({ userId: "nobody", sessions: [], unreadable: [] });
 });
 
-test("an export tells what a session is bound to, which is made of the client's address and user agent", async () => {
+test("an export contains the binding of a session, which is derived from the client's address and user agent", async () => {
   const { manager, clock } = setUp({ binding: { userAgent: true, address: true, onMismatch: "report" } });
   await manager.create({ userId: "42", data: {}, client: { ip: "192.0.2.7", userAgent: "Firefox" } });
-  // Sessions are listed in the order of their creation, those of one millisecond in that of their ids, which are random.
+  // Lists are ordered by creation; sessions of one millisecond are ordered by their random ids.
   clock.now += 1;
   await manager.create({ userId: "42", data: {} });
   const { sessions } = await manager.exportUser("42");
@@ -48,7 +48,7 @@ test("an export is no activity", async () => {
   expect(calls).toEqual(["listByUser"]);
 });
 
-test("sessions that cannot be read are told of, by what is known of them", async () => {
+test("sessions that cannot be read are listed, with their known members", async () => {
   const { manager, store } = setUp();
   const { session } = await manager.create({ userId: "42", data: { secret: "hunter2" } });
   const readable = await manager.create({ userId: "42", data: { a: 1 } });
@@ -78,7 +78,7 @@ test("sessions that cannot be read are told of, by what is known of them", async
   ]);
 });
 
-test("one that cannot be read for the moment fails the export, whatever the policy, and a list likewise", async () => {
+test("a session that cannot be read at present fails the export under any policy, and a list as well", async () => {
   const error = new SessionError("UNAVAILABLE", "the key service is down");
   const { manager, store } = setUp();
   await manager.create({ userId: "42", data: {} });
@@ -88,7 +88,7 @@ test("one that cannot be read for the moment fails the export, whatever the poli
   await expect(reader.listByUser("42")).rejects.toBe(error);
 });
 
-test("an export that is aborted says so", async () => {
+test("an aborted export rejects ABORTED", async () => {
   const { manager } = setUp();
   await expect(manager.exportUser("42", { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "ABORTED" });
 });
