@@ -42,6 +42,8 @@ export function resolveOptions(options: PostgresStoreOptions): ResolvedOptions {
   refuseUnknownOptions(packageName, options, ["pool", "schema", "table", "preparedStatements", "timeoutMs"]);
   const { pool, preparedStatements = true, timeoutMs = defaultTimeoutMs } = options;
   if (typeof pool?.connect !== "function") throw invalidOption(packageName, "pool", "a Pool of pg", pool);
+  // A Client of pg has `connect`, too, and is one connection.
+  if ("connectionParameters" in pool) throw invalidOption(packageName, "pool", "a Pool of pg, not a Client", pool);
   if (typeof preparedStatements !== "boolean") {
     throw invalidOption(packageName, "preparedStatements", "a boolean", preparedStatements);
   }

@@ -27,6 +27,11 @@ test.each([
   );
 });
 
+test("refuses a client in place of a pool", () => {
+  const options = { pool: new pg.Client() } as unknown as PostgresStoreOptions;
+  expect(() => new PostgresStore(options)).toThrow(/option "pool" must be a Pool of pg, not a Client/);
+});
+
 test("refuses an option that it does not know", () => {
   const options = { pool, prefix: "x" };
   expect(() => new PostgresStore(options)).toThrow(/unknown option "prefix"; the options are pool, schema/);
