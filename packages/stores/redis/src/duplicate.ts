@@ -30,7 +30,8 @@ function ioredisSettings(timeoutMs: number): object {
 }
 
 /** For `Cluster` of ioredis and iovalkey. It finds its nodes again by itself, but sends no command a second time. */
-function clusterSettings(timeoutMs: number): object {
+function clusterSettings(timeoutMs: number, own: unknown): object {
+  const redisOptions = typeof own === "object" && own !== null && "redisOptions" in own ? own.redisOptions : undefined;
   return {
     lazyConnect: true,
     clusterRetryStrategy: null,
@@ -41,6 +42,8 @@ function clusterSettings(timeoutMs: number): object {
     enableAutoPipelining: false,
     slotsRefreshTimeout: connectTimeout(timeoutMs),
     redisOptions: {
+      // iovalkey replaces the whole object, and would lose password and TLS.
+      ...(redisOptions as object | undefined),
       autoResendUnfulfilledCommands: false,
       enableAutoPipelining: false,
       maxRetriesPerRequest: 0,
@@ -57,7 +60,7 @@ export async function duplicate(client: RedisClient, timeoutMs: number): Promise
   if (!isIoredisClient(client)) return openNodeRedis(client, timeoutMs);
   // The types of both libraries differ too much for one structural type of `duplicate`; the result is of the same kind.
   if (isClusterClient(client)) {
-    const copy = client.duplicate?.([], clusterSettings(timeoutMs)) as IoredisClient;
+    const copy = client.duplicate?.([], clusterSettings(timeoutMs, client.options)) as IoredisClient;
     return openIoredis(copy, undefined);
   }
   const { db }: { db?: unknown } = client.options ?? {};

@@ -2,8 +2,9 @@ import { startRedis } from "@sojourn/test-fixtures";
 import { describeConformance } from "@sojourn/testkit";
 import { Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
-import { Redis as Valkey } from "iovalkey";
-import { afterAll, describe, expect, test } from "vitest";
+import { Redis as Valkey, Cluster as ValkeyCluster } from "iovalkey";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { duplicate } from "../src/duplicate.js";
 import { RedisStore } from "../src/index.js";
 
 const server = await startRedis();
@@ -37,4 +38,18 @@ test.each([
   expect(read).toMatchObject([{ id: "a", payload: "p" }, undefined, null]);
   expect(await store.count()).toEqual({ sessions: 1, sessionsWithUser: 1, users: 1 });
   client.disconnect();
+});
+
+test("a Cluster is duplicated with its own password and TLS settings: iovalkey replaces redisOptions as a whole", async () => {
+  const redisOptions = { password: "secret", tls: { servername: "cluster" } };
+  const cluster = new ValkeyCluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true, redisOptions });
+  const duplicated = vi.spyOn(cluster, "duplicate").mockImplementation(() => {
+    throw new Error("not connected in this test");
+  });
+  await expect(duplicate(cluster as unknown as Parameters<typeof duplicate>[0], 1_000)).rejects.toThrow(
+    "not connected",
+  );
+  const expected = { redisOptions: { ...redisOptions, maxRetriesPerRequest: 0 } };
+  expect(duplicated.mock.calls[0]?.[1]).toMatchObject(expected);
+  cluster.disconnect();
 });
