@@ -23,7 +23,7 @@ export function openClient6(url: string, options: MongoClientOptions = {}): Mong
 
 /** A store with its indexes made, patient enough for a busy machine. */
 export async function openStore(options: MongoStoreOptions): Promise<MongoStore> {
-  const store = new MongoStore({ timeoutMs: 30_000, ...options });
+  const store = new MongoStore({ timeoutMs: 60_000, ...options });
   await store.ensureSchema();
   return store;
 }
