@@ -64,6 +64,5 @@ export { DriverStore, defineStore } from "./driver-store.js";
 export { type GatheringSocket, gatherWrites } from "./gather-writes.js";
 export { guardStore, isGuarded } from "./guard-store.js";
 export { KeyedQueue } from "./keyed-queue.js";
-export { ReadBatch, type ReadBatchOptions } from "./read-batch.js";
 export { byAge, changedRecord, idsToEvict, newRecord, touchedRecord } from "./records.js";
 export { ServerClock } from "./server-clock.js";

@@ -23,11 +23,13 @@ export class Exchange {
     this.#call = call;
     if (call === undefined) return;
     call.sent = false;
-    call.onOver = () => {
+    const end = (): void => {
       for (const request of this.#open) request.fail(operationOver);
       this.#open.clear();
       onOver();
     };
+    // Not a literal: V8 would allocate that in the old generation, with everything that it refers to.
+    call.onOver = end;
   }
 
   /** Whether nothing must be sent any more. A process that was paused past the deadline finds out here, before its timer. */

@@ -33,10 +33,12 @@ export class Trips {
     this.#call = call;
     if (call === undefined) return;
     call.sent = false;
-    call.onOver = () => {
+    const probe = (): void => {
       // A command without an answer: other connections may be as silent.
       if (call.sent) connection.probeIdle();
     };
+    // Not a literal: V8 would allocate that in the old generation, with everything that it refers to.
+    call.onOver = probe;
   }
 
   /** The milliseconds until the deadline. */

@@ -100,13 +100,16 @@ export class Connection {
     const sentAt = performance.now();
     call.sent = true;
     return new Promise((resolve, reject) => {
-      // mysql2 does not answer the statement of a connection that is destroyed.
-      call.onOver = () => {
+      const abandon = (): void => {
         connection.destroy();
         this.#boundedUntil = performance.now() + boundedForMs;
         this.#suspectBefore = Math.max(this.#suspectBefore, sentAt);
+        // mysql2 does not answer the statement of a connection that is destroyed.
         reject(new Error("The connection gave no answer in time"));
       };
+      // Not assigned as it stands: V8 allocates a function literal assigned to a property in the old generation, and keeps
+      // everything that it refers to until the next full collection.
+      call.onOver = abandon;
       use(connection).then(
         (answer) => {
           if (call.over) return;

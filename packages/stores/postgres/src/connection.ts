@@ -155,7 +155,9 @@ class PooledQuery {
     this.#sentAt = now;
     // Without a listener, a connection that breaks now would end the process.
     client.on("error", ignore);
-    this.#call.onOver = () => this.#abandon();
+    const abandon = (): void => this.#abandon();
+    // Not a literal: V8 would allocate that in the old generation, with everything that it refers to.
+    this.#call.onOver = abandon;
     const queries = this.#queries();
     this.#call.sent = true;
     this.#send(client, queries, queries.length === 1 ? 0 : 1);
