@@ -102,7 +102,10 @@ export class Connection {
       const time: unknown = answer.localTime;
       if (time instanceof Date) return time;
     } catch (error) {
-      throw describeFailure(error, { operation: "hello", isSent: true, isWrite: false });
+      const failure = describeFailure(error, { operation: "hello", isSent: true, isWrite: false });
+      // The operations that wait for the time have sent nothing: only this command shows that connections may be silent.
+      if (failure.code === "TIMEOUT") this.probeIdle();
+      throw failure;
     }
     throw new SessionError("BACKEND", "@sojourn/mongodb: the server does not say what time it is");
   }

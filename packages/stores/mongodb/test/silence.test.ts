@@ -79,6 +79,28 @@ describe("connections that drop packets without a word are replaced within twice
   });
 });
 
+test.each<[string, TestServer, typeof openClient]>([
+  ["7", ferret, openClient],
+  ["6", java, openClient6],
+])(
+  "silent connections are replaced when only the question for the time meets them: driver %s",
+  async (_, server, open) => {
+    const timeoutMs = 1_000;
+    const proxy = await startTcpProxy(server.url);
+    const client = open(proxy.url);
+    // The store has not asked for the time yet. Its first write does, on a connection that the application has used.
+    const store = new MongoStore({ client, dbName: freshDatabase(), timeoutMs });
+    await Promise.all(Array.from({ length: 8 }, () => client.db("admin").command({ ping: 1 })));
+    proxy.freeze();
+    const { seconds, failures } = await untilAnswered(() => store.update("a", { payload: "p", idleMs: hour }));
+    expect(["TIMEOUT", "UNAVAILABLE"]).toEqual(expect.arrayContaining(failures));
+    expect(seconds).toBeLessThan((2 * timeoutMs) / 1_000);
+    await store.close();
+    await client.close();
+    await proxy.stop();
+  },
+);
+
 describe("a pool that lends no connection", () => {
   test.each<[string, TestServer, typeof openClient]>([
     ["7", ferret, openClient],
