@@ -1,5 +1,8 @@
 import type { AnyOperation } from "./operation.js";
 
+/** A timer counts whole milliseconds. */
+const timerPrecisionMs = 1;
+
 /**
  * Runs the commands of one session one after the other, in the order of the calls. On a pool of connections a destroy would
  * otherwise overtake the save before it.
@@ -35,8 +38,9 @@ export class WriteOrder {
     for (let next = last.next; next !== undefined; next = last.next) {
       last.next = undefined;
       last = next;
-      // Its timer may be due in this very turn of the event loop.
-      if (!next.over && performance.now() >= next.deadline) next.expire();
+      // A timer fires up to a millisecond early, and its neighbours follow in the same turn of the event loop: a command that
+      // has less than that left could not be answered, and its outcome would be unknown.
+      if (!next.over && performance.now() >= next.deadline - timerPrecisionMs) next.expire();
       if (next.over) continue;
       next.hasTurn = true;
       next.sent = true;
