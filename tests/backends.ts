@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import type { SessionRecord, SessionStore } from "@sojourn/core";
+import type { SessionStore } from "@sojourn/core";
+import type { SessionRecord } from "@sojourn/core/adapter";
 import { MemcachedStore } from "@sojourn/memcached";
 import { MemoryStore } from "@sojourn/memory";
 import { MongoStore } from "@sojourn/mongodb";

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { SessionError, type SessionRecord, type SessionStore } from "@sojourn/core";
-import { decorate } from "@sojourn/core/adapter";
+import { SessionError, type SessionStore } from "@sojourn/core";
+import { decorate, type SessionRecord } from "@sojourn/core/adapter";
 
 /** A store with one fault, and the rule of the checker that has to find it. */
 export interface BrokenStore {

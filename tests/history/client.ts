@@ -1,4 +1,5 @@
-import { isSessionError, type SessionChange, type SessionStore } from "@sojourn/core";
+import { isSessionError, type SessionStore } from "@sojourn/core";
+import type { SessionChange } from "@sojourn/core/adapter";
 import { type ClientName, Generator, idsOf, type Round, usersOf } from "./generator.js";
 import { type Answer, type Call, monotonicNow, type Operation, sightOf } from "./operation.js";
 

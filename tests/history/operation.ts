@@ -1,4 +1,5 @@
-import type { SessionLimit, SessionRecord } from "@sojourn/core";
+import type { SessionLimit } from "@sojourn/core";
+import type { SessionRecord } from "@sojourn/core/adapter";
 
 /** One call of the store contract, as plain data. `tag` is the payload: each write has one of its own. */
 export type Call =

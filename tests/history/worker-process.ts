@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { StoreCapabilities } from "@sojourn/core";
+import type { StoreCapabilities } from "@sojourn/core/adapter";
 import type { Order, Report, WorkerOptions } from "./worker.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

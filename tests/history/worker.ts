@@ -1,4 +1,4 @@
-import type { StoreCapabilities } from "@sojourn/core";
+import type { StoreCapabilities } from "@sojourn/core/adapter";
 import { audit, runClient } from "./client.js";
 import type { Round } from "./generator.js";
 import { FileRecorder } from "./journal.js";

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type Duration, durationMs } from "../src/index.js";
+import { durationMs } from "../src/bridge/index.js";
+import type { Duration } from "../src/index.js";
 
 test.each<[Duration, number]>([
   [1, 1],

@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { deflateRawSync } from "node:zlib";
 import { MemoryStore } from "@sojourn/memory";
 import { describe, expect, test, vi } from "vitest";
+import type { SessionRecord } from "../src/adapter/index.js";
 import { seal } from "../src/content/envelope.js";
 import {
   type CodecContext,
@@ -12,7 +13,6 @@ import {
   encryptedCodec,
   jsonCodec,
   SessionManager,
-  type SessionRecord,
 } from "../src/index.js";
 import { setUp } from "./support.js";
 

@@ -1,8 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { ModelStore } from "@sojourn/testkit";
 import { describe, expect, test, vi } from "vitest";
-import { DriverStore, decorate, guardStore, isGuarded, SessionError } from "../src/adapter/index.js";
-import type { SessionRecord } from "../src/index.js";
+import {
+  DriverStore,
+  decorate,
+  guardStore,
+  isGuarded,
+  SessionError,
+  type SessionRecord,
+} from "../src/adapter/index.js";
 import { PendingDriver } from "./pending-driver.js";
 import { setUp } from "./support.js";
 

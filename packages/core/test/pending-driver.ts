@@ -1,5 +1,13 @@
-import { type Batch, type Call, SessionError, type StoreDriver, type Touch, type Write } from "../src/adapter/index.js";
-import type { SessionRecord, StoreCapabilities } from "../src/index.js";
+import {
+  type Batch,
+  type Call,
+  SessionError,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoreDriver,
+  type Touch,
+  type Write,
+} from "../src/adapter/index.js";
 
 /** A command that the driver was given. */
 export interface Sent {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { NewSession, SessionRecord, SessionStore, StoreCapabilities } from "@sojourn/core";
+import type { SessionStore } from "@sojourn/core";
+import type { NewSession, SessionRecord, StoreCapabilities } from "@sojourn/core/adapter";
 import type { ConformanceHarness } from "./harness.js";
 
 /** One promise of a store, as a test that uses only the contract. */

@@ -1,7 +1,7 @@
 import { AssertionError } from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
-import type { SessionStore, StoreCapabilities } from "@sojourn/core";
-import { decorate } from "@sojourn/core/adapter";
+import type { SessionStore } from "@sojourn/core";
+import { decorate, type StoreCapabilities } from "@sojourn/core/adapter";
 import { randomFrom } from "./random.js";
 import { outcomeOf, type Pass, type Scenario, stateOf } from "./scenario.js";
 import { type Judge, judgeOf, type Observation } from "./sequential.js";

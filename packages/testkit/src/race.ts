@@ -1,4 +1,5 @@
-import type { SessionStore, StoreCapabilities } from "@sojourn/core";
+import type { SessionStore } from "@sojourn/core";
+import type { StoreCapabilities } from "@sojourn/core/adapter";
 import { outcomeOf, type Pass, type Scenario, stateOf } from "./scenario.js";
 import { judgeOf } from "./sequential.js";
 

@@ -1,14 +1,14 @@
+import type { SessionStore } from "@sojourn/core";
+import { isSessionError } from "@sojourn/core";
 import type {
   DestroyByUserOptions,
   NewSession,
   RenameOptions,
   SessionChange,
-  SessionStore,
   StoreCapabilities,
   TouchOptions,
   UpdateOptions,
-} from "@sojourn/core";
-import { isSessionError } from "@sojourn/core";
+} from "@sojourn/core/adapter";
 
 /** Lets time pass by the store's clock. */
 export type Pass = (ms: number) => Promise<void>;

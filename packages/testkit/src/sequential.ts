@@ -1,5 +1,6 @@
 import { AssertionError } from "node:assert/strict";
-import type { SessionStore, StoreCapabilities } from "@sojourn/core";
+import type { SessionStore } from "@sojourn/core";
+import type { StoreCapabilities } from "@sojourn/core/adapter";
 import { ModelBackend, ModelStore } from "./model-store.js";
 import { type Operation, outcomeOf, type Scenario, stateOf } from "./scenario.js";
 

@@ -1,13 +1,7 @@
 import { AssertionError } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type {
-  EndedSession,
-  RenameResult,
-  SessionChange,
-  SessionRecord,
-  TouchOptions,
-  UpdateResult,
-} from "@sojourn/core";
+import type { EndedSession } from "@sojourn/core";
+import type { RenameResult, SessionChange, SessionRecord, TouchOptions, UpdateResult } from "@sojourn/core/adapter";
 import { describe, expect, test } from "vitest";
 import { hour, minute, session } from "../src/case.js";
 import {

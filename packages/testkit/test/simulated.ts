@@ -1,4 +1,5 @@
-import { SessionError, type SessionRecord, type StoreCallOptions, type StoreCapabilities } from "@sojourn/core";
+import { SessionError } from "@sojourn/core";
+import type { SessionRecord, StoreCallOptions, StoreCapabilities } from "@sojourn/core/adapter";
 import {
   type ConformanceHarness,
   ModelBackend,

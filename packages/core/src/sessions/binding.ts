@@ -8,7 +8,7 @@ import type { Detection } from "./detection.js";
 import { tokenToId } from "./tokens.js";
 
 /** The number of leading bits of an address that must stay the same. */
-export interface AddressPrefixes {
+interface AddressPrefixes {
   /** 1 to 32. Default 24. */
   readonly ipv4Prefix?: number | undefined;
   /** 1 to 128. Default 56: providers give one home such a network or a smaller one. */

@@ -2,7 +2,7 @@ import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import type { SessionCounts } from "../contract/store.js";
 
 /** The number and durations of the calls of one store operation, failed ones included. */
-export interface OperationStatistics {
+interface OperationStatistics {
   readonly count: number;
   readonly errors: number;
   readonly meanMs: number;

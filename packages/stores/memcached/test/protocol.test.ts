@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { isSessionError, type SessionRecord, type SessionStore } from "@sojourn/core";
+import { isSessionError, type SessionStore } from "@sojourn/core";
+import type { SessionRecord } from "@sojourn/core/adapter";
 import { resolveMemcached } from "@sojourn/test-fixtures";
 import { afterAll, describe, expect, test } from "vitest";
 import { MemcachedStore, type MemjsClient } from "../src/index.js";

@@ -1,4 +1,5 @@
-import { type EndedSession, isSessionError, type NewSession } from "@sojourn/core";
+import { type EndedSession, isSessionError } from "@sojourn/core";
+import type { NewSession } from "@sojourn/core/adapter";
 import { MemoryStore, type MemoryStoreOptions } from "@sojourn/memory";
 import { describe, expect, test, vi } from "vitest";
 import { TestClock } from "./harness.js";

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type NewSession, Sweeper } from "@sojourn/core";
+import { Sweeper } from "@sojourn/core";
+import type { NewSession } from "@sojourn/core/adapter";
 import { MemoryStore } from "@sojourn/memory";
 import { expect, test } from "vitest";
 import { TestClock } from "./harness.js";

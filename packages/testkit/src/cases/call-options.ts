@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { SessionStore, StoreCallOptions, StoreCapabilities } from "@sojourn/core";
+import type { SessionStore } from "@sojourn/core";
+import type { StoreCallOptions, StoreCapabilities } from "@sojourn/core/adapter";
 import { type ConformanceCase, hour, session } from "../case.js";
 
 /** The bounds of single calls. */

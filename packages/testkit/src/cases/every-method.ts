@@ -1,4 +1,5 @@
-import type { SessionStore, StoreCapabilities } from "@sojourn/core";
+import type { SessionStore } from "@sojourn/core";
+import type { StoreCapabilities } from "@sojourn/core/adapter";
 import { hour, session } from "../case.js";
 
 type Call = (store: SessionStore) => Promise<unknown>;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { SessionStore, StoreCapabilities } from "@sojourn/core";
+import type { SessionStore } from "@sojourn/core";
+import type { StoreCapabilities } from "@sojourn/core/adapter";
 import { type CaseContext, type ConformanceCase, hour, session } from "../case.js";
 import { explore } from "../explore.js";
 import type { ConformanceHarness } from "../harness.js";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { UpdateResult } from "@sojourn/core";
+import type { UpdateResult } from "@sojourn/core/adapter";
 import { type ConformanceCase, day, hour, idsOf, inEitherOrder, minute, openContenders, session } from "../case.js";
 
 /** Promise 5: touch moves the deadline wherever it is kept, and nothing else. */

@@ -1,4 +1,4 @@
-import type { SessionRecord, StoreCallOptions, UpdateResult } from "@sojourn/core";
+import type { SessionRecord, StoreCallOptions, UpdateResult } from "@sojourn/core/adapter";
 import { SimulatedStore } from "../simulated.js";
 import { type Mutants, note } from "./mutant.js";
 

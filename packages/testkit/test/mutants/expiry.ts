@@ -1,16 +1,14 @@
+import type { EndedSession, SessionCounts, SessionLimit } from "@sojourn/core";
 import type {
   CreateOptions,
   CreateResult,
-  EndedSession,
   NewSession,
   RenameResult,
   SessionChange,
-  SessionCounts,
-  SessionLimit,
   SessionRecord,
   SweepOptions,
   TouchOptions,
-} from "@sojourn/core";
+} from "@sojourn/core/adapter";
 import { day, hour } from "../../src/case.js";
 import type { ModelSession } from "../../src/index.js";
 import { SimulatedStore } from "../simulated.js";

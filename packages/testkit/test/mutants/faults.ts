@@ -1,15 +1,15 @@
 import { AsyncResource } from "node:async_hooks";
-import {
-  type CreateOptions,
-  type CreateResult,
-  type NewSession,
-  type ReadManyOptions,
-  type ScanOptions,
-  SessionError,
-  type SessionRecord,
-  type StoreCapabilities,
-  type UpdateResult,
-} from "@sojourn/core";
+import { SessionError } from "@sojourn/core";
+import type {
+  CreateOptions,
+  CreateResult,
+  NewSession,
+  ReadManyOptions,
+  ScanOptions,
+  SessionRecord,
+  StoreCapabilities,
+  UpdateResult,
+} from "@sojourn/core/adapter";
 import { type SimulatedBackend, SimulatedStore } from "../simulated.js";
 import { type Mutants, note } from "./mutant.js";
 

@@ -1,7 +1,7 @@
+import type { EndedSession } from "@sojourn/core";
 import type {
   CreateOptions,
   CreateResult,
-  EndedSession,
   NewSession,
   RenameResult,
   SessionChange,
@@ -9,7 +9,7 @@ import type {
   TouchOptions,
   UpdateOptions,
   UpdateResult,
-} from "@sojourn/core";
+} from "@sojourn/core/adapter";
 import { day, hour } from "../../src/case.js";
 import { SimulatedStore } from "../simulated.js";
 import { gap, type Mutants, note } from "./mutant.js";

@@ -1,12 +1,12 @@
+import type { SessionLimit } from "@sojourn/core";
 import type {
   CreateOptions,
   CreateResult,
   NewSession,
   RenameResult,
   SessionChange,
-  SessionLimit,
   UpdateResult,
-} from "@sojourn/core";
+} from "@sojourn/core/adapter";
 import type { ModelSession } from "../../src/index.js";
 import { SimulatedStore } from "../simulated.js";
 import { gap, type Mutants, note } from "./mutant.js";

@@ -1,13 +1,13 @@
+import type { EndedSession } from "@sojourn/core";
 import type {
   CreateOptions,
   CreateResult,
-  EndedSession,
   NewSession,
   RenameResult,
   SessionRecord,
   TouchOptions,
   UpdateResult,
-} from "@sojourn/core";
+} from "@sojourn/core/adapter";
 import { SimulatedStore } from "../simulated.js";
 import { gap, type Mutants, note } from "./mutant.js";
 

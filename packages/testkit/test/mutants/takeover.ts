@@ -1,5 +1,5 @@
-import type { CreateOptions, CreateResult, NewSession, RenameResult } from "@sojourn/core";
 import { isSessionError } from "@sojourn/core";
+import type { CreateOptions, CreateResult, NewSession, RenameResult } from "@sojourn/core/adapter";
 import { SimulatedStore } from "../simulated.js";
 import type { Mutants } from "./mutant.js";
 

@@ -1,5 +1,12 @@
-import type { CreateOptions, CreateResult, EndedSession, NewSession, SessionRecord, UpdateResult } from "@sojourn/core";
-import { isId } from "@sojourn/core/adapter";
+import type { EndedSession } from "@sojourn/core";
+import {
+  type CreateOptions,
+  type CreateResult,
+  isId,
+  type NewSession,
+  type SessionRecord,
+  type UpdateResult,
+} from "@sojourn/core/adapter";
 import type { ModelSession } from "../../src/index.js";
 import { SimulatedStore } from "../simulated.js";
 import type { Mutants } from "./mutant.js";

@@ -1,16 +1,15 @@
+import type { EndedSession, SessionCounts } from "@sojourn/core";
 import type {
   CreateResult,
   DestroyByUserOptions,
-  EndedSession,
   RenameResult,
   ScanOptions,
   SessionChange,
-  SessionCounts,
   SessionRecord,
   SweepOptions,
   UpdateOptions,
   UpdateResult,
-} from "@sojourn/core";
+} from "@sojourn/core/adapter";
 import type { ModelSession } from "../../src/index.js";
 import { SimulatedStore } from "../simulated.js";
 import { gap, type Mutants, note } from "./mutant.js";

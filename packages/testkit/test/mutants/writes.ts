@@ -8,7 +8,7 @@ import type {
   TouchOptions,
   UpdateOptions,
   UpdateResult,
-} from "@sojourn/core";
+} from "@sojourn/core/adapter";
 import type { ModelSession } from "../../src/index.js";
 import { SimulatedStore } from "../simulated.js";
 import { gap, type Mutants, note } from "./mutant.js";
