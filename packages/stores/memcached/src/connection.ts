@@ -2,6 +2,9 @@ import { gatherWrites } from "@sojourn/core/adapter";
 import { type Exchange, operationOver } from "./exchange.js";
 import type { MemjsResponse, MemjsServer, MemjsSocket } from "./memjs.js";
 
+/** The key of the one listener for errors that memjs gets: its own requests are numbered from 1. */
+const errorListenerSeq = -1;
+
 interface RequestParts {
   readonly bytes: Buffer;
   readonly seq: number;
@@ -15,29 +18,25 @@ interface RequestParts {
 export class OpenRequest {
   readonly parts: RequestParts;
   readonly exchange: Exchange;
-  readonly #resolve: (response: MemjsResponse) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly promise: Promise<MemjsResponse>;
+  #resolve!: (response: MemjsResponse) => void;
+  #reject!: (error: unknown) => void;
 
-  constructor(
-    parts: RequestParts,
-    exchange: Exchange,
-    resolve: (response: MemjsResponse) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(parts: RequestParts, exchange: Exchange) {
     this.parts = parts;
     this.exchange = exchange;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
     exchange.add(this);
   }
 
   answer(response: MemjsResponse): void {
-    this.exchange.delete(this);
     this.#resolve(response);
   }
 
   fail(error: unknown): void {
-    this.exchange.delete(this);
     this.#reject(error);
   }
 }
@@ -60,8 +59,8 @@ export class Connection {
   #socket: MemjsSocket | undefined;
   /** Requests that wait until the connection is ready. */
   readonly #waiting = new Set<OpenRequest>();
-  /** Requests that were sent and not answered, also those whose operation is over. */
-  readonly #unanswered = new Set<OpenRequest>();
+  /** Requests that were sent and not answered by their number, also those whose operation is over. */
+  readonly #unanswered = new Map<number, OpenRequest>();
   /** Requests that wait until it is known whether the connection has ended without a word. */
   #suspected: OpenRequest[] | undefined;
   /** When the connection was last heard from, or begun. */
@@ -82,16 +81,19 @@ export class Connection {
       this.#suspected.push(request);
       return;
     }
-    const { seq } = request.parts;
+    const server = this.#server;
+    // memjs forgets its listeners after each error.
+    if (server.errorCallbacks[errorListenerSeq] === undefined) server.onError(errorListenerSeq, this.#onError);
+    if (server.connected && server._socket !== undefined) {
+      this.#write(request);
+      return;
+    }
     this.#waiting.add(request);
-    this.#server.onError(seq, (error) => this.#end(error));
-    this.#server.sock(false, () => {
+    server.sock(false, () => {
       // It may have ended while it waited.
       if (!this.#waiting.delete(request)) return;
-      if (request.exchange.isOver) {
-        delete this.#server.errorCallbacks[seq];
-        request.fail(operationOver);
-      } else this.#write(request);
+      if (request.exchange.isOver) request.fail(operationOver);
+      else this.#write(request);
     });
     this.#watch();
   }
@@ -121,19 +123,29 @@ export class Connection {
   #write(request: OpenRequest): void {
     const { bytes, seq, isRead, isLast } = request.parts;
     if (this.#unanswered.size === 0) this.#busySince = performance.now();
-    this.#unanswered.add(request);
-    const listener = (response: MemjsResponse): void => {
-      this.#hasServed = true;
-      if (isLast !== undefined && !isLast(response)) return;
-      this.#unanswered.delete(request);
-      request.answer(response);
-    };
-    // `quiet` tells memjs that more responses may follow, until one without a body.
-    this.#server.onResponse(seq, isLast === undefined ? listener : Object.assign(listener, { quiet: true }));
+    this.#unanswered.set(seq, request);
+    this.#server.onResponse(seq, isLast === undefined ? this.#onResponse : this.#onPartialResponse);
     request.exchange.sending(isRead);
     gatherWrites(this.#server._socket);
     this.#server.write(bytes);
   }
+
+  readonly #onError = (error: Error): void => this.#end(error);
+
+  readonly #onResponse = (response: MemjsResponse): void => {
+    this.#hasServed = true;
+    const { opaque } = response.header;
+    const request = this.#unanswered.get(opaque);
+    if (request === undefined || request.parts.isLast?.(response) === false) return;
+    this.#unanswered.delete(opaque);
+    request.answer(response);
+  };
+
+  /** `quiet` tells memjs that more responses may follow, until one without a body. */
+  readonly #onPartialResponse: (response: MemjsResponse) => void = Object.assign(
+    (response: MemjsResponse): void => this.#onResponse(response),
+    { quiet: true },
+  );
 
   /** Learns of a connection that memjs has begun or replaced. */
   #watch(): void {
@@ -157,7 +169,7 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = undefined;
     const isStale = this.#hasServed && this.#heardAt < this.#busySince;
-    const failed = [...this.#unanswered, ...this.#waiting];
+    const failed = [...this.#unanswered.values(), ...this.#waiting];
     this.#unanswered.clear();
     this.#waiting.clear();
     // memjs would apply the close to whatever connection the server has by then.

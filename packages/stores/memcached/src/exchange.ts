@@ -1,7 +1,7 @@
 import { type Call, isSessionError, SessionError } from "@sojourn/core/adapter";
 import { classify } from "./errors.js";
 
-/** A request without an answer. */
+/** A request. Only its first outcome counts. */
 interface OpenRequest {
   fail(error: unknown): void;
 }
@@ -9,7 +9,8 @@ interface OpenRequest {
 /** The requests of one operation. They end with it, at its deadline at the latest. */
 export class Exchange {
   readonly #call: Call | undefined;
-  readonly #open = new Set<OpenRequest>();
+  /** Also those that were answered: they take no second outcome. */
+  readonly #requests: OpenRequest[] = [];
   /** Whether a request was sent that changes something. */
   hasWritten = false;
   /** Whether the write that decides has been made: whatever fails from here on, the operation may have succeeded. */
@@ -24,8 +25,7 @@ export class Exchange {
     if (call === undefined) return;
     call.sent = false;
     const end = (): void => {
-      for (const request of this.#open) request.fail(operationOver);
-      this.#open.clear();
+      for (const request of this.#requests) request.fail(operationOver);
       onOver();
     };
     // Not a literal: V8 would allocate that in the old generation, with everything that it refers to.
@@ -43,11 +43,7 @@ export class Exchange {
   }
 
   add(request: OpenRequest): void {
-    if (this.#call !== undefined) this.#open.add(request);
-  }
-
-  delete(request: OpenRequest): void {
-    this.#open.delete(request);
+    if (this.#call !== undefined) this.#requests.push(request);
   }
 
   /** Turns an error of the operation into a `SessionError` that says whether something may have changed. */

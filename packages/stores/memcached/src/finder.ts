@@ -65,13 +65,18 @@ export class Finder {
 
   async #find(id: string, alsoUser: string | undefined, exchange: Exchange): Promise<Found | undefined> {
     const { items, records } = this.#parts;
-    const wanted = new Set([this.#userOf.get(id), alsoUser].filter((userId) => userId !== undefined));
-    const readings = [...wanted].map(async (userId): Promise<[string, UserSlot | undefined]> => {
-      // A read on a guess must not fail the call. If it proves necessary it is repeated.
-      return [userId, await items.user(userId, exchange).catch(() => undefined)];
-    });
-    const [record, users] = await Promise.all([records.find(id, exchange), Promise.all(readings)]);
-    return this.#judge(id, record, new Map(users), exchange);
+    const users = new Map<string, UserSlot | undefined>();
+    // A read on a guess must not fail the call. If it proves necessary it is repeated.
+    const read = async (userId: string): Promise<void> => {
+      users.set(userId, await items.user(userId, exchange).catch(() => undefined));
+    };
+    const known = this.#userOf.get(id);
+    const [record] = await Promise.all([
+      records.find(id, exchange),
+      known !== undefined && read(known),
+      alsoUser !== undefined && alsoUser !== known && read(alsoUser),
+    ]);
+    return this.#judge(id, record, users, exchange);
   }
 
   /** Returns `undefined` where a claim of a dead process was in the way: look again. */

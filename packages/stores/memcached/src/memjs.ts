@@ -2,7 +2,13 @@ import type { GatheringSocket } from "@sojourn/core/adapter";
 
 /** A response of the server, as memjs parses it. */
 export interface MemjsResponse {
-  readonly header: { readonly status: number; readonly totalBodyLength: number; readonly cas: Buffer };
+  readonly header: {
+    readonly status: number;
+    readonly totalBodyLength: number;
+    readonly cas: Buffer;
+    /** The number of the request. */
+    readonly opaque: number;
+  };
   readonly key: Buffer;
   readonly val: Buffer;
 }
@@ -30,6 +36,8 @@ export interface MemjsServer {
   removeAllListeners(event: "authenticated"): unknown;
   /** `undefined` while there is none. */
   readonly _socket?: MemjsSocket | undefined;
+  /** Whether the connection is ready. It may have ended since: then `_socket` is `undefined`. */
+  readonly connected: boolean;
   /** The part of an answer that has arrived. */
   responseBuffer: Buffer;
   readonly errorCallbacks: { [seq: number]: unknown };

@@ -130,14 +130,9 @@ export class Wire {
     return stats;
   }
 
-  async #request(
-    request: Request,
-    step: string,
-    expected: readonly number[],
-    exchange: Exchange,
-  ): Promise<MemjsResponse> {
-    if (!this.#probed.has(request.server)) await this.#probe(request.server);
-    return this.#sendExpecting(request, step, expected, exchange);
+  #request(request: Request, step: string, expected: readonly number[], exchange: Exchange): Promise<MemjsResponse> {
+    if (this.#probed.has(request.server)) return this.#sendExpecting(request, step, expected, exchange);
+    return this.#probe(request.server).then(() => this.#sendExpecting(request, step, expected, exchange));
   }
 
   async #sendExpecting(
@@ -153,16 +148,22 @@ export class Wire {
   }
 
   /** @throws the error of memjs or of the socket */
-  #send(request: Request, exchange: Exchange, isLast?: (response: MemjsResponse) => boolean): Promise<MemjsResponse> {
-    return this.#sendOnce(request, exchange, isLast).catch((error: unknown) => {
+  async #send(
+    request: Request,
+    exchange: Exchange,
+    isLast?: (response: MemjsResponse) => boolean,
+  ): Promise<MemjsResponse> {
+    try {
+      return await this.#sendOnce(request, exchange, isLast);
+    } catch (error) {
       // Only a read fails like that. Only once: the second connection is new.
       if (!(error instanceof StaleConnectionError)) throw error;
       return this.#sendOnce(request, exchange, isLast);
-    });
+    }
   }
 
-  async #sendOnce(
-    { server, ...request }: Request,
+  #sendOnce(
+    request: Request,
     exchange: Exchange,
     isLast: ((response: MemjsResponse) => boolean) | undefined,
   ): Promise<MemjsResponse> {
@@ -173,9 +174,9 @@ export class Wire {
     const { seq } = this.#client;
     const isRead = request.opcode === opcodes.get || request.opcode === opcodes.stat;
     const bytes = encodeRequest(request, seq);
-    return new Promise((resolve, reject) => {
-      connectionOf(server).send(new OpenRequest({ bytes, seq, isRead, isLast }, exchange, resolve, reject));
-    });
+    const open = new OpenRequest({ bytes, seq, isRead, isLast }, exchange);
+    connectionOf(request.server).send(open);
+    return open.promise;
   }
 
   /** Gives up connections that have said nothing for long, when an operation has ended without an answer. */
@@ -236,7 +237,7 @@ function isWellFormed(response: MemjsResponse): boolean {
 }
 
 /** Encodes a request of the binary protocol in one buffer. memjs takes six. */
-function encodeRequest({ opcode, key, value, exptime, token }: Omit<Request, "server">, seq: number): Buffer {
+function encodeRequest({ opcode, key, value, exptime, token }: Request, seq: number): Buffer {
   // Flags, which are not used here, and expiry.
   const extrasBytes = exptime === undefined ? 0 : 8;
   const bodyBytes = extrasBytes + key.length + (value?.length ?? 0);

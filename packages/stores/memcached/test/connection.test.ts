@@ -101,10 +101,12 @@ describe("a client that lends no connection", () => {
     let isHolding = true;
     for (const each of client.servers) {
       const sock = each.sock.bind(each);
+      Object.assign(each, { connected: false });
       each.sock = (isLogin, go) => (isHolding ? void held.push(() => sock(isLogin, go)) : sock(isLogin, go));
     }
     return () => {
       isHolding = false;
+      for (const each of client.servers) Object.assign(each, { connected: true });
       for (const pass of held) pass();
     };
   }
