@@ -47,13 +47,13 @@ function inRequests(examples: readonly string[]): string {
   );
   return `
 import { SessionManager } from "@sojourn/core";
-import { sessionOf, sojournSession } from "@sojourn/fastify";
+import { sessionOf, fastifySessions } from "@sojourn/fastify";
 import { MemoryStore } from "@sojourn/memory";
 import fastify from "fastify";
 
 const manager = new SessionManager<{ views: number; cart: string[]; flash: object }>({ store: new MemoryStore() });
 const app = fastify();
-await app.register(sojournSession, { manager, secret: "at least thirty-two bytes of text" });
+await app.register(fastifySessions, { manager, secret: "at least thirty-two bytes of text" });
 ${routes.join("\n")}
 for (let index = 0; index < ${routes.length}; index++) {
   const { statusCode, body } = await app.inject(\`/\${index}\`);

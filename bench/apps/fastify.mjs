@@ -1,6 +1,6 @@
 import cookiePlugin from "@fastify/cookie";
 import peerPlugin from "@fastify/session";
-import { FastifySessionStore, sojournSession } from "@sojourn/fastify";
+import { FastifySessionStore, fastifySessions } from "@sojourn/fastify";
 import Fastify from "fastify";
 import { backends } from "../backends/index.mjs";
 import { sessionData } from "../lib/session-data.mjs";
@@ -55,7 +55,7 @@ export const subjects = {
 async function serveOurs(open, place) {
   const { store } = await open(place);
   return serveApp(async (app) => {
-    await app.register(sojournSession, { store, secret });
+    await app.register(fastifySessions, { store, secret });
     app.post("/login", async (request) => {
       const session = await request.session;
       Object.assign(session.data, sessionData(Number(request.query.n), place.payloadBytes));

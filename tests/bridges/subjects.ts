@@ -6,7 +6,7 @@ import fastifySession from "@fastify/session";
 import { SessionError, type SessionLimit, SessionManager, type SessionManagerOptions } from "@sojourn/core";
 import type { RequestSession } from "@sojourn/core/bridge";
 import { ExpressSessionStore } from "@sojourn/express-session";
-import { FastifySessionStore, sojournSession } from "@sojourn/fastify";
+import { FastifySessionStore, fastifySessions } from "@sojourn/fastify";
 import { MemoryStore } from "@sojourn/memory";
 import { type Method, overriding } from "@sojourn/test-fixtures";
 import express, { type ErrorRequestHandler } from "express";
@@ -101,7 +101,7 @@ export const subjects: readonly Subject[] = [
       const fault: Fault = { call: undefined };
       const manager = new SessionManager(managed(options, fault));
       const app = fastify();
-      await app.register(sojournSession, { manager, secret, cookie: { secure: false }, decorator: "flow" });
+      await app.register(fastifySessions, { manager, secret, cookie: { secure: false }, decorator: "flow" });
       serve(app, options, async (request) => {
         // The test states the type of its data.
         return new OwnSession(await (request.getDecorator("flow") as Promise<OwnMembers>));

@@ -1,6 +1,6 @@
 import { createContext, fastifyContext, pinoMixin, requestIds } from "@sojourn/context";
 import { SessionManager, type SessionStore } from "@sojourn/core";
-import { sojournSession } from "@sojourn/fastify";
+import { fastifySessions } from "@sojourn/fastify";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import pino, { type DestinationStream } from "pino";
 import { RequestLog } from "./request-log.js";
@@ -30,7 +30,7 @@ export async function createApp({ store, secret, secure, log }: AppOptions): Pro
     logController: new RequestLog(),
   });
   app.register(fastifyContext(context, { values: ({ id }) => ({ requestId: id }) }));
-  app.register(sojournSession, {
+  app.register(fastifySessions, {
     manager,
     secret,
     cookie: { secure },

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { SessionManager } from "@sojourn/core";
 import { ExpressSessionStore } from "@sojourn/express-session";
-import { sessionOf, sojournSession } from "@sojourn/fastify";
+import { fastifySessions, sessionOf } from "@sojourn/fastify";
 import { MemoryStore } from "@sojourn/memory";
 import { resolveMemcached, resolveMongo, resolveMySQL, resolvePostgres, resolveRedis } from "@sojourn/test-fixtures";
 import express from "express";
@@ -157,7 +157,7 @@ const onFastify: Framework = async (driver, logger) => {
   });
   await app.register(fastifyContext(context, { requestIdHeader: "x-request-id" }));
   const secret = "at least thirty-two bytes of text";
-  await app.register(sojournSession, { manager, secret, cookie: { secure: false } });
+  await app.register(fastifySessions, { manager, secret, cookie: { secure: false } });
   app.post<{ Params: { user: string } }>("/login/:user", async (request) => {
     const session = await sessionOf(request, manager);
     await session.regenerate({ userId: request.params.user });

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import fastifyCookie from "@fastify/cookie";
 import fastifySession from "@fastify/session";
 import { SessionManager, tokenToId } from "@sojourn/core";
-import { sessionOf, sojournSession } from "@sojourn/fastify";
+import { fastifySessions, sessionOf } from "@sojourn/fastify";
 import { MemoryStore } from "@sojourn/memory";
 import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import { expect, expectTypeOf, onTestFinished, test } from "vitest";
@@ -105,7 +105,7 @@ test("the ids follow login, regenerate and logout of @sojourn/fastify within the
   const manager = new SessionManager<{ views: number }>({ store: new MemoryStore() });
   onTestFinished(() => manager.close());
   const { app, sink, start } = await createApp();
-  await app.register(sojournSession, {
+  await app.register(fastifySessions, {
     manager,
     secret: "at least thirty-two bytes of text",
     cookie: { secure: false },

@@ -4,6 +4,6 @@ export {
   FastifySessionStore,
   type FastifySessionStoreOptions,
 } from "./fastify-session-store.js";
-export type { SojournSessionOptions } from "./options.js";
-export { sojournSession } from "./plugin.js";
+export type { FastifySessionsOptions } from "./options.js";
+export { fastifySessions } from "./plugin.js";
 export { RequestSession, type SessionOf, sessionOf } from "./request-sessions.js";

@@ -6,7 +6,7 @@ import { packageName } from "./framework.js";
  * A `manager`, or a `store` with options for a manager that is made for it and closed with the server; and the `secret` of
  * a cookie, or a `header`.
  */
-export type SojournSessionOptions = HttpSessionsOptions<FastifyRequest> & {
+export type FastifySessionsOptions = HttpSessionsOptions<FastifyRequest> & {
   /** The name of the request's decorator. A second registration in one scope needs another. Default `"session"`. */
   readonly decorator?: string | undefined;
 };
@@ -20,7 +20,7 @@ export interface ResolvedOptions {
 const registerOptions: ReadonlySet<string> = new Set(["prefix", "logLevel", "logSerializers"]);
 
 /** @throws SessionError `INVALID_OPTION` */
-export function resolveOptions({ decorator = "session", ...others }: SojournSessionOptions): ResolvedOptions {
+export function resolveOptions({ decorator = "session", ...others }: FastifySessionsOptions): ResolvedOptions {
   if (typeof decorator !== "string" || decorator === "") {
     throw invalidOption(packageName, "decorator", "the name of a property", decorator);
   }

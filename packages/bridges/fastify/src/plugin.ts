@@ -2,7 +2,7 @@ import { HttpSessions } from "@sojourn/core/bridge";
 import type { FastifyInstance } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import { framework, packageName } from "./framework.js";
-import { resolveOptions, type SojournSessionOptions } from "./options.js";
+import { type FastifySessionsOptions, resolveOptions } from "./options.js";
 import { loadedSessionKey, managerKey, RequestSessions } from "./request-sessions.js";
 
 declare module "fastify" {
@@ -20,8 +20,8 @@ declare module "fastify" {
  *
  * @throws SessionError `INVALID_OPTION` from `app.ready()`
  */
-export const sojournSession: (app: FastifyInstance, options: SojournSessionOptions) => Promise<void> = fastifyPlugin(
-  async (app: FastifyInstance, options: SojournSessionOptions): Promise<void> => {
+export const fastifySessions: (app: FastifyInstance, options: FastifySessionsOptions) => Promise<void> = fastifyPlugin(
+  async (app: FastifyInstance, options: FastifySessionsOptions): Promise<void> => {
     const resolved = resolveOptions(options);
     const http = new HttpSessions(framework, resolved.sessions);
     app.addHook("onClose", () => http.close());

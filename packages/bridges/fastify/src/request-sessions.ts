@@ -91,7 +91,7 @@ export function sessionOf<Data extends object, Input extends object>(
 ): Promise<RequestSession<Data>> {
   const key = managerKeys.get(manager);
   if (key === undefined || !(key in request)) {
-    const message = `${packageName}: sojournSession is not registered with this manager where the request is served`;
+    const message = `${packageName}: fastifySessions is not registered with this manager where the request is served`;
     throw new SessionError("INVALID_ARGUMENT", message);
   }
   // The plugin has put it there, for a manager of this type.

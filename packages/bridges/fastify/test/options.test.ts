@@ -2,7 +2,7 @@ import { isSessionError, SessionManager } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
 import Fastify from "fastify";
 import { expect, test } from "vitest";
-import { type SojournSessionOptions, sojournSession } from "../src/index.js";
+import { type FastifySessionsOptions, fastifySessions } from "../src/index.js";
 import { secret } from "./support.js";
 
 const manager = new SessionManager({ store: new MemoryStore(), sweep: false });
@@ -14,7 +14,7 @@ test.each<[string, object]>([
 ])("app.ready() rejects: %s", async (message, options) => {
   const app = Fastify();
   // JavaScript callers may pass anything.
-  app.register(sojournSession, options as SojournSessionOptions);
+  app.register(fastifySessions, options as FastifySessionsOptions);
   const error: unknown = await app.ready().then(
     () => undefined,
     (cause: unknown) => cause,
@@ -26,7 +26,7 @@ test.each<[string, object]>([
 
 test("accepts the options of Fastify's own register", async () => {
   const app = Fastify();
-  app.register(sojournSession, { manager, secret, prefix: "/app", logLevel: "warn" });
+  app.register(fastifySessions, { manager, secret, prefix: "/app", logLevel: "warn" });
   await app.ready();
   await app.close();
 });

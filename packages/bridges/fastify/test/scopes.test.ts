@@ -4,7 +4,7 @@ import { MemoryStore } from "@sojourn/memory";
 import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
-import { sessionOf, sojournSession } from "../src/index.js";
+import { fastifySessions, sessionOf } from "../src/index.js";
 import { type Action, Browser, type Data, secret, serve } from "./support.js";
 
 interface Visit {
@@ -32,8 +32,8 @@ describe("scopes", () => {
   test("two registrations in one scope have two sessions, with two cookies and decorators", async () => {
     const [first, second] = [managerOf<Visit>(), managerOf<Visit>()];
     const app = Fastify();
-    await app.register(sojournSession, { manager: first, secret });
-    await app.register(sojournSession, { manager: second, secret, decorator: "guest", cookie: { name: "guest" } });
+    await app.register(fastifySessions, { manager: first, secret });
+    await app.register(fastifySessions, { manager: second, secret, decorator: "guest", cookie: { name: "guest" } });
     app.get("/first", (request) => visit(request, first));
     app.get("/second", (request) => visit(request, second));
     app.get("/both", async (request) => [
@@ -50,7 +50,7 @@ describe("scopes", () => {
     const manager = managerOf<Visit>();
     const app = Fastify();
     app.register(async (inside) => {
-      await inside.register(sojournSession, { manager, secret });
+      await inside.register(fastifySessions, { manager, secret });
       inside.get("/inside", (request) => visit(request, manager));
       inside.register(async (deeper) => deeper.get("/deeper", (request) => visit(request, manager)));
     });
@@ -64,11 +64,11 @@ describe("scopes", () => {
     const manager = managerOf<Visit>();
     const app = Fastify();
     app.register(async (web) => {
-      await web.register(sojournSession, { manager, secret });
+      await web.register(fastifySessions, { manager, secret });
       web.get("/web", (request) => visit(request, manager));
     });
     app.register(async (api) => {
-      await api.register(sojournSession, { manager, header: "authorization" });
+      await api.register(fastifySessions, { manager, header: "authorization" });
       api.get("/api", (request) => visit(request, manager));
     });
     const browser = await listen(app);
@@ -82,8 +82,8 @@ describe("scopes", () => {
   ])("%s in one scope is refused", async (_name, { manager, ...options }) => {
     const first = managerOf<Visit>();
     const app = Fastify();
-    app.register(sojournSession, { manager: first, secret });
-    app.register(sojournSession, { manager: manager(first), secret, ...options });
+    app.register(fastifySessions, { manager: first, secret });
+    app.register(fastifySessions, { manager: manager(first), secret, ...options });
     await expect(app.ready()).rejects.toMatchObject({ code: "FST_ERR_DEC_ALREADY_PRESENT" });
     await app.close();
   });
@@ -119,8 +119,8 @@ describe("scopes", () => {
     const [own, made] = stores as [MemoryStore, MemoryStore];
     const manager = new SessionManager({ store: own });
     const app = Fastify();
-    app.register(sojournSession, { manager, secret });
-    app.register(sojournSession, { store: made, idleTimeout: "5m", secret, decorator: "made" });
+    app.register(fastifySessions, { manager, secret });
+    app.register(fastifySessions, { store: made, idleTimeout: "5m", secret, decorator: "made" });
     await app.close();
     expect(closed).toEqual(["made"]);
     await manager.close();

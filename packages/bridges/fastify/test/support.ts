@@ -8,7 +8,7 @@ import Fastify, {
   type FastifyServerOptions,
 } from "fastify";
 import { onTestFinished } from "vitest";
-import { type RequestSession, type SojournSessionOptions, sojournSession } from "../src/index.js";
+import { type FastifySessionsOptions, fastifySessions, type RequestSession } from "../src/index.js";
 
 export const secret = "a secret of more than thirty-two bytes";
 
@@ -35,7 +35,7 @@ export interface Fixture {
 
 interface SetUp {
   readonly manager?: Partial<SessionManagerOptions>;
-  readonly plugin?: Partial<SojournSessionOptions>;
+  readonly plugin?: Partial<FastifySessionsOptions>;
   readonly server?: FastifyServerOptions;
   readonly routes?: (app: FastifyInstance, manager: SessionManager<Data>) => unknown;
 }
@@ -55,7 +55,7 @@ export async function serve(actions: Record<string, Action>, setUp: SetUp = {}):
   calls.length = 0;
   const app = Fastify(setUp.server);
   // Options that the test replaces are of another kind.
-  await app.register(sojournSession, { manager, secret, ...setUp.plugin } as SojournSessionOptions);
+  await app.register(fastifySessions, { manager, secret, ...setUp.plugin } as FastifySessionsOptions);
   for (const [name, action] of Object.entries(actions)) {
     app.all(`/${name}`, async (request, reply) => action(await request.getDecorator("session"), request, reply));
   }

@@ -4,7 +4,7 @@ import { SessionCookie } from "@sojourn/core/bridge";
 import { MemoryStore } from "@sojourn/memory";
 import Fastify from "fastify";
 import { describe, expect, test } from "vitest";
-import { sojournSession } from "../src/index.js";
+import { fastifySessions } from "../src/index.js";
 import { type Action, Browser, secret, serve } from "./support.js";
 
 const read: Action = (session) => session.data;
@@ -49,7 +49,7 @@ describe("by cookie", () => {
     const cookies: string[] = [];
     for (const [index, secrets] of [[secret], ["a newer secret of at least 32 bytes!", secret]].entries()) {
       const app = Fastify();
-      app.register(sojournSession, { manager, secret: secrets });
+      app.register(fastifySessions, { manager, secret: secrets });
       app.get("/", async (request) => {
         const session = await request.getDecorator<Promise<{ data: { name?: string } }>>("session");
         session.data.name ??= `of secret ${index}`;
@@ -105,7 +105,7 @@ describe("by cookie", () => {
     const app = Fastify();
     const options = { parseOptions: { domain: "example.org", maxAge: 5 }, ...(hook === undefined ? {} : { hook }) };
     if (when !== "after") await app.register(fastifyCookie, options);
-    await app.register(sojournSession, { manager, secret });
+    await app.register(fastifySessions, { manager, secret });
     if (when === "after") await app.register(fastifyCookie, options);
     app.get("/", async (request, reply) => {
       const session = await request.getDecorator<Promise<{ data: Record<string, unknown> }>>("session");

@@ -4,10 +4,10 @@ import type { FastifyRequest } from "fastify";
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import {
+  type FastifySessionsOptions,
   type RequestSession,
   type SessionDraft,
   type SessionOf,
-  type SojournSessionOptions,
   sessionOf,
 } from "../src/index.js";
 
@@ -59,11 +59,11 @@ test("methods are typed by the data", () => {
 
 test("options: a manager or a store, a cookie or a header", () => {
   const secret = "";
-  expectTypeOf({ manager, secret }).toExtend<SojournSessionOptions>();
-  expectTypeOf({ store: new MemoryStore(), idleTimeout: "1h" as const, secret }).toExtend<SojournSessionOptions>();
-  expectTypeOf({ manager, header: "authorization" }).toExtend<SojournSessionOptions>();
-  expectTypeOf({ manager }).not.toExtend<SojournSessionOptions>();
-  expectTypeOf({ secret }).not.toExtend<SojournSessionOptions>();
-  expectTypeOf({ manager, secret: undefined }).not.toExtend<SojournSessionOptions>();
-  expectTypeOf({ manager, secret, header: "authorization" }).not.toExtend<SojournSessionOptions>();
+  expectTypeOf({ manager, secret }).toExtend<FastifySessionsOptions>();
+  expectTypeOf({ store: new MemoryStore(), idleTimeout: "1h" as const, secret }).toExtend<FastifySessionsOptions>();
+  expectTypeOf({ manager, header: "authorization" }).toExtend<FastifySessionsOptions>();
+  expectTypeOf({ manager }).not.toExtend<FastifySessionsOptions>();
+  expectTypeOf({ secret }).not.toExtend<FastifySessionsOptions>();
+  expectTypeOf({ manager, secret: undefined }).not.toExtend<FastifySessionsOptions>();
+  expectTypeOf({ manager, secret, header: "authorization" }).not.toExtend<FastifySessionsOptions>();
 });
