@@ -1,12 +1,18 @@
 /** A browser: keeps its cookie from one request to the next. */
 export class Browser {
   readonly #url: string;
+  #isPersistent = false;
   cookie: string | undefined;
 
   /** @param app - the application that it talks to */
   constructor({ url }: { readonly url: string }, cookie?: string) {
     this.#url = url;
     this.cookie = cookie;
+  }
+
+  /** Drops the cookie, unless it outlives the browser. */
+  restart(): void {
+    if (!this.#isPersistent) this.cookie = undefined;
   }
 
   /** Returns the body of a response, parsed if it is JSON. */
@@ -18,7 +24,11 @@ export class Browser {
     const headers: Record<string, string> = this.cookie === undefined ? {} : { cookie: this.cookie };
     const response = await fetch(`${this.#url}/${path}`, { headers });
     // @fastify/session removes a cookie and sets it anew in one response: the last one counts.
-    this.cookie = response.headers.getSetCookie().at(-1)?.split(";")[0] ?? this.cookie;
+    const received = response.headers.getSetCookie().at(-1);
+    if (received !== undefined) {
+      this.cookie = received.split(";")[0];
+      this.#isPersistent = /; (max-age|expires)=/i.test(received);
+    }
     const text = await response.text();
     const isJson = response.headers.get("content-type")?.includes("json");
     return { status: response.status, body: text === "" ? undefined : isJson ? JSON.parse(text) : text };

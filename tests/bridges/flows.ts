@@ -14,6 +14,8 @@ export interface Flow {
 const hour = 3_600_000;
 const idleMs = hour;
 const absoluteMs = 8 * hour;
+/** The idle timeout of a login that is to be remembered. */
+const rememberMs = 3 * hour;
 
 export const flows: readonly Flow[] = [
   {
@@ -164,6 +166,37 @@ export const flows: readonly Flow[] = [
     },
   },
   {
+    name: "a login shortly before the absolute timeout of the visitor's session",
+    wanted: ["lives on"],
+    async walk({ browser, wait }) {
+      const user = browser();
+      const use = async (): Promise<void> => {
+        for (let passed = 0; passed < absoluteMs - idleMs; passed += idleMs / 2) {
+          await user.get("look");
+          wait(idleMs / 2);
+        }
+      };
+      await user.get("put?key=a");
+      await use();
+      await user.get("login?account=u1");
+      await use();
+      return (await accountOf(user)) === "u1" ? "lives on" : "ended";
+    },
+  },
+  {
+    name: "remember me: unused beyond the usual idle timeout, and the browser is restarted",
+    wanted: ["logged in"],
+    async walk({ browser, wait }) {
+      const user = browser();
+      await user.get("login-remembered?account=u1");
+      wait(rememberMs - 1_000);
+      await user.get("put?key=a");
+      wait(rememberMs - 1_000);
+      user.restart();
+      return (await accountOf(user)) === "u1" ? "logged in" : "logged out";
+    },
+  },
+  {
     name: "a third login under a limit of two, by evictOldest",
     wanted: ["the first is out"],
     limit: { max: 2, whenReached: "evictOldest" },
@@ -269,6 +302,7 @@ const actions: Record<string, FlowAction> = {
   look: (session) => session.read(),
   put: (session, query) => session.set(String(query.get("key")), "1"),
   login: (session, query) => session.login(String(query.get("account"))),
+  "login-remembered": (session, query) => session.login(String(query.get("account")), rememberMs),
   logout: (session) => session.logout(),
   rotate: (session) => session.rotate(),
   reload: async (session) => {

@@ -19,8 +19,12 @@ import { KoaSessions } from "./koa-bridge.js";
 interface FlowSession {
   read(): Record<string, unknown>;
   set(key: string, value: unknown): void;
-  /** A login as the documentation of each recommends: a new id, then the user, stored before the response. */
-  login(account: string): Promise<void>;
+  /**
+   * A login as the documentation of each recommends: a new id, then the user, stored before the response.
+   *
+   * @param rememberMs - an idle timeout that differs from the usual one, for a session that outlives the browser
+   */
+  login(account: string, rememberMs?: number): Promise<void>;
   /** Gives the session of the same user a new id. */
   rotate(): Promise<void>;
   reload(): Promise<void>;
@@ -125,6 +129,7 @@ type OwnMembers = Pick<RequestSession<object>, "data" | "userId" | "regenerate" 
 
 /** The methods that the sessions of express-session and @fastify/session have in common. */
 interface FrameworkSession {
+  readonly cookie: object;
   save(done: (error?: unknown) => void): unknown;
   regenerate(done: (error?: unknown) => void): unknown;
   reload(done: (error?: unknown) => void): unknown;
@@ -146,9 +151,10 @@ class ProtocolSession implements FlowSession {
     Reflect.set(this.#request.session, key, value);
   }
 
-  async login(account: string): Promise<void> {
+  async login(account: string, rememberMs?: number): Promise<void> {
     await this.#call("regenerate");
     this.set("account", account);
+    if (rememberMs !== undefined) Reflect.set(this.#request.session.cookie, "maxAge", rememberMs);
     await this.#call("save");
   }
 
@@ -164,7 +170,7 @@ class ProtocolSession implements FlowSession {
     return this.#call("destroy");
   }
 
-  #call(method: keyof FrameworkSession): Promise<void> {
+  #call(method: Exclude<keyof FrameworkSession, "cookie">): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#request.session[method]((error) => (error ? reject(error) : resolve()));
     });
@@ -187,8 +193,13 @@ class OwnSession implements FlowSession {
     Reflect.set(this.#session.data, key, value);
   }
 
-  async login(account: string): Promise<void> {
-    await this.#session.regenerate({ userId: account, keep: false });
+  async login(account: string, rememberMs?: number): Promise<void> {
+    const remembered = rememberMs !== undefined && {
+      idleTimeout: rememberMs,
+      absoluteTimeout: 2 * rememberMs,
+      persistent: true,
+    };
+    await this.#session.regenerate({ userId: account, keep: false, ...remembered });
   }
 
   async rotate(): Promise<void> {

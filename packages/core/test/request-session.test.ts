@@ -84,6 +84,46 @@ describe("open", () => {
   });
 });
 
+describe("expired", () => {
+  test("is true when the request brought a token whose session has ended, and false otherwise", async () => {
+    const fixture = new Fixture();
+    const request = await fixture.visit();
+    const live = await fixture.open(request);
+    expect([(await fixture.open(visitor)).expired, live.expired]).toEqual([false, false]);
+    await live.destroy();
+    const late = await fixture.open(request);
+    expect([late.expired, late.isNew, live.expired]).toEqual([true, true, false]);
+    expect((await fixture.open({ headers: { cookie: "__Host-session=forged" } })).expired).toBe(false);
+  });
+});
+
+describe("a login that is to be remembered", () => {
+  const rememberMe = { idleTimeout: "30d", absoluteTimeout: "60d", persistent: true } as const;
+  const maxAgeOf = ({ headers }: TestResponse): string | undefined =>
+    /Max-Age=\d+/.exec(headers.getSetCookie()[0] ?? "")?.[0];
+
+  test.each(["a visitor", "a visitor with a session", "a visitor whose session has ended"])(
+    "of %s sends a persistent cookie, and so does each later token",
+    async (who) => {
+      const fixture = new Fixture();
+      const request = who === "a visitor" ? visitor : await fixture.visit();
+      const session = await fixture.open(request);
+      if (who.endsWith("ended")) await session.destroy();
+      await session.regenerate({ userId: "ann", ...rememberMe });
+      const response = new TestResponse();
+      await session.finish(response);
+      expect(maxAgeOf(response)).toBe(`Max-Age=${60 * 86_400}`);
+      const next = await fixture.open(nextRequest(response));
+      next.data.more = true;
+      await next.save();
+      await next.regenerate();
+      const later = new TestResponse();
+      await next.finish(later);
+      expect(maxAgeOf(later)).toBe(`Max-Age=${60 * 86_400}`);
+    },
+  );
+});
+
 describe("finish", () => {
   test("sends no token of a session that was not stored, and does not save again for the response to the error", async () => {
     const fixture = new Fixture();

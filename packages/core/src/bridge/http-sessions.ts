@@ -45,7 +45,7 @@ export class HttpSessions<Request, Response> {
     const { framework, manager } = this.#options;
     try {
       const session = await manager.get(token, { client: new RequestClient(framework, request) });
-      return new RequestSession(this.#options, request, session && { token, session });
+      return new RequestSession(this.#options, request, token, session);
     } catch (error) {
       throw toHttpError(error);
     }
@@ -53,7 +53,7 @@ export class HttpSessions<Request, Response> {
 
   /** Opens a new session. It is stored when the request has put data into it. */
   openNew(request: Request): RequestSession<object, Request, Response> {
-    return new RequestSession(this.#options, request, undefined);
+    return new RequestSession(this.#options, request, undefined, undefined);
   }
 
   /** Closes the manager that was made for a `store`. A `manager` of the application stays open. */

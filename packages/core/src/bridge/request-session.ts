@@ -4,6 +4,7 @@ import { SessionError } from "../contract/errors.js";
 import type { CreateInput, RenameInput } from "../sessions/inputs.js";
 import type { TokenSession } from "../sessions/manager.js";
 import type { Session, SessionInfo, UpdateFunction } from "../sessions/session.js";
+import { isToken } from "../sessions/tokens.js";
 import { Draft, type SessionDraft } from "./draft.js";
 import { leaveFlash, takeFlash } from "./flash.js";
 import { withHttpErrors } from "./http-errors.js";
@@ -39,20 +40,36 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
   readonly #writes = new WriteQueue();
   readonly #delivery: TokenDelivery<Request, Response>;
   #draft: Draft;
+  /** The token that the request brought, if it has the form of one. */
+  readonly #presented: string | undefined;
   #stored: TokenSession<object> | undefined;
   #hasEnded = false;
   #hasFailed = false;
+
+  /**
+   * Whether the request brought a token whose session is not there any more, so that a page can say "you were logged out".
+   * False at a first visit.
+   *
+   * @example
+   * ```ts in-request
+   * if (session.expired) console.log("You were logged out. Please log in again.");
+   * ```
+   */
+  readonly expired: boolean;
 
   /** @internal */
   constructor(
     options: ResolvedHttpSessionsOptions<Request, Response>,
     request: Request,
-    stored: TokenSession<object> | undefined,
+    token: string | undefined,
+    session: Session<object> | undefined,
   ) {
     this.#options = options;
     this.#request = request;
-    this.#stored = stored;
-    this.#draft = new Draft(stored?.session.data ?? {});
+    this.#presented = isToken(token) ? token : undefined;
+    this.#stored = token !== undefined && session ? { token, session } : undefined;
+    this.expired = this.#presented !== undefined && session === undefined;
+    this.#draft = new Draft(session?.data ?? {});
     this.#delivery = new TokenDelivery(options.framework, options.transport);
     this.#readOnlyReason = options.framework.readOnlyReason?.(request);
     if (this.#readOnlyReason !== undefined) this.#draft.freeze();
@@ -176,7 +193,8 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * Gives the session a new token, after a login or a change of privilege. User, data and the changes of this request are
    * written in the same step.
    *
-   * After a login there is always a session: if the loaded one has ended, a new one begins, without its data.
+   * After a login there is always a session: if the loaded one has ended, a new one begins, without its data. A login
+   * restarts the absolute deadline. `idleTimeout`, `absoluteTimeout` and `persistent` are for "remember me".
    *
    * @returns false when the session has ended, and no `userId` makes this a login
    * @throws SessionError `LIMIT_REACHED` under the policy `reject`: the session stays as it was; `NOT_SUPPORTED` when the
@@ -184,6 +202,11 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * @example
    * ```ts in-request
    * await session.regenerate({ userId: "42", authenticated: true, keep: ["cart"] });
+   * ```
+   * @example
+   * ```ts in-request
+   * const rememberMe = { idleTimeout: "30d", absoluteTimeout: "60d", persistent: true } as const;
+   * await session.regenerate({ userId: "42", authenticated: true, ...rememberMe });
    * ```
    */
   regenerate({ keep = true, ...input }: RegenerateInput<Data> = {}): Promise<boolean> {
@@ -203,8 +226,9 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
           this.#end();
           return false;
         }
-        const { userId, authenticated } = input;
-        session = await this.#create(update({}), { userId: userId ?? undefined, authenticated });
+        const { userId, authenticated, idleTimeout, absoluteTimeout, persistent } = input;
+        const lifetimes = { idleTimeout, absoluteTimeout, persistent };
+        session = await this.#create(update({}), { userId: userId ?? undefined, authenticated, ...lifetimes });
       }
       this.#draft.rebase(session.data, mark);
       return true;
@@ -366,7 +390,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
 
   async #create(
     data: object,
-    login: Pick<CreateInput<object>, "userId" | "authenticated"> = {},
+    login: Omit<CreateInput<object>, "data" | "client" | "metadata"> = {},
   ): Promise<Session<object>> {
     this.#delivery.requireHead();
     const { manager, metadata } = this.#options;

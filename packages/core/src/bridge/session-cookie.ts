@@ -29,7 +29,7 @@ export interface SessionCookieOptions {
   readonly partitioned?: boolean | undefined;
   /**
    * Default false: the cookie ends with the browser. True: it lives until the absolute deadline of its session, so that it is
-   * sent once. Browsers end it after 400 days.
+   * sent once. Browsers end it after 400 days. A session's own `persistent` ("remember me") goes before this option.
    */
   readonly persistent?: boolean | undefined;
 }
@@ -59,7 +59,7 @@ export interface CookieToSend {
 /** The parts of a session that its cookie needs. `SessionManager.create` and `regenerate` return such an object. */
 export interface SessionToSend {
   readonly token: string;
-  readonly session: Pick<Session, "remainingMs" | "expiresAt" | "endsAt">;
+  readonly session: Pick<Session, "remainingMs" | "expiresAt" | "endsAt"> & Partial<Pick<Session, "persistent">>;
 }
 
 const packageName = "@sojourn/core";
@@ -150,7 +150,7 @@ export class SessionCookie {
   issue({ token, session }: SessionToSend): CookieToSend {
     const [key] = this.#keys;
     const value = key === undefined ? token : `${token}.${key.sign(this.#signed(token))}`;
-    return this.#toSend(value, this.#persistent ? { maxAge: maxAgeOf(session) } : {});
+    return this.#toSend(value, (session.persistent ?? this.#persistent) ? { maxAge: maxAgeOf(session) } : {});
   }
 
   /** Makes the cookie that removes the token from the client. It repeats the attributes, because browsers require that. */

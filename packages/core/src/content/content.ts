@@ -16,6 +16,10 @@ export interface SessionContent {
   readonly metadata: SessionMetadata;
   /** The session's own idle timeout, where it differs from the manager's. */
   readonly idleMs?: number | undefined;
+  /** The session's own absolute timeout, where it differs from the manager's. A later login starts it again. */
+  readonly absoluteMs?: number | undefined;
+  /** Whether the session's cookie outlives the browser. Absent: the cookie's own option decides. */
+  readonly persistent?: boolean | undefined;
   /** The proof that the session's user has authenticated. */
   readonly authenticated?: Authentication | undefined;
   /**
@@ -84,12 +88,14 @@ export function remainingMs(state: SessionState): number {
 export function isContent(value: unknown): value is SessionContent {
   if (!isObject(value)) return false;
   const content: { readonly [Key in keyof SessionContent]?: unknown } = value;
-  const { data, metadata, idleMs, authenticated, gainedUserAs, boundTo, schemaVersion } = content;
+  const { data, metadata, authenticated, gainedUserAs, boundTo } = content;
   if (!isObject(data) || !isObject(metadata)) return false;
   if (authenticated !== undefined && !(isObject(authenticated) && isAuthentication(authenticated))) return false;
   if (gainedUserAs !== undefined && typeof gainedUserAs !== "string") return false;
   if (boundTo !== undefined && !(isObject(boundTo) && isBoundClient(boundTo))) return false;
-  return isPositiveOrAbsent(idleMs) && isPositiveOrAbsent(schemaVersion);
+  const { idleMs, absoluteMs, persistent, schemaVersion } = content;
+  if (persistent !== undefined && typeof persistent !== "boolean") return false;
+  return [idleMs, absoluteMs, schemaVersion].every(isPositiveOrAbsent);
 }
 
 function isPositiveOrAbsent(value: unknown): boolean {

@@ -1,4 +1,5 @@
 import { type SessionState, storeNow } from "../content/content.js";
+import type { CallOptions } from "../contract/call.js";
 import { assertTouch } from "../contract/validate.js";
 import type { EventHub } from "./events.js";
 import type { RegenerationGrace } from "./regeneration-grace.js";
@@ -33,9 +34,9 @@ export class Activity {
   }
 
   /** Whether {@link Activity.touch} would write. */
-  isTouchDue(base: SessionState, { idleMs = this.idleMs(base), shorten }: TouchInput = {}): boolean {
-    const expiresAt = Math.min(Math.floor(storeNow(base)) + idleMs, base.endsAt);
-    return this.#isDue(expiresAt - base.expiresAt, idleMs, shorten);
+  isTouchDue(base: SessionState, input: TouchInput = {}): boolean {
+    const { idleMs = this.idleMs(base), shorten = mayLower(base, input) } = input;
+    return this.#isDue(this.#gain(base, idleMs), idleMs, shorten);
   }
 
   /** Touches a session for a read. Reads of one tick share the touch. */
@@ -43,15 +44,19 @@ export class Activity {
     return this.#touches.of(base.id, () => this.touch(base));
   }
 
-  /** Writes when the deadline moves away by at least `touchAfter`, or nearer where `shorten` allows it. */
-  async touch(
-    base: SessionState,
-    { idleMs = this.idleMs(base), shorten, ...call }: TouchInput = {},
-  ): Promise<WriteOutcome> {
+  /**
+   * Writes when the deadline moves away by at least `touchAfter`, or nearer where `shorten` allows it. By default it moves
+   * nearer only where a deploy has lowered the manager's idle timeout.
+   */
+  async touch(base: SessionState, { signal, timeoutMs, ...input }: TouchInput = {}): Promise<WriteOutcome> {
     const { id, userId } = base;
+    const { idleMs = this.idleMs(base) } = input;
     assertTouch(id, { idleMs });
-    if (!this.isTouchDue(base, { idleMs, shorten })) return { status: "unchanged", state: base };
+    if (!this.isTouchDue(base, input)) return { status: "unchanged", state: base };
+    // A touch that moves the deadline away must not undo a longer one of another request.
+    const shorten = input.shorten ?? (this.#gain(base, idleMs) < 0 || undefined);
     const lastActiveAt = Math.floor(storeNow(base));
+    const call = { signal, timeoutMs };
     const touched = await this.#calls.touch(id, { idleMs, shorten }, call);
     if (!touched) return { status: (await this.#isRegenerated(id, call)) ? "unchanged" : "ended", state: base };
     this.#events.emit("touched", { id, userId });
@@ -59,16 +64,26 @@ export class Activity {
     return { status: "saved", state: { ...base, expiresAt, lastActiveAt } };
   }
 
+  /** Returns how far a touch would move the deadline. */
+  #gain(base: SessionState, idleMs: number): number {
+    return Math.min(Math.floor(storeNow(base)) + idleMs, base.endsAt) - base.expiresAt;
+  }
+
   /** @param gain - how far the deadline would move, in milliseconds */
   #isDue(gain: number, idleMs: number, shorten?: boolean): boolean {
     const { touchAfterMs: wanted = idleMs } = this.#options;
     // With an idle timeout below `touchAfter`, no touch would ever move the deadline that far.
     const touchAfterMs = wanted < idleMs ? wanted : idleMs / 60;
-    return gain > 0 ? gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
+    return gain >= 0 ? gain > 0 && gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
   }
 
   /** While a store renames, the old id may still be read and not be touched. */
-  async #isRegenerated(id: string, call: TouchInput): Promise<boolean> {
+  async #isRegenerated(id: string, call: CallOptions): Promise<boolean> {
     return (await this.#grace?.current(id, call)) !== undefined;
   }
+}
+
+/** Whether a touch may find the deadline too far: it does not name a timeout, and the session has none of its own. */
+function mayLower({ content }: SessionState, { idleMs }: TouchInput): boolean {
+  return idleMs === undefined && content.idleMs === undefined;
 }

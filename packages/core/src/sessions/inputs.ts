@@ -1,11 +1,12 @@
 import type { SessionMetadata } from "../content/content.js";
 import type { UnreadablePolicy } from "../content/unreadable.js";
 import type { CallOptions } from "../contract/call.js";
-import type { Duration } from "../contract/duration.js";
 import type { Client, ClientOptions } from "./client.js";
+import type { LifetimeInput } from "./lifetimes.js";
 import type { UpdateFunction } from "./session.js";
 
-export interface CreateInput<Data extends object> extends CallOptions {
+/** The lifetimes ("remember me") of a new session are by default those of the manager. */
+export interface CreateInput<Data extends object> extends CallOptions, LifetimeInput {
   /** The client to bind the session to, where `binding` is set. Default: none. */
   readonly client?: Client | undefined;
   /** An object of JSON values. */
@@ -16,10 +17,6 @@ export interface CreateInput<Data extends object> extends CallOptions {
   readonly authenticated?: boolean | undefined;
   /** Notes for "active sessions" pages. Default `{}`. */
   readonly metadata?: SessionMetadata | undefined;
-  /** This session's own idle timeout ("remember me"). Default: the manager's. */
-  readonly idleTimeout?: Duration | undefined;
-  /** This session's own absolute timeout. Default: the manager's. */
-  readonly absoluteTimeout?: Duration | undefined;
 }
 
 export interface GetOptions extends CallOptions, ClientOptions {
@@ -31,7 +28,12 @@ export interface GetOptions extends CallOptions, ClientOptions {
   readonly onUnreadable?: UnreadablePolicy | undefined;
 }
 
-export interface RenameInput<Data extends object> extends CallOptions {
+/**
+ * A login restarts the absolute deadline: gaining a user, or `authenticated` anew. So does an `absoluteTimeout`. The
+ * session's own lifetimes ("remember me") stay by default; if the session passes from one user to another, or becomes
+ * anonymous, they are by default those of the manager.
+ */
+export interface RenameInput<Data extends object> extends CallOptions, LifetimeInput {
   /** The client that presents the session. Where `binding` is set, it is checked and bound anew. Default: the binding stays. */
   readonly client?: Client | undefined;
   /** The new user; `null` makes the session anonymous. Default: the user stays. */

@@ -166,15 +166,21 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
 
   /**
    * Gives a session a new token, after a login or a change of privilege. Can set the user and change the data in the
-   * same step. The absolute deadline stays. The old token is dead, or only reads for the `regenerationGrace`.
+   * same step. A login restarts the absolute deadline. The old token is dead, or only reads for the `regenerationGrace`.
    *
    * @returns `undefined` when there is no such session, or when a concurrent call has regenerated it
-   * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`; the session then
-   * keeps its token
+   * @throws SessionError `LIMIT_REACHED`, `CONFLICT`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_OPTION` for
+   * a timeout; the session then keeps its token
    * @example
    * ```ts continued
    * const login = await manager.regenerate(visitor.token, { userId: "42", authenticated: true });
    * console.log(login?.session.userId, await manager.get(visitor.token)); // 42 undefined
+   * ```
+   * @example
+   * ```ts continued
+   * const guest = await manager.create({ data: { cart: [] } });
+   * const rememberMe = { idleTimeout: "30d", absoluteTimeout: "60d", persistent: true } as const;
+   * await manager.regenerate(guest.token, { userId: "43", authenticated: true, ...rememberMe });
    * ```
    */
   async regenerate(token: string, input: RenameInput<Data> = {}): Promise<TokenSession<Data> | undefined> {

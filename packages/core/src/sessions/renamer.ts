@@ -1,9 +1,17 @@
 import { authentication } from "../content/authentication.js";
 import type { BoundClient } from "../content/bound-client.js";
-import { type EncodedContent, remainingMs, type SessionState, storeNow, writtenState } from "../content/content.js";
+import {
+  type EncodedContent,
+  remainingMs,
+  type SessionContent,
+  type SessionState,
+  storeNow,
+  writtenState,
+} from "../content/content.js";
 import type { CallOptions } from "../contract/call.js";
 import { SessionError } from "../contract/errors.js";
 import { Conflicts, maxAttempts } from "./conflicts.js";
+import type { LifetimeInput, Lifetimes } from "./lifetimes.js";
 import type { UpdateFunction } from "./session.js";
 import { ownerAfter, userChange } from "./user-change.js";
 import type { WriterParts } from "./writer-parts.js";
@@ -13,6 +21,7 @@ export interface RenameUpdate {
   readonly userId: string | null | undefined;
   readonly change: UpdateFunction<object>;
   readonly authenticated: boolean;
+  readonly lifetimes: LifetimeInput;
   /** The client that the session is bound to afterwards. Absent: the binding stays. */
   readonly boundTo: BoundClient | undefined;
 }
@@ -21,9 +30,11 @@ export interface RenameUpdate {
 export class SessionRenamer {
   readonly #parts: WriterParts;
   readonly #conflicts: Conflicts;
+  readonly #lifetimes: Lifetimes;
 
-  constructor(parts: WriterParts) {
+  constructor(parts: WriterParts, lifetimes: Lifetimes) {
     this.#parts = parts;
+    this.#lifetimes = lifetimes;
     this.#conflicts = new Conflicts(parts.contents, parts.reports);
   }
 
@@ -45,10 +56,11 @@ export class SessionRenamer {
     const limit = reports.limitFor(userId);
     let current = base;
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const { payload, content } = await this.#encode(current, newId, update);
-      // Counts as activity, as a read does: the deadline never moves nearer.
-      const idleMs = Math.max(activity.idleMs(current), remainingMs(current));
-      const change = { payload, idleMs, ...userChange(userId) };
+      const { own, absoluteMs, ...renewed } = this.#lifetimes.renew(current, update);
+      const { payload, content } = await this.#encode(current, newId, update, own);
+      // Counts as activity, as a read does: the deadline moves nearer only by a new idle timeout.
+      const idleMs = renewed.idleMs ?? Math.max(activity.idleMs(current), remainingMs(current));
+      const change = { payload, idleMs, ...(absoluteMs !== undefined && { absoluteMs }), ...userChange(userId) };
       const result = await calls.rename(id, newId, change, { limit, expectedVersion: current.version }, call);
       contents.forget(result.status === "renamed" ? id : newId);
       switch (result.status) {
@@ -77,13 +89,15 @@ export class SessionRenamer {
     current: SessionState,
     newId: string,
     { userId, change, authenticated, boundTo }: RenameUpdate,
+    lifetimes: Partial<SessionContent>,
   ): Promise<EncodedContent> {
     const owner = ownerAfter(current, userId);
     const proof = authenticated && { authenticated: authentication(owner, storeNow(current) - current.createdAt) };
     const binding = boundTo && { boundTo };
-    const { gainedUserAs: _, ...content } = current.content;
+    const { gainedUserAs: _, idleMs: __, absoluteMs: ___, persistent: ____, ...content } = current.content;
     const data = await change(content.data);
     const context = { id: newId, userId: owner };
-    return this.#parts.contents.encode({ ...content, ...proof, ...binding, data }, context, current.content);
+    const renewed = { ...content, ...lifetimes, ...proof, ...binding, data };
+    return this.#parts.contents.encode(renewed, context, current.content);
   }
 }

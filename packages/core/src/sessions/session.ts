@@ -13,7 +13,10 @@ export type UpdateFunction<Data extends object> = (
 export interface WriteOptions extends CallOptions {
   /** The new user; `null` makes the session anonymous. Default: the user stays. Use `regenerate` for a login. */
   readonly userId?: string | null | undefined;
-  /** Milliseconds from now until the session ends unused; may bring the deadline nearer. Default: the session's idle timeout. */
+  /**
+   * Milliseconds from now until the session ends unused; may bring the deadline nearer. If it is longer than the session's
+   * idle timeout, it becomes the session's own. Default: the session's idle timeout.
+   */
   readonly idleMs?: number | undefined;
 }
 
@@ -43,7 +46,10 @@ export interface SaveOptions extends WriteOptions {
 export type SaveStatus = "saved" | "unchanged" | "ended" | "changedUser" | "superseded";
 
 export interface TouchInput extends CallOptions {
-  /** Milliseconds from now until the session ends unused. Default: the session's own idle timeout. */
+  /**
+   * Milliseconds from now until the session ends unused. The next read counts by the session's own idle timeout again.
+   * Default: that timeout.
+   */
   readonly idleMs?: number | undefined;
   /** Allows the deadline to move nearer. Default false. */
   readonly shorten?: boolean | undefined;
@@ -118,9 +124,13 @@ export class Session<Data extends object = SessionData> {
   get expiresAt(): number {
     return this.#state.expiresAt;
   }
-  /** When the session ends in any case. */
+  /** When the session ends in any case: the absolute deadline, which a login restarts. */
   get endsAt(): number {
     return this.#state.endsAt;
+  }
+  /** Whether the session's cookie outlives the browser. `undefined`: the cookie's own option decides. */
+  get persistent(): boolean | undefined {
+    return this.#state.content.persistent;
   }
   /** Milliseconds from now until the session ends if nothing happens. Independent of this process's clock. */
   get remainingMs(): number {

@@ -13,7 +13,8 @@ import { Contents } from "./contents.js";
 import type { Detection } from "./detection.js";
 import type { EventHub } from "./events.js";
 import type { CreateInput, DestroyByUserInput, GetOptions, RenameInput } from "./inputs.js";
-import { type ResolvedManagerOptions, resolveTimeouts } from "./options.js";
+import { Lifetimes } from "./lifetimes.js";
+import type { ResolvedManagerOptions } from "./options.js";
 import { requireUnreadablePolicy } from "./policies.js";
 import { type Lookup, type ReadInput, SessionReader } from "./reader.js";
 import { RegenerationGrace } from "./regeneration-grace.js";
@@ -49,6 +50,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
 
   readonly #onUnreadable: UnreadablePolicy;
   readonly #shared: SharedParts;
+  readonly #lifetimes: Lifetimes;
   readonly #binding: ClientBinding | undefined;
   readonly #contents: Contents;
   readonly #grace: RegenerationGrace | undefined;
@@ -65,6 +67,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     this.absoluteMs = options.absoluteMs;
     this.#onUnreadable = onUnreadable;
     this.#shared = shared;
+    this.#lifetimes = new Lifetimes(options);
     this.#binding = binding && new ClientBinding(binding, detection);
     this.#grace = regenerationGraceMs > 0 ? new RegenerationGrace(regenerationGraceMs, codec, calls) : undefined;
     const grace = this.#grace;
@@ -75,7 +78,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     this.#contents = contents;
     this.#reader = new SessionReader({ calls, contents, activity, events, grace, binding: this.#binding });
     this.#writer = new SessionWriter(parts, options.onConflict);
-    this.#renamer = new SessionRenamer(parts);
+    this.#renamer = new SessionRenamer(parts, this.#lifetimes);
     this.#superseded = new SupersededActions(this.#writer, events);
   }
 
@@ -88,11 +91,11 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   async create(id: string, input: CreateInput<Input>): Promise<Session<Data> | undefined> {
     assertId(id);
     const { data, userId, authenticated = false, metadata = {}, client } = input;
-    const { idleMs, absoluteMs } = resolveTimeouts(input, this);
+    const { idleMs, absoluteMs, own } = this.#lifetimes.begin(input);
     const content = {
       data,
       metadata,
-      ...(idleMs !== this.idleMs && { idleMs }),
+      ...own,
       ...(authenticated && { authenticated: authentication(userId, 0) }),
       ...(client && this.#binding && { boundTo: this.#binding.bind(client) }),
     };
@@ -123,21 +126,23 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * Gives a session a new id. The absolute deadline stays, and so does the user unless `input` changes it. The old id
-   * is dead, or only reads for the `regenerationGrace`. Reads the session first: an unreadable session keeps its id.
-   * Counts as activity.
+   * Gives a session a new id. The user stays unless `input` changes it, and so does the absolute deadline, which a login
+   * restarts. The old id is dead, or only reads for the `regenerationGrace`. Reads the session first: an unreadable
+   * session keeps its id. Counts as activity.
    *
    * Of two concurrent renames of one session one wins; the other answers `undefined`.
    *
    * @returns `undefined` when the session is missing, has expired, belongs to another user by now, or is bound to
    * another client
    * @throws SessionError `LIMIT_REACHED`, `CONFLICT` when a live session has the new id or after a hundred attempts,
-   * `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`
+   * `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_OPTION` for a timeout
    */
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
     const { userId, update = same, authenticated = false, client, signal, timeoutMs } = input;
+    const { idleTimeout, absoluteTimeout, persistent } = input;
+    const lifetimes = { idleTimeout, absoluteTimeout, persistent };
     const call = { signal, timeoutMs };
     const base = await answerUnreadable(this.#onUnreadable, this.#reader.read(id, call));
     if (base === undefined || !this.#reader.admits(base, client)) return undefined;
@@ -145,7 +150,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     const boundTo = client && this.#binding?.bind(client);
     // The caller states the type of its payloads, and `update` receives data of that type.
     const change = update as UpdateFunction<object>;
-    const state = await this.#renamer.rename(base, newId, { userId, change, authenticated, boundTo }, call);
+    const state = await this.#renamer.rename(base, newId, { userId, change, authenticated, lifetimes, boundTo }, call);
     return state && this.#open(state);
   }
 

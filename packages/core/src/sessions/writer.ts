@@ -68,7 +68,7 @@ export class SessionWriter implements SessionActions {
     const movesUser = userId !== undefined && (userId ?? undefined) !== base.userId;
     if (isUnchanged(changes) && !movesUser) {
       // An explicit `idleMs` applies also when it is shorter than the stored one.
-      const input = { idleMs, shorten: shorten && idleMs !== undefined, signal, timeoutMs };
+      const input = { idleMs, shorten: idleMs === undefined ? undefined : shorten, signal, timeoutMs };
       const touched = await this.#parts.activity.touch(base, input);
       return touched.status === "saved" ? { ...touched, status: "unchanged" } : touched;
     }
@@ -119,7 +119,7 @@ export class SessionWriter implements SessionActions {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const data = await compute(current);
       if (data === current.content.data && userId === undefined) return { status: "unchanged", state: current };
-      const { payload, content } = await this.#encode(current, data, userId);
+      const { payload, content } = await this.#encode(current, data, userId, idleMs);
       const deadline = shorten ? idleMs : Math.max(idleMs, remainingMs(current));
       const change = { payload, idleMs: deadline, ...userChange(userId) };
       const result = await calls.update(id, change, { expectedVersion: current.version, limit }, call);
@@ -157,9 +157,11 @@ export class SessionWriter implements SessionActions {
     throw this.#conflicts.refuse(next, "was written by another writer since it was loaded");
   }
 
-  #encode(current: SessionState, data: object, userId: string | null | undefined) {
+  #encode(current: SessionState, data: object, userId: string | null | undefined, idleMs: number) {
     const context = { id: current.id, userId: ownerAfter(current, userId) };
-    const content = { ...current.content, data, ...this.#markOf(current, userId) };
+    // Otherwise the next read would bring the deadline back to the manager's timeout.
+    const own = idleMs > this.#parts.activity.idleMs(current) && { idleMs };
+    const content = { ...current.content, data, ...own, ...this.#markOf(current, userId) };
     return this.#parts.contents.encode(content, context, current.content);
   }
 
