@@ -1,3 +1,4 @@
+import { deserialize, serialize } from "node:v8";
 import { describe, expect, test } from "vitest";
 import { HttpSessions, type HttpSessionsOptions, LazySession, type RequestSession } from "../src/bridge/index.js";
 import { SessionError, type SessionManagerOptions } from "../src/index.js";
@@ -204,6 +205,34 @@ test("a request that is read-only for a reason refuses each write with this reas
     });
   }
   expect(fixture.calls).toEqual(["get"]);
+});
+
+test("a change after the end of the session says so", async () => {
+  const fixture = new Fixture();
+  const session = await fixture.open(await fixture.visit());
+  await session.destroy();
+  const message = "test-framework: the session has ended, so its data cannot be changed";
+  expect(() => Object.assign(session.data, { name: "Bob" })).toThrow(new TypeError(message));
+  expect(() => session.flash("info", "lost")).toThrow(message);
+});
+
+test("a codec's Date stays a Date, assigned and changed in place, as it does in update(fn)", async () => {
+  const codec = {
+    encode: (content: unknown) => serialize(content).toString("base64"),
+    decode: (payload: string): unknown => deserialize(Buffer.from(payload, "base64")),
+  };
+  const fixture = new Fixture({ codec });
+  const response = new TestResponse();
+  const session = await fixture.open(visitor);
+  session.data.assigned = new Date(0);
+  await session.update((data) => ({ ...data, updated: new Date(0) }));
+  await session.finish(response);
+  const request = nextRequest(response);
+  const next = await fixture.open(request);
+  expect(next.data).toEqual({ assigned: new Date(0), updated: new Date(0) });
+  for (const at of Object.values(next.data)) (at as Date).setTime(1);
+  await next.finish(new TestResponse());
+  expect((await fixture.open(request)).data).toEqual({ assigned: new Date(1), updated: new Date(1) });
 });
 
 describe("a lazy session", () => {

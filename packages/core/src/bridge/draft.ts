@@ -1,37 +1,36 @@
-import type { DeepReadonly } from "../content/freeze.js";
-import { SessionError } from "../contract/errors.js";
+import { encodeError } from "../content/codec.js";
+import { applyKeys } from "../content/merge.js";
+import { isSameValue } from "../content/same-value.js";
+import { copyValue } from "./copy-value.js";
+import { DraftData, type Values } from "./draft-data.js";
 
 /**
- * The session data that a request may change: assign to its keys, or delete them. Values from the store are frozen: replace
- * them with a changed copy. Any key may be missing, because a new session has none.
+ * The session data that a request may change: assign to its keys, delete them, or change their values in place. Any key may
+ * be missing, because a new session has none.
  */
 export type SessionDraft<Data extends object> = {
-  -readonly [Key in keyof Data]?: DeepReadonly<Data[Key]> | undefined;
+  -readonly [Key in keyof Data]?: Data[Key] | undefined;
 };
 
 /**
  * Tracks the changes of a request to its session data, key by key.
  *
- * Values from the store are frozen, so a key can only have changed if it holds another value than the baseline. A request
- * that only reads copies nothing and compares no JSON. Values that the request assigned stay its own, and are copied for the
- * store.
+ * A key has changed if its value differs from the value in the baseline. A request that reads only primitives copies and
+ * compares nothing. An object that a request has read is a copy, and is compared with the baseline at the save.
  */
 export class Draft {
   #base: object;
-  #data: Record<string, unknown> | undefined;
-  #isFrozen = false;
+  #refusal: string | undefined;
+  #loaded: DraftData | undefined;
 
   constructor(base: object) {
     this.#base = base;
   }
 
-  /** The same object throughout a request. It inherits nothing, so every key is session data. */
+  /** The same object throughout a request. */
   get data(): Record<string, unknown> {
-    if (this.#data === undefined) {
-      this.#data = withoutPrototype(this.#base);
-      if (this.#isFrozen) Object.freeze(this.#data);
-    }
-    return this.#data;
+    this.#loaded ??= new DraftData(this.#base, this.#refusal);
+    return this.#loaded.data;
   }
 
   /** Baseline of the changes: the data when it last equalled the stored data. */
@@ -40,100 +39,104 @@ export class Draft {
   }
 
   get isEmpty(): boolean {
-    return Object.values(this.#data ?? this.#base).every((value) => value === undefined);
+    return Object.values(this.#loaded?.values ?? this.#base).every((value) => value === undefined);
   }
 
-  /** Whether anything may have changed. A value that the request assigned counts even after a save: it may be mutated. */
   get isChanged(): boolean {
-    return this.#data !== undefined && this.#changedKeys(this.#data).length > 0;
-  }
-
-  /** Applies the changes of this request to other data. Returns the same object when there are none. */
-  applyTo<Stored extends object>(stored: Stored): Stored {
-    const data = this.#data;
-    const base = this.#base as Record<string, unknown>;
-    // A value that has been saved already must not overwrite a later change by another request.
-    const keys = data === undefined ? [] : this.#changedKeys(data).filter((key) => !isSame(data[key], base[key]));
-    if (data === undefined || keys.length === 0) return stored;
-    const applied = withoutPrototype(stored);
-    for (const key of keys) applied[key] = data[key];
-    // The draft's type follows from the type of the stored data.
-    return applied as Stored;
+    if (this.#loaded === undefined) return false;
+    const { values } = this.#loaded;
+    const isKept = (key: string): boolean => isSame(values, this.#base, key);
+    return !Object.keys(values).every(isKept) || !Object.keys(this.#base).every((key) => key in values || isKept(key));
   }
 
   /**
-   * Copies the data of this moment, as JSON. The request may go on changing it while the copy is being saved.
+   * Copies the data of this moment. The request may go on changing it while the copy is being saved. Unchanged values are
+   * the baseline's own.
    *
    * @throws SessionError `ENCODE`
    */
   snapshot(): object {
-    const data = this.#data ?? {};
-    const changed = this.#data === undefined ? [] : this.#changedKeys(this.#data);
-    const unchanged = Object.entries(this.#base).filter(([key]) => !changed.includes(key));
-    try {
-      const copy: object = JSON.parse(JSON.stringify(Object.fromEntries(changed.map((key) => [key, data[key]]))));
-      return Object.fromEntries([...unchanged, ...Object.entries(copy)]);
-    } catch (cause) {
-      throw new SessionError("ENCODE", "@sojourn/core: session data cannot be turned into JSON", { cause });
-    }
+    const values = this.#loaded?.values;
+    if (values === undefined) return this.#base;
+    const entries = Object.keys(values).map((key): [string, unknown] => [
+      key,
+      isSame(values, this.#base, key) ? own(this.#base, key) : copyOf(values[key]),
+    ]);
+    return Object.fromEntries(entries);
+  }
+
+  /** Applies the changes of a snapshot to other data. Returns the same object when there are none. */
+  applyTo(stored: object, snapshot: object): object {
+    const set = new Map<string, unknown>();
+    for (const [key, value] of Object.entries(snapshot))
+      if (!Object.is(value, own(this.#base, key))) set.set(key, value);
+    const deleted = new Set(Object.keys(this.#base).filter((key) => !Object.hasOwn(snapshot, key)));
+    return set.size + deleted.size === 0 ? stored : applyKeys(stored, { set, deleted });
   }
 
   /** Makes a snapshot that has been saved the new baseline. */
   saved(snapshot: object): void {
-    this.#base = snapshot;
+    this.#setBase(snapshot);
   }
 
-  /** Makes stored data the new baseline, and applies the changes made since the snapshot to it. */
+  /**
+   * Makes stored data the new baseline, and keeps the changes made since the snapshot. Values that the application holds
+   * stay part of the data where they equal the stored ones.
+   */
   rebase(base: object, snapshot: object): void {
-    const since = new Draft(snapshot);
-    since.#data = this.data;
-    this.reset(since.applyTo(base));
-    this.#base = base;
+    this.#replace(base, (loaded, key) => {
+      if (loaded.isUntouched(key, loaded.values[key])) return false;
+      return !isSame(loaded.values, snapshot, key) || isSame(loaded.values, base, key);
+    });
   }
 
-  /** Replaces data and baseline. */
+  /** Replaces data and baseline. Values that the application holds are no longer part of the data. */
   reset(base: object): void {
+    this.#replace(base, () => false);
+  }
+
+  /** Makes every later change throw a `TypeError` with this message, because it would be lost. */
+  refuseChanges(message: string): void {
+    this.#refusal = message;
+    if (this.#loaded !== undefined) this.#loaded.refusal = message;
+  }
+
+  #replace(base: object, isKept: (loaded: DraftData, key: string) => boolean): void {
+    const loaded = this.#loaded;
+    if (loaded !== undefined) {
+      for (const key of new Set([...Object.keys(loaded.values), ...Object.keys(base)])) {
+        if (isKept(loaded, key)) continue;
+        if (Object.hasOwn(base, key)) loaded.values[key] = own(base, key);
+        else delete loaded.values[key];
+      }
+    }
+    this.#setBase(base);
+  }
+
+  #setBase(base: object): void {
     this.#base = base;
-    const data = this.#data;
-    if (data === undefined) return;
-    if (this.#isFrozen) {
-      this.#data = undefined;
-      return;
-    }
-    for (const key of Object.keys(data)) if (!Object.hasOwn(base, key)) delete data[key];
-    for (const [key, value] of Object.entries(base)) {
-      // The application may still hold the value that it assigned, and change it.
-      if (!isSame(data[key], value)) data[key] = value;
-    }
-  }
-
-  /** Makes every later change throw a `TypeError`, because it would be lost. */
-  freeze(): void {
-    this.#isFrozen = true;
-    if (this.#data !== undefined) Object.freeze(this.#data);
-  }
-
-  #changedKeys(data: Record<string, unknown>): string[] {
-    // An inherited member of the baseline, such as "toString", differs from any value under that key.
-    const base = this.#base as Record<string, unknown>;
-    const deleted = Object.keys(base).filter((key) => base[key] !== undefined && !(key in data));
-    return deleted.concat(Object.keys(data).filter((key) => data[key] !== base[key]));
+    if (this.#loaded !== undefined) this.#loaded.base = base;
   }
 }
 
-function withoutPrototype(data: object): Record<string, unknown> {
-  return Object.assign(Object.create(emptyPrototype) as Record<string, unknown>, data);
+function own(object: object, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key as keyof typeof object] : undefined;
 }
 
-/** Inherits nothing. V8 keeps an object whose prototype is `null` as a dictionary, which is four times slower. */
-const emptyPrototype: object = Object.freeze(Object.create(null));
-
-/** Compares by JSON, as the store will. */
-function isSame(value: unknown, other: unknown): boolean {
-  if (value === other || typeof value !== "object") return value === other;
+/** Whether a key has the same value in both. A missing key equals `undefined`, which JSON leaves out. */
+function isSame(values: Values, base: object, key: string): boolean {
   try {
-    return JSON.stringify(value) === JSON.stringify(other);
+    return isSameValue(values[key], own(base, key));
   } catch {
+    // The save reports values that JSON cannot hold.
     return false;
+  }
+}
+
+function copyOf(value: unknown): unknown {
+  try {
+    return copyValue(value);
+  } catch (cause) {
+    throw encodeError(cause);
   }
 }

@@ -72,7 +72,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     this.#draft = new Draft(session?.data ?? {});
     this.#delivery = new TokenDelivery(options.framework, options.transport);
     this.#readOnlyReason = options.framework.readOnlyReason?.(request);
-    if (this.#readOnlyReason !== undefined) this.#draft.freeze();
+    if (this.#readOnlyReason !== undefined) this.#refuseChanges(this.#readOnlyReason);
   }
 
   /** The storage id, which is no credential. `undefined` while the session is not stored, and after it has ended. */
@@ -95,12 +95,16 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return this.#hasEnded;
   }
   /**
-   * The session data. Assign to its keys, or delete them. Values from the store are frozen.
+   * The session data: assign to its keys, delete them, or change their values in place.
+   *
+   * An object is copied when its key is first read, and compared with the stored one at the save. `stored.data` is frozen
+   * and copies nothing: use it to read large values. After a `reload`, read values again: those read before are detached.
+   * `structuredClone(session.data)` throws; `structuredClone({ ...session.data })` works.
    *
    * @example
    * ```ts in-request
    * session.data.views = (session.data.views ?? 0) + 1;
-   * session.data.cart = [...(session.data.cart ?? []), "book"]; // not push: stored values are frozen
+   * (session.data.cart ??= []).push("book");
    * ```
    */
   get data(): SessionDraft<Data> {
@@ -154,7 +158,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
       const { session } = this.#stored;
       const isUpdated = await session.update((stored) => {
         mark = this.#draft.snapshot();
-        return apply(this.#draft.applyTo(stored));
+        return apply(this.#draft.applyTo(stored, mark));
       });
       if (isUpdated) this.#draft.rebase(session.data, mark);
       else this.#end();
@@ -216,7 +220,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
       let mark = this.#draft.snapshot();
       const update = (data: object): object => {
         mark = this.#draft.snapshot();
-        return pick(this.#draft.applyTo(data), keep);
+        return pick(this.#draft.applyTo(data, mark), keep);
       };
       let session =
         stored && (await this.#rename(stored, keep === true && !this.#draft.isChanged ? input : { ...input, update }));
@@ -419,8 +423,12 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     this.#hasEnded = true;
     this.#stored = undefined;
     this.#delivery.schedule(undefined);
-    this.#draft.freeze();
     this.#draft.reset({});
+    this.#refuseChanges("the session has ended");
+  }
+
+  #refuseChanges(reason: string): void {
+    this.#draft.refuseChanges(`${this.#options.framework.packageName}: ${reason}, so its data cannot be changed`);
   }
 
   #client(): RequestClient<Request> {

@@ -1,4 +1,5 @@
 import { encodeError } from "./codec.js";
+import { isSameValue } from "./same-value.js";
 
 /** The changes that one writer made to the top-level keys of a session since it loaded the session. */
 export interface KeyChanges {
@@ -7,8 +8,8 @@ export interface KeyChanges {
 }
 
 /**
- * Compares two versions of a session's data key by key, by their JSON: a `Date` equals its own string, and a key whose
- * value JSON leaves out counts as absent.
+ * Compares two versions of a session's data key by key: {@link isSameValue}. A key whose value JSON leaves out counts as
+ * absent.
  *
  * @throws SessionError `ENCODE` for a value that JSON cannot hold
  */
@@ -18,10 +19,8 @@ export function diffKeys(base: object, changed: object): KeyChanges {
   for (const [key, value] of Object.entries(changed)) {
     const before = own(base, key);
     // Most values are unchanged: the same object, or a short primitive.
-    if (value === before) continue;
-    const json = toJson(value);
-    if (json === toJson(before)) continue;
-    if (json === undefined) deleted.add(key);
+    if (value === before || isSame(value, before)) continue;
+    if (toJson(value) === undefined) deleted.add(key);
     else set.set(key, value);
   }
   for (const [key, value] of Object.entries(base)) {
@@ -47,6 +46,14 @@ export function isUnchanged({ set, deleted }: KeyChanges): boolean {
 export function applyKeys(stored: object, { set, deleted }: KeyChanges): object {
   const kept = Object.entries(stored).filter(([key]) => !deleted.has(key));
   return Object.fromEntries([...kept, ...set]);
+}
+
+function isSame(value: unknown, other: unknown): boolean {
+  try {
+    return isSameValue(value, other);
+  } catch (cause) {
+    throw encodeError(cause);
+  }
 }
 
 function toJson(value: unknown): string | undefined {
