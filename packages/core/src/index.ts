@@ -1,3 +1,5 @@
+export { announceWrites } from "./adapter/announce-writes.js";
+export { MemoryBus } from "./adapter/memory-bus.js";
 export { type CodecContext, jsonCodec, type SessionCodec } from "./content/codec.js";
 export type { SessionMetadata } from "./content/content.js";
 export { type EncryptedCodecOptions, type EncryptionWarning, encryptedCodec } from "./content/encrypted-codec.js";
@@ -5,6 +7,7 @@ export type { DeepReadonly } from "./content/freeze.js";
 export type { EncryptionKey, EncryptionKeyProvider } from "./content/keyring.js";
 export type { SessionData, UpgradeFunction } from "./content/session-data.js";
 export type { UnreadablePolicy } from "./content/unreadable.js";
+export type { BusMessage, SessionBus } from "./contract/bus.js";
 export type { CallOptions } from "./contract/call.js";
 export type { Clock } from "./contract/clock.js";
 export type { Duration } from "./contract/duration.js";

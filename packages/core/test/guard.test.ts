@@ -9,8 +9,9 @@ import {
   SessionError,
   type SessionRecord,
 } from "../src/adapter/index.js";
+import { SessionManager } from "../src/index.js";
 import { PendingDriver } from "./pending-driver.js";
-import { setUp } from "./support.js";
+import { gate, minute, setUp } from "./support.js";
 
 const notSent = { name: "SessionError", code: "UNAVAILABLE", outcomeUnknown: false, retryable: true };
 const timedOut = { name: "SessionError", code: "TIMEOUT", outcomeUnknown: true };
@@ -359,3 +360,36 @@ test("64 reads of one session in one tick are one read and one touch", async () 
   expect(sessions.every((each) => each !== undefined)).toBe(true);
   expect(calls).toEqual(["get", "touch"]);
 });
+
+test.each([
+  ["20s", 1],
+  [0, 2],
+] as const)(
+  "reads during a touch with touchAfter %s: %i touches, each reader with its own version",
+  async (touchAfter, touches) => {
+    const held = gate();
+    const fixture = setUp({ touchAfter, idleTimeout: "30m" });
+    const slow = decorate(guardStore(fixture.store), {
+      touch: async (...args) => {
+        await held.opened;
+        return fixture.store.touch(...args);
+      },
+      peek: () => undefined,
+    });
+    const clock = { now: () => fixture.clock.now };
+    const manager = new SessionManager({ store: slow, sweep: false, touchAfter, idleTimeout: "30m", clock });
+    const { token, session } = await manager.create({ data: {} });
+    const { payload = "" } = (await fixture.store.get(session.id)) ?? {};
+    fixture.clock.now += 60_000;
+    const first = manager.get(token);
+    await turn();
+    await fixture.store.update(session.id, { payload });
+    const second = manager.get(token);
+    await turn();
+    held.open();
+    const expiresAt = fixture.clock.now + 30 * minute;
+    expect(await first).toMatchObject({ version: 1, expiresAt });
+    expect(await second).toMatchObject({ version: 2, expiresAt });
+    expect(fixture.calls.filter((call) => call === "touch")).toHaveLength(touches);
+  },
+);

@@ -1,6 +1,7 @@
 export type { CaseContext, ConformanceCase } from "./case.js";
 export { conformanceCases } from "./cases/index.js";
 export { awkwardTexts } from "./cases/text.js";
+export { type BusHarness, describeBusConformance } from "./describe-bus-conformance.js";
 export { type DescribeConformanceOptions, describeConformance, type TestRunner } from "./describe-conformance.js";
 export {
   type Exploration,

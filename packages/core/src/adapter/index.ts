@@ -1,3 +1,4 @@
+export type { BusListener, BusMessage, BusState, SessionBus } from "../contract/bus.js";
 export type { CallOptions, StoreCallOptions } from "../contract/call.js";
 export { type Clock, systemClock } from "../contract/clock.js";
 export {
@@ -46,7 +47,10 @@ export {
   maxDurationMs,
   maxIdBytes,
 } from "../contract/validate.js";
-export { decorate } from "./decorate.js";
+export { announceWrites } from "./announce-writes.js";
+export { BusListeners } from "./bus-listeners.js";
+export { decodeBusMessage, encodeBusMessage, WaitingMessages } from "./bus-messages.js";
+export { decorate, StoreDecorator } from "./decorate.js";
 export type {
   Answer,
   Batch,

@@ -197,6 +197,11 @@ export interface StoreCapabilities {
   readonly clear: "enumerate" | "generation";
   /** The largest payload in bytes of UTF-8; a larger one is `PAYLOAD_TOO_LARGE` before anything is sent. */
   readonly maxPayloadBytes: number;
+  /**
+   * Whether the store tells a `SessionBus` of each session that it ends or changes. Absent or false: `announceWrites` does so
+   * in its place, after the write.
+   */
+  readonly announces?: boolean | undefined;
 }
 
 /**

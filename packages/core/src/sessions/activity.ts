@@ -18,7 +18,7 @@ export class Activity {
   readonly #calls: StoreCalls;
   readonly #events: EventHub;
   readonly #grace: RegenerationGrace | undefined;
-  /** By id: callers who read one session in one tick share its touch. */
+  /** By id: reads of one session share its touch. */
   readonly #touches = new TickMemo<string, WriteOutcome>();
 
   constructor(options: ActivityOptions, calls: StoreCalls, events: EventHub, grace: RegenerationGrace | undefined) {
@@ -39,9 +39,16 @@ export class Activity {
     return this.#isDue(this.#gain(base, idleMs), idleMs, shorten);
   }
 
-  /** Touches a session for a read. Reads of one tick share the touch. */
-  touchOnRead(base: SessionState): Promise<WriteOutcome> {
-    return this.#touches.of(base.id, () => this.touch(base));
+  /**
+   * Touches a session for a read. Shares the touch of the same tick, and one under way that began less than `touchAfter` ago:
+   * reads from a copy in this process would otherwise write once each until the first touch is answered.
+   */
+  async touchOnRead(base: SessionState): Promise<WriteOutcome> {
+    const touchAfterMs = this.#touchAfterMs(this.idleMs(base));
+    const { status, state } = await this.#touches.of(base.id, () => this.touch(base), touchAfterMs);
+    if (status !== "saved") return { status, state: base };
+    // The touch of another read, which may have read an older version.
+    return { status, state: { ...base, expiresAt: state.expiresAt, lastActiveAt: state.lastActiveAt } };
   }
 
   /**
@@ -71,10 +78,14 @@ export class Activity {
 
   /** @param gain - how far the deadline would move, in milliseconds */
   #isDue(gain: number, idleMs: number, shorten?: boolean): boolean {
-    const { touchAfterMs: wanted = idleMs } = this.#options;
-    // With an idle timeout below `touchAfter`, no touch would ever move the deadline that far.
-    const touchAfterMs = wanted < idleMs ? wanted : idleMs / 60;
+    const touchAfterMs = this.#touchAfterMs(idleMs);
     return gain >= 0 ? gain > 0 && gain >= touchAfterMs : shorten === true && -gain >= touchAfterMs;
+  }
+
+  #touchAfterMs(idleMs: number): number {
+    const { touchAfterMs = idleMs } = this.#options;
+    // With an idle timeout below `touchAfter`, no touch would ever move the deadline that far.
+    return touchAfterMs < idleMs ? touchAfterMs : idleMs / 60;
   }
 
   /** While a store renames, the old id may still be read and not be touched. */

@@ -67,9 +67,9 @@ export class RegenerationGrace {
     return undefined;
   }
 
-  /** Returns the session that has this id, or had it before its regeneration. */
+  /** Returns the session that has this id, or had it before its regeneration. Asks the store past any copy. */
   async current(id: string, options: CallOptions): Promise<SessionRecord | undefined> {
-    return (await this.#get(id, options)) ?? (await this.find(id, options));
+    return (await this.#calls.get(id, { fresh: true }, options)) ?? (await this.find(id, options));
   }
 
   /** @returns false when the alias has changed or expired meanwhile */
