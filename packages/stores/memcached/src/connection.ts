@@ -49,17 +49,17 @@ export class StaleConnectionError extends Error {
 /**
  * The connection to one server, as memjs keeps it: requests are answered in the order in which they were sent.
  *
- * memjs has one state for all connections that a server ever has, and what the last one left would spoil the next: half an
- * answer is read as the beginning of all that follow, a late close takes the new connection for the old one, a request in
- * flight when the server closes is forgotten. So this class notices each end of a connection, fails what is under way on
- * it, and makes memjs forget it.
+ * memjs keeps one state for all connections to a server, and the last connection spoils the next one: half an answer is read
+ * as the beginning of all that follow, a late close takes the new connection for the old one, and a request in flight when
+ * the server closes is forgotten. So this class notices each end of a connection, fails the requests on it, and makes memjs
+ * forget it.
  */
 export class Connection {
   readonly #server: MemjsServer;
   #socket: MemjsSocket | undefined;
   /** Requests that wait until the connection is ready. */
   readonly #waiting = new Set<OpenRequest>();
-  /** Requests that were sent and not answered by their number, also those whose operation is over. */
+  /** Requests that were sent and not answered, by their number, including requests whose operation is over. */
   readonly #unanswered = new Map<number, OpenRequest>();
   /** Requests that wait until it is known whether the connection has ended without a word. */
   #suspected: OpenRequest[] | undefined;
@@ -164,7 +164,7 @@ export class Connection {
     });
   }
 
-  /** Ends the connection and fails the requests on it. One that memjs has begun since goes on. */
+  /** Ends the connection and fails the requests on it. A connection that memjs has begun since goes on. */
   #end(error: Error): void {
     const socket = this.#socket;
     this.#socket = undefined;

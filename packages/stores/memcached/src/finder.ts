@@ -11,7 +11,7 @@ import type { Survey } from "./survey.js";
 /** A process remembers the user of so many sessions, and reads their record and user's item in one wait. */
 const rememberedSessions = 10_000;
 
-/** The items that were read of users: the session's own, and the one that it is to have. */
+/** The items that were read of the session's user, and of the user that it is to have. */
 type UserSlots = ReadonlyMap<string, UserSlot | undefined>;
 
 export interface LiveSession {
@@ -130,7 +130,7 @@ export class Finder {
     return this.#judgeOrdered(record, userId, member, users, exchange);
   }
 
-  /** An ordered session lives until the one that has ordered it has arrived. */
+  /** An ordered session lives until the arrival that has ordered it is alive. */
   async #judgeOrdered(
     record: PresentRecord,
     userId: string,

@@ -22,7 +22,7 @@ export interface Slot<T> {
   readonly generation: string;
   /** The token of the item read; `undefined` when there was none. */
   readonly token: bigint | undefined;
-  /** `undefined` when there is no item, or one that `clear` has ended. */
+  /** `undefined` when there is no item, or when `clear` has ended it. */
   readonly value: T | undefined;
 }
 
@@ -135,7 +135,7 @@ export class Items {
     exchange: Exchange,
   ): Promise<Slot<T> | undefined> {
     const { key, server, token } = slot;
-    // A server that refuses an item as too large removes the one that was there.
+    // A server that refuses an item as too large removes the stored one.
     if (bytes.length + itemOverheadBytes > this.#maxItemBytes) {
       throw new SessionError("LIMIT_REACHED", "@sojourn/memcached: the sessions of a user no longer fit into one item");
     }

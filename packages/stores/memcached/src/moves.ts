@@ -109,7 +109,7 @@ export class Moves {
     return { status: "moved", evicted };
   }
 
-  /** Ends a rename that has decided, as that of a process that died: the old id is free afterwards. */
+  /** Ends a rename that has decided and was left over by a process that died. The old id is free afterwards. */
   async heal(moved: SessionSlot, exchange: Exchange): Promise<void> {
     const target = moved.value?.movedTo;
     if (target === undefined) return;

@@ -5,15 +5,15 @@ const packageName = "@sojourn/memcached";
 
 export interface MemcachedStoreOptions {
   /**
-   * A client of memjs 1.3, with `failover` off: a server that comes and goes would bring old items back. It stays the
-   * caller's: `close()` leaves it open.
+   * A client of memjs 1.3, with `failover` off: a server that comes and goes would bring old items back. `close()` leaves it
+   * open.
    */
   readonly client: MemjsClient;
   /** Stores with different namespaces never see each other. 1 to 512 bytes of any text. Default `"sojourn"`. */
   readonly namespace?: string | undefined;
-  /** How long each round trip may take, in milliseconds. Default 2000. memjs has a timeout of its own, 500 by default. */
+  /** How long one operation may take, in milliseconds. Default 2000. memjs has a timeout of its own, 500 by default. */
   readonly timeoutMs?: number | undefined;
-  /** The largest item that the servers hold, in bytes: what memcached's `-I` says. Default 1048576. */
+  /** The largest item that the servers hold, in bytes: memcached's `-I`. Default 1048576. */
   readonly maxItemBytes?: number | undefined;
   /** The most sessions of one user, whose list is one item and is read with each of them. Default 1000. */
   readonly maxSessionsPerUser?: number | undefined;
@@ -59,7 +59,7 @@ export function resolveOptions(options: MemcachedStoreOptions): ResolvedOptions 
   return { client, namespace, timeoutMs, maxItemBytes, maxSessionsPerUser };
 }
 
-/** The servers that a URL names, and who logs in to them. */
+/** The servers that a URL names, and the login for them. */
 export interface ServerAddresses {
   readonly servers: readonly { readonly host: string; readonly port: number }[];
   readonly username: string | undefined;

@@ -104,7 +104,7 @@ function decodeMember(place: unknown): Member {
   const fields: unknown[] = Array.isArray(place) ? place : [];
   const [id, nonce, createdAt, expiresAt, isMoving, , until, orderedBy] = fields;
   if (!isText(id) || !isText(nonce) || !isNumber(createdAt) || !isNumber(expiresAt)) throw corrupt();
-  // One that the release before has written says no time.
+  // The release before writes no time.
   const movingUntil = isNumber(until) ? until : 0;
   return {
     id,

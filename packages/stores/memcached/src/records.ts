@@ -53,7 +53,7 @@ export class Records {
     return this.#judge(slot);
   }
 
-  /** Looks at the former record of one that is arriving: the rename has decided if that one says so. */
+  /** Reads the former record of an arriving one: the rename has decided if the former one says so. */
   async decided(found: FoundRecord, exchange: Exchange): Promise<FoundRecord> {
     if (found.status !== "arriving") return found;
     const former = await this.#items.sessionAt(found.session.former, exchange);

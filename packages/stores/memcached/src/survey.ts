@@ -134,7 +134,7 @@ export class Survey {
   }
 }
 
-/** Whether a member that has ordered others has come alive, or may have. One that gives up takes its orders back. */
+/** Whether an arriving member has come alive, or may have. An arrival that gives up takes its orders back. */
 function hasArrived(arrival: Surveyed | undefined): boolean {
   switch (arrival?.status) {
     case undefined:

@@ -8,7 +8,7 @@ import { clientOf, entriesOf, onEachRequest, openOn, WaitCounter } from "./harne
 const server = await startMemcached();
 afterAll(() => server.stop());
 
-/** Patient: a busy machine is no outage, and one that is refuses at once. */
+/** Patient: a busy machine is no outage, and in an outage connections are refused at once. */
 const timeoutMs = 10_000;
 
 /** One for each open store: those that are not asked count nothing. */

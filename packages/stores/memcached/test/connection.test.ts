@@ -141,7 +141,7 @@ describe("a client that lends no connection", () => {
     client.close();
   });
 
-  test("makes a write UNAVAILABLE that waits behind one that hangs", async () => {
+  test("makes a write UNAVAILABLE that waits behind a hanging one", async () => {
     const hung = await startMemcached();
     const store = MemcachedStore.fromUrl(hung.url, { timeoutMs: 300 });
     await expect.poll(() => store.create({ id: "a", ...lifetime }).catch(() => undefined)).toBeDefined();

@@ -30,7 +30,7 @@ function open(url: string, options: Omit<MemcachedStoreOptions, "client"> = {}):
   return store;
 }
 
-/** How each method fails; "none" for one that does not. */
+/** Returns the error code of each method; "none" for a method that succeeds. */
 function failures(store: SessionStore): Promise<(SessionErrorCode | "none")[]> {
   const calls: Promise<unknown>[] = [
     store.create({ id: "a", userId: "u", ...lifetime }),
@@ -104,7 +104,7 @@ describe("a server that is away", () => {
           );
         longestMs = Math.max(longestMs, performance.now() - startedAt);
         answers.set(answer, (answers.get(answer) ?? 0) + 1);
-        // Who is refused does not ask again at once.
+        // A refused caller does not ask again at once.
         if (answer !== "answered") await sleep(5);
       }
     };
@@ -148,7 +148,7 @@ describe("a server that is away", () => {
 });
 
 describe("a server that forgets", () => {
-  test("evicts: what is gone is gone, what lives is listed, and nobody is revived", async () => {
+  test("evicts: evicted sessions stay dead, and each live one is listed", async () => {
     const server = await start({ args: ["-m", "2"] });
     const store = open(server.url, { timeoutMs: 60_000 });
     const payload = "p".repeat(2_000);
@@ -169,7 +169,7 @@ describe("a server that forgets", () => {
     expect(living).toBeLessThan(stored);
   });
 
-  test("restarts: everybody is logged out, and the next login works", async () => {
+  test("restarts: all users are logged out, and the next login works", async () => {
     const server = await start();
     const store = open(server.url);
     await store.create({ id: "a", userId: "u", ...lifetime });

@@ -1,12 +1,14 @@
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
+import type { SessionStore } from "@sojourn/core";
 import { askMemcached, listMemcachedItems } from "@sojourn/test-fixtures";
 import memjs from "memjs";
+import { vi } from "vitest";
 import { MemcachedStore, type MemcachedStoreOptions, type MemjsClient, type MemjsServer } from "../src/index.js";
 import { Keys } from "../src/keys.js";
 
 type Options = Omit<MemcachedStoreOptions, "client">;
 
-/** A client as an application makes it, without what memjs writes to the console. */
+/** A client as an application makes it, without the messages of memjs on the console. */
 export function clientOf(...urls: readonly string[]): memjs.Client {
   const addresses = urls.map((url) => url.replace("memcached://", "")).join(",");
   return memjs.Client.create(addresses, { timeout: 30, conntimeout: 30, retries: 1, logger: { log: () => {} } });
@@ -23,7 +25,7 @@ export async function openOn(client: MemjsClient, options: Options): Promise<Mem
     await close();
     client.close();
   };
-  // What a store does once, at its first call, is no part of what is counted, held or interrupted.
+  // The first call of a store sends more requests. They are not to be counted, held or interrupted.
   await store.get("first");
   return store;
 }
@@ -50,7 +52,46 @@ export function onEachRequest(client: MemjsClient, step: () => Promise<void>): (
   };
 }
 
-/** A server answers one connection in order: when it has answered this, it has done what came before. */
+export interface Held<Result> {
+  /** Settles after the operation was released. */
+  readonly outcome: Promise<Result>;
+  /** False when the operation has finished with fewer requests. */
+  readonly isHeld: boolean;
+  release(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Runs an operation on a store of its own, and holds it after so many requests. Resolves once the servers have applied the
+ * requests that were sent.
+ */
+export async function holdAfter<Result>(
+  requests: number,
+  url: string,
+  namespace: string,
+  operation: (store: SessionStore) => Promise<Result>,
+): Promise<Held<Result>> {
+  const client = clientOf(url);
+  const store = await openOn(client, { namespace });
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let sent = 0;
+  let isFinished = false;
+  const applied = onEachRequest(client, () => (sent++ < requests ? Promise.resolve() : released));
+  const outcome = operation(store).finally(() => {
+    isFinished = true;
+  });
+  // An operation that is never released fails when its store is closed.
+  outcome.catch(() => {});
+  while (sent <= requests && !isFinished) await sleep(1);
+  const isHeld = !isFinished;
+  await applied();
+  return { outcome, isHeld, release, close: () => store.close() };
+}
+
+/** A server answers one connection in order: when it has answered this, it has run all requests before. */
 function lastAnswer(client: MemjsClient, server: MemjsServer, write: MemjsServer["write"]): Promise<void> {
   const noOperation = 0x0a;
   client.incrSeq();
@@ -112,4 +153,15 @@ export async function entriesOf(url: string, namespace: string): Promise<(number
     // An item that is over stays in the list until memcached comes across it.
     return seconds > 0 ? [seconds] : [];
   });
+}
+
+/** Runs an operation as if the time were later. */
+export async function later<Result>(ms: number, operation: () => Promise<Result>): Promise<Result> {
+  const monotonic = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => monotonic() + ms);
+  try {
+    return await operation();
+  } finally {
+    clock.mockRestore();
+  }
 }

@@ -29,14 +29,14 @@ describe("options", () => {
     ["a namespace with NUL", { client, namespace: "a\0" }, '"namespace"'],
     ["a namespace of 513 bytes", { client, namespace: "a".repeat(513) }, '"namespace"'],
     ["no time", { client, timeoutMs: 0 }, '"timeoutMs"'],
-    ["a time beyond what timers take", { client, timeoutMs: 2 ** 31 }, '"timeoutMs"'],
+    ["a time beyond the range of timers", { client, timeoutMs: 2 ** 31 }, '"timeoutMs"'],
     ["a time as text", { client, timeoutMs: "2s" }, '"timeoutMs"'],
     ["NaN bytes", { client, maxItemBytes: Number.NaN }, '"maxItemBytes"'],
     ["items too small for a session", { client, maxItemBytes: 4_096 }, '"maxItemBytes"'],
     ["no sessions", { client, maxSessionsPerUser: 0 }, '"maxSessionsPerUser"'],
   ];
   test.each(refused)("%s is refused", (_, options, named) => {
-    // What a caller without types may hand over.
+    // A caller without types may hand over anything.
     expect(() => new MemcachedStore(options as MemcachedStoreOptions)).toThrow(named);
   });
 

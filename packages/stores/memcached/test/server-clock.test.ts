@@ -14,7 +14,7 @@ function useServer(serverAt: number): () => Promise<number> {
   return async () => Math.floor((serverAt + performance.now() - start) / second);
 }
 
-/** A refresh keeps nobody waiting. */
+/** A refresh runs in the background. */
 async function refreshed(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
@@ -45,7 +45,7 @@ test("follows a server that was set back", async () => {
   expect(Math.abs(now - clock.now())).toBeLessThanOrEqual(second);
 });
 
-test("takes note of what others have stored, within what the server says", async () => {
+test("notes times that other processes have stored, within the bounds that the server gave", async () => {
   const clock = new ServerClock();
   await clock.ready(useServer(1_700_000_000_750));
   clock.observe(1_700_000_000_600);
@@ -56,7 +56,7 @@ test("takes note of what others have stored, within what the server says", async
   expect(clock.now()).toBe(1_700_000_001_000);
 });
 
-test("does not ask this process what time it is", async () => {
+test("does not use the clock of this process", async () => {
   const clock = new ServerClock();
   await clock.ready(useServer(1_700_000_000_000));
   vi.setSystemTime(1);
@@ -73,7 +73,7 @@ test("tries again when the first reading fails", async () => {
 
 const now = 1_700_000_000_000;
 test.each([
-  ["what has passed", -5 * second, 1],
+  ["a deadline in the past", -5 * second, 1],
   ["1 ms", 1, 2],
   ["999 ms", 999, 2],
   ["1 s", second, 2],
@@ -82,7 +82,7 @@ test.each([
   ["30 days, where seconds turn into a date", 30 * day, now / second + 30 * 86_400 + 2],
   ["31 days", 31 * day, now / second + 31 * 86_400 + 2],
   ["400 days", 400 * day, now / second + 400 * 86_400 + 2],
-  ["100 years, beyond what memcached can hold", 36_525 * day, 0xffff_ffff],
+  ["100 years, beyond memcached's range", 36_525 * day, 0xffff_ffff],
 ])("memcached is told of %s: never zero, never too early", (_, ms, exptime) => {
   expect(exptimeOf(now + ms, now)).toBe(exptime);
 });

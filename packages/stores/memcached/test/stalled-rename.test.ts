@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import type { SessionStore } from "@sojourn/core";
+import type { SessionRecord, SessionStore } from "@sojourn/core";
 import { resolveMemcached } from "@sojourn/test-fixtures";
-import { afterAll, describe, expect, test, vi } from "vitest";
-import { clientOf, onEachRequest, openOn } from "./harness.js";
+import { afterAll, describe, expect, test } from "vitest";
+import { clientOf, holdAfter, later, openOn } from "./harness.js";
 
 const server = await resolveMemcached();
 const opened: SessionStore[] = [];
@@ -27,7 +26,7 @@ const renames: readonly [name: string, userId: string | undefined, rename: Opera
   ["a login", undefined, (store) => store.rename("a", "new", { userId: "v" })],
 ];
 
-/** Another process's write to the old id, what it answers when it is accepted, and what is then true of the session. */
+/** A write of another process to the old id, its answer when it is accepted, and its effect on the session. */
 const writes: readonly [name: string, accepted: unknown, effect: object, write: Operation][] = [
   ["an update", updated(), { payload: "q" }, (store) => store.update("a", { payload: "q" })],
   ["a touch", true, { lifetimeHours: 3 }, (store) => store.touch("a", { idleMs: 3 * hour })],
@@ -37,45 +36,27 @@ const writes: readonly [name: string, accepted: unknown, effect: object, write: 
 
 /**
  * The rename is held after each number of requests, until its claim on the session is over. Its own clock stands still, as
- * on a machine that was paused: what keeps it from undoing the write has to be in memcached.
+ * on a machine that was paused: only items in memcached can keep it from undoing the write.
  */
 describe.each(renames)("%s that stalls past its claim", (_, userId, rename) => {
   test.each(writes)("undoes no part of %s that was accepted meanwhile", async (_write, accepted, effect, write) => {
     let acceptances = 0;
-    for (let allowed = 0, isHeld = true; isHeld; allowed++) {
-      expect(allowed).toBeLessThan(40);
+    for (let requests = 0, isHeld = true; isHeld; requests++) {
+      expect(requests).toBeLessThan(40);
       const namespace = `stalled ${process.pid} ${namespaces++}`;
       const witness = await openOn(clientOf(server.url), { namespace });
-      const client = clientOf(server.url);
-      const stalling = await openOn(client, { namespace });
-      opened.push(witness, stalling);
+      opened.push(witness);
       await witness.create({ id: "a", userId, ...lifetime });
 
-      let release = (): void => {};
-      const released = new Promise<void>((resolve) => {
-        release = resolve;
-      });
-      let sent = 0;
-      const applied = onEachRequest(client, () => (sent++ < allowed ? Promise.resolve() : released));
-      let isFinished = false;
-      const renaming = rename(stalling).finally(() => {
-        isFinished = true;
-      });
-      while (sent <= allowed && !isFinished) await sleep(1);
-      isHeld = !isFinished;
-      await applied();
+      const held = await holdAfter(requests, server.url, namespace, rename);
+      isHeld = held.isHeld;
       const outcome = await later(stallMs, () => write(witness));
-      release();
-      await renaming;
+      held.release();
+      await held.outcome;
+      await held.close();
 
-      const records = [await witness.get("a"), await witness.get("new")].flatMap((record) => record ?? []);
-      const explanation = `held after ${allowed} requests`;
-      expect(records, explanation).toHaveLength(1);
-      const [record] = records;
-      for (const user of ["u", "v", "w"]) {
-        const listed = (await witness.listByUser(user)).map(({ id }) => id);
-        expect(listed, explanation).toEqual(record?.userId === user ? [record.id] : []);
-      }
+      const explanation = `held after ${requests} requests`;
+      const record = await onlyRecord(witness, explanation);
       if (!matches(outcome, accepted)) continue;
       acceptances++;
       const lifetimeHours = record && Math.round((record.expiresAt - record.createdAt) / hour);
@@ -85,21 +66,22 @@ describe.each(renames)("%s that stalls past its claim", (_, userId, rename) => {
   });
 });
 
+/** Returns the session under its old or its new id, which its user's list, and no other, must show. */
+async function onlyRecord(witness: SessionStore, explanation: string): Promise<SessionRecord | undefined> {
+  const records = [await witness.get("a"), await witness.get("new")].flatMap((record) => record ?? []);
+  expect(records, explanation).toHaveLength(1);
+  const [record] = records;
+  for (const user of ["u", "v", "w"]) {
+    const listed = (await witness.listByUser(user)).map(({ id }) => id);
+    expect(listed, explanation).toEqual(record?.userId === user ? [record.id] : []);
+  }
+  return record;
+}
+
 function updated(): object {
   return expect.objectContaining({ status: "updated" });
 }
 
 function matches(outcome: unknown, accepted: unknown): boolean {
   return expect.objectContaining({ outcome: accepted }).asymmetricMatch({ outcome });
-}
-
-/** Runs an operation as if the time were later. */
-async function later<T>(ms: number, operation: () => Promise<T>): Promise<T> {
-  const monotonic = performance.now.bind(performance);
-  const clock = vi.spyOn(performance, "now").mockImplementation(() => monotonic() + ms);
-  try {
-    return await operation();
-  } finally {
-    clock.mockRestore();
-  }
 }

@@ -4,7 +4,7 @@ export interface Moment {
   readonly latest: number;
 }
 
-/** What the server's clock is ahead of ours: between the two, when it was measured. */
+/** How far the server's clock is ahead of ours: between the two, when it was measured. */
 interface Offset {
   readonly least: number;
   readonly most: number;
@@ -22,9 +22,9 @@ const drift = 0.000_2;
 /**
  * The server's clock, as far as this process can know it.
  *
- * Each sample says that the server answered its time after we asked and before we heard. What follows is bounds, not a
- * guess: deadlines are set by the latest moment that it may be and judged by the earliest, so that none comes early.
- * Our own side is the monotonic clock, which nobody sets.
+ * Each sample bounds the offset: the server answered its time after we asked and before we heard. Deadlines are set by the
+ * latest moment that it may be and judged by the earliest, so that none comes early. Our own side is the monotonic clock,
+ * which cannot be set.
  */
 export class ServerClock {
   #offset: Offset | undefined;
@@ -33,7 +33,7 @@ export class ServerClock {
   #answered: Moment & { readonly answeredAt: number } = never;
 
   /**
-   * Asks the server only when what is known has become too vague, and now and then in the background.
+   * Asks the server only when the bounds have become too wide, and now and then in the background.
    *
    * @param ask - answers the server's time
    */

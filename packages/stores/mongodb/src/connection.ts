@@ -107,6 +107,6 @@ export class Connection {
       if (failure.code === "TIMEOUT") this.probeIdle();
       throw failure;
     }
-    throw new SessionError("BACKEND", "@sojourn/mongodb: the server does not say what time it is");
+    throw new SessionError("BACKEND", "@sojourn/mongodb: the server does not answer its time");
   }
 }

@@ -2,7 +2,7 @@ import { type Read, SessionError, type SessionRecord } from "@sojourn/core/adapt
 import type { Filter, WithId } from "mongodb";
 import type { Moment } from "./clock.js";
 
-/** A session as stored. Its `_id` never changes, so that nobody who walks by `_id` misses one that is being renamed. */
+/** A session as stored. Its `_id` never changes, so that a walk by `_id` misses no session that is being renamed. */
 export interface SessionDocument {
   readonly sid: string;
   /** Absent while the session is anonymous. */
@@ -16,20 +16,20 @@ export interface SessionDocument {
   readonly endsAt: Date;
 }
 
-/** Those who are gaining a session for one user, first come first. `_id` is the user's id. */
+/** The tickets of callers who are gaining a session for one user, oldest first. `_id` is the user's id. */
 export interface GuardDocument {
   readonly _id: string;
   readonly tickets: readonly string[];
   readonly touchedAt: Date;
 }
 
-/** For writes: what is corrupt does not match. */
+/** For writes: corrupt documents do not match. */
 export function isLive({ earliest }: Moment): Filter<SessionDocument> {
   const now = new Date(earliest);
   return { idleEndsAt: { $gt: now }, endsAt: { $gt: now } };
 }
 
-/** For reads and for removals: what is corrupt matches, to be reported or to go. */
+/** For reads and for removals: corrupt documents match, to be reported or to be removed. */
 export function isNotExpired({ earliest }: Moment): Filter<SessionDocument> {
   const now = new Date(earliest);
   return { idleEndsAt: { $not: { $lte: now } }, endsAt: { $not: { $lte: now } } };
@@ -43,7 +43,7 @@ export function isExpired({ earliest }: Moment): Filter<SessionDocument> {
 /**
  * Whether the session has ended, judged when its document has arrived.
  *
- * What is no date is left to {@link readRecord}.
+ * Values that are no date are left to {@link readRecord}.
  */
 export function hasEnded({ idleEndsAt, endsAt }: SessionDocument, { earliest }: Moment): boolean {
   return [idleEndsAt, endsAt].some((deadline) => deadline instanceof Date && deadline.getTime() <= earliest);
@@ -91,7 +91,7 @@ export function readRecords(documents: readonly WithId<SessionDocument>[], momen
   });
 }
 
-/** Oldest first, then by id. What is corrupt counts as the oldest. */
+/** Oldest first, then by id. Corrupt documents count as the oldest. */
 export function byAge(a: SessionDocument, b: SessionDocument): number {
   return ageOf(a) - ageOf(b) || (a.sid < b.sid ? -1 : 1);
 }

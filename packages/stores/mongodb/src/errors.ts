@@ -18,7 +18,7 @@ const serverErrors: ReadonlyMap<number, Meaning> = new Map([
   ...all([8_000, 18], ["BACKEND", "the server refused the login"]),
   ...all([79, 100], ["BACKEND", 'the servers cannot satisfy the option "writeConcern"']),
   ...all([85, 86], ["BACKEND", "the collection has an index that differs from the store's; drop it"]),
-  ...all([11_000], ["BACKEND", "what is stored stands in the way of a unique index"]),
+  ...all([11_000], ["BACKEND", "stored documents stand in the way of a unique index"]),
   ...all([10_334, 17_419, 17_420], ["PAYLOAD_TOO_LARGE", "the server takes no document of this size"]),
   ...all([14_031], ["BACKEND", "the server's disk is full"]),
 ]);

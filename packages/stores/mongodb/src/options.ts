@@ -6,9 +6,9 @@ const defaultCollectionName = "sojourn_sessions";
 
 /** Where the sessions are: a `collection`, or a `client` with names. Two collections never see each other's sessions. */
 export interface MongoStoreOptions {
-  /** A client of `mongodb` 6 or 7. It stays the caller's: `close()` leaves it open. */
+  /** A client of `mongodb` 6 or 7. `close()` leaves it open. */
   readonly client?: MongoClient | undefined;
-  /** The database. Default: the one that the client's URL names, else `"test"`, as everywhere in the driver. */
+  /** The database. Default: the database in the client's URL, else `"test"`, as everywhere in the driver. */
   readonly dbName?: string | undefined;
   /**
    * The collection: 1 to 184 bytes, without `$` and NUL, not beginning with `system.`. Default `"sojourn_sessions"`. The
@@ -19,7 +19,7 @@ export interface MongoStoreOptions {
   readonly collection?: Collection | undefined;
   /** When a write counts as done; `touch` always waits for one server only. Default `{ w: "majority" }`. */
   readonly writeConcern?: WriteConcernSettings | undefined;
-  /** How long one round trip may take, in milliseconds, the wait for a connection included. Default 2000. */
+  /** How long one operation may take, in milliseconds. Default 2000. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -75,7 +75,7 @@ export function assertTimeout(timeoutMs: unknown): asserts timeoutMs is number {
   throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
 }
 
-/** Refuses what cannot be the address of a server, without showing it: it holds a password. */
+/** Refuses a text that cannot be the address of a server, without showing it: it may hold a password. */
 export function assertUrl(url: unknown): asserts url is string {
   if (typeof url === "string" && /^mongodb(\+srv)?:\/\/./.test(url)) return;
   const received = typeof url === "string" ? "something else" : describe(url);

@@ -13,7 +13,7 @@ const maxProbes = 100;
  * Probes the idle connections of a client's pools.
  *
  * When the network drops the packets of all open connections without a word, each idle one would fail a call that is lent it.
- * A probe borrows each of them. One that does not answer in time is closed; calls meanwhile are lent new ones.
+ * A probe borrows each of them, and closes it if it does not answer in time. Calls meanwhile are lent new connections.
  */
 export class PoolWatch {
   readonly #client: MongoClient;

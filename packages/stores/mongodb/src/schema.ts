@@ -6,7 +6,7 @@ import type { Trips } from "./trips.js";
 
 /**
  * So long after its end a document is removed by the server itself, where it has TTL indexes. It is the backstop for a
- * collection that is not swept any more. The store's own sweep comes first, because only that one reports who has expired.
+ * collection that is not swept any more. The store's own sweep comes first, because only the sweep reports expired sessions.
  */
 const backstopSeconds = 3_600;
 export const backstopMs: number = backstopSeconds * 1_000;
@@ -23,7 +23,7 @@ const guardIndexes: IndexDescription[] = [
 ];
 
 /**
- * Creates the indexes that are missing, in two round trips; where all are there, one that asks for no right but to read. Any
+ * Creates the indexes that are missing, in two round trips; in one where none is missing, which needs only the right to read. Any
  * number of processes may do so at once.
  *
  * The store's own write concern holds here too: a client with `w: 0` would not hear that the unique index was refused.

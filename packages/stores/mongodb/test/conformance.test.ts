@@ -13,7 +13,7 @@ afterAll(async () => {
 });
 
 const dbName = `conformance_${process.pid}`;
-// What the adapter must take is the name of a collection, not any text.
+// A namespace is the name of a collection, not any text.
 const awkwardNamespaces = ["Select", "a'b", "a\\b", "a;b--", "a b", "a.b", "%_", "a*b", "/", "ü😀", "x".repeat(90)];
 
 if (typeof mongod === "string") {
@@ -41,7 +41,7 @@ describeConformance(
   { describe, test },
 );
 
-/** What FerretDB 1 cannot be asked, and why. */
+/** Cases that FerretDB 1 cannot pass, and why. */
 const unfit: readonly [ids: RegExp, reason: string][] = [
   [/^(race\/|model\/racing)/, "FerretDB 1 reads, changes and writes: of two updates at once both may win"],
   [/^setup\/ten-at-once$/, "FerretDB 1 panics when two clients create the indexes of one collection at once"],

@@ -17,7 +17,7 @@ export function openClient(url: string, options: MongoClientOptions = {}): Mongo
 
 /** A client of driver 6, which still speaks to servers of wire version 8. */
 export function openClient6(url: string, options: MongoClientOptions = {}): MongoClient {
-  // The store uses what both drivers have; their types differ in parts that it does not use.
+  // The types of both drivers differ only in parts that the store does not use.
   return new MongoClient6(url, { ...clientOptions, ...options } as object) as unknown as MongoClient;
 }
 

@@ -39,7 +39,7 @@ describe("options", () => {
   ];
   test.each(refused)("%#: are refused by name", (options, named) => {
     const expected = { code: "INVALID_OPTION", message: expect.stringContaining(named) };
-    // What a caller without types may pass.
+    // A caller without types may pass anything.
     expect(() => new MongoStore(options as never)).toThrow(expect.objectContaining(expected));
   });
 

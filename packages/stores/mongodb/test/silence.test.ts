@@ -148,7 +148,7 @@ describe("a pool that lends no connection", () => {
   });
 });
 
-test("a write that waits behind one that hangs is UNAVAILABLE", async () => {
+test("a write that waits behind a hanging one is UNAVAILABLE", async () => {
   const proxy = await startTcpProxy(ferret.url);
   const store = MongoStore.fromUrl(proxy.url, { dbName: freshDatabase(), timeoutMs: 500 });
   await expect.poll(() => store.create({ id: "a", ...lives }).catch(() => undefined)).toBeDefined();

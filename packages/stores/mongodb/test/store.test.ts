@@ -24,7 +24,7 @@ async function open(timeoutMs = 10_000): Promise<{ store: MongoStore; name: stri
   return { store: await openStore({ collection: db.collection(name), timeoutMs }), name };
 }
 
-/** Writes until the store's server is back: within what the driver waits for one, a busy machine may not notice. */
+/** Writes until the store's server is back: on a busy machine one wait of the driver may be too short. */
 async function recovered(store: MongoStore): Promise<void> {
   const status = (): Promise<string> => store.create({ id: "a", ...lives }).then(({ status }) => status, String);
   await expect.poll(status).toBe("created");
@@ -45,7 +45,7 @@ describe("set-up", () => {
     expect(created.filter(({ status }) => status === "created")).toHaveLength(1);
   });
 
-  test("the first create makes them, and one that failed is tried again", async () => {
+  test("the first create makes them, and a failed attempt is repeated", async () => {
     const name = "lazy";
     const store = new MongoStore({ client, dbName: "store", collectionName: name, timeoutMs: 2_000 });
     await server.kill();
@@ -59,7 +59,7 @@ describe("set-up", () => {
 
 describe("a collection that does not fit is refused before a session is stored", () => {
   const name = "sojourn_sid";
-  const strange: readonly [what: string, index: IndexDescription][] = [
+  const strange: readonly [name: string, index: IndexDescription][] = [
     ["is not unique", { name, key: { sid: 1 } }],
     ["has another key", { name, key: { userId: 1 }, unique: true }],
     ["covers a part", { name, key: { sid: 1 }, unique: true, partialFilterExpression: { version: 1 } }],
@@ -87,7 +87,7 @@ describe("a collection that does not fit is refused before a session is stored",
 describe("the guard of a user", () => {
   const limited = { limit: { max: 1, whenReached: "reject" } } as const;
 
-  test("goes when nobody stands in the queue any more", async () => {
+  test("goes when the queue is empty", async () => {
     const { store, name } = await open();
     await Promise.all([1, 2, 3].map((n) => store.create({ id: `a${n}`, userId: "u", ...lives }, limited)));
     expect(await store.listByUser("u")).toHaveLength(1);
@@ -123,7 +123,7 @@ describe("the guard of a user", () => {
   });
 });
 
-describe("what comes in", () => {
+describe("input", () => {
   test("no operator reaches a filter", async () => {
     const { store } = await open();
     await store.create({ id: "a", userId: "u", ...lives });
@@ -153,8 +153,8 @@ describe("what comes in", () => {
   });
 });
 
-describe("what is stored", () => {
-  const damage: readonly [what: string, fields: Document][] = [
+describe("stored documents", () => {
+  const damage: readonly [name: string, fields: Document][] = [
     ["a payload of another type", { payload: { a: 1 } }],
     ["a version that is no number", { version: "1" }],
     ["a user id that is no text", { userId: 7 }],
@@ -196,7 +196,7 @@ describe("what is stored", () => {
   });
 });
 
-describe("what strangers write", () => {
+describe("documents of other programs", () => {
   test.each([1, 2, 3, 100])("hides no session from a scan in batches of %i, whatever its _id is", async (batchSize) => {
     const { store, name } = await open();
     const ids = Array.from({ length: 6 }, (_, n) => `a${n}`);
@@ -221,7 +221,7 @@ describe("what strangers write", () => {
 });
 
 describe("servers that are away", () => {
-  test("nobody listens: every call rejects, and fromUrl closes what it opened", async () => {
+  test("the port is closed: every call rejects, and fromUrl closes what it opened", async () => {
     const store = MongoStore.fromUrl("mongodb://127.0.0.1:1/app", { timeoutMs: 300 });
     await expect(store.get("a")).rejects.toMatchObject({ retryable: true });
     await expect(store.create({ id: "a", ...lives })).rejects.toMatchObject({ retryable: true });
@@ -251,7 +251,7 @@ describe("servers that are away", () => {
     await ferret.stop();
   });
 
-  test("killed under load and started again: each call settles, what was stored is there, and it goes on", async () => {
+  test("killed under load and started again: each call settles, stored sessions are there, and service resumes", async () => {
     const ferret = await startFerretDB();
     const ferretClient = openClient(ferret.url);
     const patient = await openStore({ client: ferretClient, dbName: "load", timeoutMs: 30_000 });

@@ -5,7 +5,7 @@ import { openClient6, openStore } from "./harness.js";
 const hour = 3_600_000;
 const size = 10_000;
 const big = (letter: string): string => letter.repeat(size);
-/** Beside the payload: ids, times, names of fields, what the driver adds to each command, and its heartbeat. */
+/** Bytes beside the payload: ids, times, names of fields, the driver's additions to each command, and its heartbeat. */
 const little = 1_500;
 
 const server = await startMongoJavaServer();
@@ -28,10 +28,10 @@ test.each<[string, (id: string) => Promise<unknown>, sent: number, received: num
   ["touch moves none", (id) => store.touch(id, { idleMs: hour }), 0, 0],
   ["destroy moves none", (id) => store.destroy(id), 0, 0],
   ["destroyByUser moves none", (id) => store.destroyByUser(id), 0, 0],
-])("%s", async (what, operation, sent, received) => {
-  await store.create(session(what));
+])("%s", async (name, operation, sent, received) => {
+  await store.create(session(name));
   const before = { ...proxy.counts };
-  await operation(what);
+  await operation(name);
   const moved = [proxy.counts.sent - before.sent - sent, proxy.counts.received - before.received - received];
   for (const rest of moved) expect(rest).toBeGreaterThan(0);
   for (const rest of moved) expect(rest).toBeLessThan(little);
