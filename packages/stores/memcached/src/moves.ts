@@ -50,7 +50,7 @@ interface MoveParts {
  * 3. Settle: the new place is made permanent, and the traces of the old one and of those ordered are removed. The decision
  *    holds without this step too.
  *
- * Where the decision fails, the claims are taken back. `docs/adr/0015-memcached-moves-decide-in-the-record.md` has a diagram.
+ * Where the decision fails, the claims are taken back. `docs/adr/0017-memcached-moves-decide-in-the-record.md` has a diagram.
  */
 export class Moves {
   readonly #parts: MoveParts;
