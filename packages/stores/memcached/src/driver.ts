@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type {
   Call,
   CreateResult,
@@ -22,9 +21,10 @@ import { Memberships } from "./memberships.js";
 import type { MemjsClient } from "./memjs.js";
 import { type MoveResult, Moves } from "./moves.js";
 import type { ResolvedOptions } from "./options.js";
-import type { Member, StoredSession } from "./record.js";
+import type { StoredSession } from "./record.js";
 import { Records } from "./records.js";
 import { type ServerClock, sharedClock } from "./server-clock.js";
+import { changedSession, memberOf, newNonce, newSession, toRecord } from "./session.js";
 import { Survey } from "./survey.js";
 import { Wire } from "./wire.js";
 
@@ -64,7 +64,7 @@ export class MemcachedDriver implements StoreDriver {
     this.#wire = new Wire(client, timeoutMs, maxItemBytes);
     this.#clock = sharedClock(client.servers.map(({ host, port }) => `${host}:${port}`).join());
     this.#items = new Items(this.#wire, this.#clock, namespace, maxItemBytes);
-    this.#records = new Records(this.#items, this.#clock, () => readSeconds(this.#wire));
+    this.#records = new Records(this.#items, this.#clock, () => this.#wire.readSeconds());
     this.#survey = new Survey(this.#items, this.#records, this.#clock);
     this.#memberships = new Memberships(this.#items, this.#survey, maxSessionsPerUser);
     const parts = { items: this.#items, records: this.#records, memberships: this.#memberships, survey: this.#survey };
@@ -174,7 +174,7 @@ export class MemcachedDriver implements StoreDriver {
       case "free":
         break;
     }
-    const created = this.#created(session, exchange);
+    const created = newSession(session, this.#clock.now(), this.#pendingUntil(exchange));
     const storing = this.#items.saveSession(found.slot, created, exchange, 0);
     if (userId === undefined) {
       return (await storing) && { status: "created", record: this.#record(id, created), evicted: [] };
@@ -212,7 +212,7 @@ export class MemcachedDriver implements StoreDriver {
     if (expectedVersion !== undefined && expectedVersion !== session.version) {
       return { status: "conflict", current: this.#record(id, session) };
     }
-    const changed = this.#changed(session, write);
+    const changed = changedSession(session, write, this.#clock.now());
     if (changed.userId === session.userId) {
       const isWritten = changed === session || (await this.#save(id, found, changed, exchange));
       return isWritten ? { status: "written", record: this.#record(id, changed), evicted: [] } : undefined;
@@ -247,7 +247,7 @@ export class MemcachedDriver implements StoreDriver {
       case "free":
         break;
     }
-    const renamed = { ...this.#changed(session, write), nonce: newNonce() };
+    const renamed = { ...changedSession(session, write, this.#clock.now()), nonce: newNonce() };
     const until = this.#pendingUntil(exchange);
     const move = { from: { id, found }, to: { id: newId, session: renamed }, limit: write.limit, until };
     const result = await this.#moves.rename(move, target.slot, exchange);
@@ -294,54 +294,13 @@ export class MemcachedDriver implements StoreDriver {
     return saved !== undefined;
   }
 
-  #created(
-    { userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 }: NewSession,
-    exchange: Exchange,
-  ): StoredSession {
-    const now = this.#clock.now();
-    const endsAt = now + absoluteMs;
-    return {
-      userId,
-      nonce: newNonce(),
-      version,
-      createdAt: now - ageMs,
-      lastActiveAt: now - inactiveMs,
-      expiresAt: Math.min(now + idleMs, endsAt),
-      endsAt,
-      claimedUntil: undefined,
-      pendingUntil: this.#pendingUntil(exchange),
-      former: undefined,
-      movedTo: undefined,
-      payload,
-    };
-  }
-
-  #changed(session: StoredSession, { payload, userId, idleMs, absoluteMs }: Write): StoredSession {
-    const hasContent = payload !== undefined || userId !== undefined;
-    if (!hasContent && idleMs === undefined && absoluteMs === undefined) return session;
-    const now = this.#clock.now();
-    const endsAt = absoluteMs === undefined ? session.endsAt : now + absoluteMs;
-    return {
-      ...session,
-      payload: payload ?? session.payload,
-      userId: userId === undefined ? session.userId : (userId ?? undefined),
-      version: hasContent ? session.version + 1 : session.version,
-      lastActiveAt: idleMs === undefined ? session.lastActiveAt : Math.max(now, session.lastActiveAt),
-      expiresAt: Math.min(idleMs === undefined ? session.expiresAt : now + idleMs, endsAt),
-      endsAt,
-    };
-  }
-
   /** The end of the operation by the server's clock, of which another process may be a second behind. */
   #pendingUntil({ remainingMs }: Exchange): number {
     return this.#clock.now() + Math.ceil(Math.min(remainingMs + expiryPrecisionMs, maxPendingMs));
   }
 
   #record(id: string, session: StoredSession): SessionRecord {
-    const { userId, payload, version, createdAt, lastActiveAt, expiresAt, endsAt } = session;
-    // A session lives for up to a second after its deadline, and must not look expired then.
-    const now = Math.min(this.#clock.now(), expiresAt - 1);
-    return { id, userId, payload, version, createdAt, lastActiveAt, expiresAt, endsAt, now };
+    return toRecord(id, session, this.#clock.now());
   }
 
   #untilWon<Result>(call: Call, attempt: (exchange: Exchange) => Promise<Result | undefined>): Promise<Result> {
@@ -359,29 +318,8 @@ export class MemcachedDriver implements StoreDriver {
   }
 }
 
-function memberOf(id: string, { nonce, createdAt, expiresAt }: StoredSession): Member {
-  return { id, nonce, createdAt, expiresAt, movingUntil: undefined, orderedBy: undefined };
-}
-
-/** Reads the time of the first server that answers it. All of them should have the same. */
-async function readSeconds(wire: Wire): Promise<number> {
-  let failure: unknown;
-  for (const server of wire.servers) {
-    try {
-      return Number((await wire.stats(server, "")).get("time"));
-    } catch (error) {
-      failure = error;
-    }
-  }
-  throw failure;
-}
-
 /** Oldest first; errors, which have no age, at the end. */
 function byAge(a: Read, b: Read): number {
   if ("code" in a || "code" in b) return Number("code" in a) - Number("code" in b);
   return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
-}
-
-function newNonce(): string {
-  return randomBytes(9).toString("base64url");
 }

@@ -2,15 +2,13 @@ import { SessionError, type SessionLimit } from "@sojourn/core/adapter";
 import { untilWon } from "./contention.js";
 import type { Exchange } from "./exchange.js";
 import type { Items, UserSlot } from "./items.js";
+import { atRest, byAge, isPresent, isSame, type Place, withoutClaim, withoutOrdered } from "./members.js";
 import type { Member } from "./record.js";
 import type { Survey, Surveyed } from "./survey.js";
 import { Turns } from "./turns.js";
 
 /** From this many members on, and at each power of two, members that ended by themselves are looked for. */
 const firstCensus = 16;
-
-/** A place in a user's item. */
-export type Place = Pick<Member, "id" | "nonce">;
 
 export type JoinResult =
   /** `ordered`: members that were taken out to make room, oldest first. Their records are still to be ended. */
@@ -305,33 +303,4 @@ export class Memberships {
       `@sojourn/memcached: a user has at most ${this.#maxSessionsPerUser} sessions (option "maxSessionsPerUser")`,
     );
   }
-}
-
-export function isSame(member: Member, { id, nonce }: Place): boolean {
-  return member.id === id && member.nonce === nonce;
-}
-
-function isPresent({ status }: Surveyed): boolean {
-  return status === "live" || status === "corrupt";
-}
-
-/** Returns a member free of claims and orders: those have been settled. */
-function atRest({ member }: Surveyed): Member {
-  return { ...member, movingUntil: undefined, orderedBy: undefined };
-}
-
-/** Takes out the members that an arrival had ordered. */
-function withoutOrdered(members: readonly Member[], { nonce }: Place): readonly Member[] {
-  return members.filter(({ orderedBy }) => orderedBy !== nonce);
-}
-
-/** Takes out an arrival, and takes its orders back. */
-function withoutClaim(members: readonly Member[], { nonce }: Place): readonly Member[] {
-  return members
-    .filter((member) => member.nonce !== nonce)
-    .map((member) => (member.orderedBy === nonce ? { ...member, orderedBy: undefined } : member));
-}
-
-function byAge(a: Member, b: Member): number {
-  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
 }

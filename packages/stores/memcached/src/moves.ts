@@ -2,9 +2,11 @@ import type { SessionLimit } from "@sojourn/core/adapter";
 import type { Exchange } from "./exchange.js";
 import type { LiveSession } from "./finder.js";
 import type { Items, SessionSlot, UserSlot } from "./items.js";
-import type { ClaimResult, Memberships, Place } from "./memberships.js";
+import type { Place } from "./members.js";
+import type { ClaimResult, Memberships } from "./memberships.js";
 import type { Member, StoredSession } from "./record.js";
 import type { Records } from "./records.js";
+import { memberOf } from "./session.js";
 import type { Survey } from "./survey.js";
 
 export type MoveResult =
@@ -133,7 +135,7 @@ export class Moves {
     const { memberships } = this.#parts;
     const { session, users } = move.from.found;
     const [left, gained] = [session.userId, move.to.session.userId];
-    const arrival = memberOf(move);
+    const arrival = { ...memberOf(move.to.id, move.to.session), movingUntil: move.until };
     const place = oldPlaceOf(move);
     const departing = { place, until: move.until, arrival: left === gained ? arrival : undefined };
     const [departed, claimed] = await Promise.all([
@@ -190,9 +192,4 @@ function oldPlaceOf({ from }: Move): Place {
 
 function newPlaceOf({ to }: Move): Place {
   return { id: to.id, nonce: to.session.nonce };
-}
-
-function memberOf({ to, until }: Move): Member {
-  const { nonce, createdAt, expiresAt } = to.session;
-  return { id: to.id, nonce, createdAt, expiresAt, movingUntil: until, orderedBy: undefined };
 }

@@ -130,6 +130,19 @@ export class Wire {
     return stats;
   }
 
+  /** Reads the time of the first server that answers it. All of them should have the same. */
+  async readSeconds(): Promise<number> {
+    let failure: unknown;
+    for (const server of this.servers) {
+      try {
+        return Number((await this.stats(server, "")).get("time"));
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
   #request(request: Request, step: string, expected: readonly number[], exchange: Exchange): Promise<MemjsResponse> {
     if (this.#probed.has(request.server)) return this.#sendExpecting(request, step, expected, exchange);
     return this.#probe(request.server).then(() => this.#sendExpecting(request, step, expected, exchange));

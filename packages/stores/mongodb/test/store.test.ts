@@ -95,7 +95,7 @@ describe("the guard of a user", () => {
   });
 
   test("is healed after a process died between its ticket and its session", async () => {
-    const timeoutMs = 500;
+    const timeoutMs = 1_000;
     const { store, name } = await open(timeoutMs);
     const drawnAt = Date.now();
     const tickets = [`${drawnAt} ticket-of-a-dead-process ${3 * timeoutMs}`, `${drawnAt} of the release before`];
