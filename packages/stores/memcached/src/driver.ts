@@ -13,6 +13,7 @@ import type {
   WriteOutcome,
 } from "@sojourn/core/adapter";
 import { untilWon } from "./contention.js";
+import { Creation } from "./creation.js";
 import { classify } from "./errors.js";
 import type { Exchange } from "./exchange.js";
 import { Finder, type LiveSession } from "./finder.js";
@@ -24,12 +25,9 @@ import type { ResolvedOptions } from "./options.js";
 import type { StoredSession } from "./record.js";
 import { Records } from "./records.js";
 import { type ServerClock, sharedClock } from "./server-clock.js";
-import { changedSession, memberOf, newNonce, newSession, toRecord } from "./session.js";
+import { changedSession, newNonce, pendingUntil, toRecord } from "./session.js";
 import { Survey } from "./survey.js";
 import { Wire } from "./wire.js";
-
-/** The longest time for which an operation that died keeps an id taken. */
-const maxPendingMs = 15_000;
 
 /** Sessions in memcached. The README says how the items work together. */
 export class MemcachedDriver implements StoreDriver {
@@ -43,6 +41,7 @@ export class MemcachedDriver implements StoreDriver {
   readonly #memberships: Memberships;
   readonly #moves: Moves;
   readonly #finder: Finder;
+  readonly #creation: Creation;
   readonly #clock: ServerClock;
   /** Closed together with the store. */
   ownClient: MemjsClient | undefined;
@@ -67,13 +66,15 @@ export class MemcachedDriver implements StoreDriver {
     this.#records = new Records(this.#items, this.#clock, () => this.#wire.readSeconds());
     this.#survey = new Survey(this.#items, this.#records, this.#clock);
     this.#memberships = new Memberships(this.#items, this.#survey, maxSessionsPerUser);
-    const parts = { items: this.#items, records: this.#records, memberships: this.#memberships, survey: this.#survey };
+    const stored = { items: this.#items, records: this.#records, memberships: this.#memberships, survey: this.#survey };
+    const parts = { ...stored, clock: this.#clock };
     this.#moves = new Moves(parts);
-    this.#finder = new Finder({ ...parts, clock: this.#clock });
+    this.#finder = new Finder(parts);
+    this.#creation = new Creation({ ...parts, moves: this.#moves, finder: this.#finder });
   }
 
   create(session: NewSession, limit: SessionLimit | undefined, call: Call): Promise<CreateResult> {
-    return this.#untilWon(call, (exchange) => this.#create(session, limit, exchange));
+    return this.#untilWon(call, (exchange) => this.#creation.create(session, limit, exchange));
   }
 
   read(id: string, call: Call): Promise<SessionRecord | undefined> {
@@ -156,53 +157,6 @@ export class MemcachedDriver implements StoreDriver {
 
   readonly classify: StoreDriver["classify"] = classify;
 
-  async #create(
-    session: NewSession,
-    limit: SessionLimit | undefined,
-    exchange: Exchange,
-  ): Promise<CreateResult | undefined> {
-    const { id, userId } = session;
-    const found = await this.#finder.find(id, userId, exchange);
-    switch (found.status) {
-      case "live":
-        return { status: "duplicate" };
-      case "pending":
-        return undefined;
-      case "moved":
-        await this.#moves.heal(found.slot, exchange);
-        return undefined;
-      case "free":
-        break;
-    }
-    const created = newSession(session, this.#clock.now(), this.#pendingUntil(exchange));
-    const storing = this.#items.saveSession(found.slot, created, exchange, 0);
-    if (userId === undefined) {
-      return (await storing) && { status: "created", record: this.#record(id, created), evicted: [] };
-    }
-    // The record comes first, so that a member without one is known to have ended. One server keeps the order of requests.
-    const userSlot = found.users.get(userId);
-    if (userSlot?.server !== found.slot.server) await storing;
-    const member = memberOf(id, created);
-    const isStored = async (): Promise<boolean> => (await storing) !== undefined;
-    const [stored, joined] = await Promise.all([
-      storing,
-      this.#memberships.join(userId, member, { limit, isStored }, exchange, userSlot),
-    ]);
-    if (stored === undefined) {
-      // Another session got the id in between.
-      if (joined.status === "joined") await this.#memberships.leave(userId, member, exchange);
-      return undefined;
-    }
-    if (joined.status !== "joined") {
-      await this.#items.remove(stored, exchange);
-      return { status: "limitReached" };
-    }
-    exchange.hasDecided = true;
-    this.#finder.remember(id, userId);
-    const evicted = await this.#survey.end(userId, joined.ordered, exchange);
-    return { status: "created", record: this.#record(id, created), evicted };
-  }
-
   async #update(write: Write, exchange: Exchange): Promise<WriteOutcome | undefined> {
     const { id, userId, expectedVersion } = write;
     const found = await this.#finder.find(id, userId ?? undefined, exchange);
@@ -218,7 +172,7 @@ export class MemcachedDriver implements StoreDriver {
       return isWritten ? { status: "written", record: this.#record(id, changed), evicted: [] } : undefined;
     }
     const moved = { ...changed, nonce: newNonce() };
-    const until = this.#pendingUntil(exchange);
+    const until = pendingUntil(this.#clock.now(), exchange);
     const move = { from: { id, found }, to: { id, session: moved }, limit: write.limit, until };
     const result = await this.#moves.changeUser(move, exchange);
     return this.#moveOutcome(result, id, session, this.#record(id, moved), exchange);
@@ -248,7 +202,7 @@ export class MemcachedDriver implements StoreDriver {
         break;
     }
     const renamed = { ...changedSession(session, write, this.#clock.now()), nonce: newNonce() };
-    const until = this.#pendingUntil(exchange);
+    const until = pendingUntil(this.#clock.now(), exchange);
     const move = { from: { id, found }, to: { id: newId, session: renamed }, limit: write.limit, until };
     const result = await this.#moves.rename(move, target.slot, exchange);
     if (result.status === "moved") this.#finder.forget(id);
@@ -292,11 +246,6 @@ export class MemcachedDriver implements StoreDriver {
       userId !== undefined && this.#memberships.prolong(userId, { id, nonce }, expiresAt, exchange, users.get(userId)),
     ]);
     return saved !== undefined;
-  }
-
-  /** The end of the operation by the server's clock, of which another process may be a second behind. */
-  #pendingUntil({ remainingMs }: Exchange): number {
-    return this.#clock.now() + Math.ceil(Math.min(remainingMs + expiryPrecisionMs, maxPendingMs));
   }
 
   #record(id: string, session: StoredSession): SessionRecord {

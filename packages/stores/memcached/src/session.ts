@@ -1,6 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { NewSession, SessionRecord, Write } from "@sojourn/core/adapter";
+import type { Exchange } from "./exchange.js";
+import { expiryPrecisionMs } from "./items.js";
 import type { Member, StoredSession } from "./record.js";
+
+/** The longest time for which an operation that died keeps an id taken. */
+const maxPendingMs = 15_000;
 
 export function newSession(
   { userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 }: NewSession,
@@ -58,6 +63,11 @@ export function toRecord(id: string, session: StoredSession, now: number): Sessi
     endsAt,
     now: Math.min(now, expiresAt - 1),
   };
+}
+
+/** Returns the end of the operation by the server's clock. The clock of another process may be a second behind. */
+export function pendingUntil(now: number, { remainingMs }: Exchange): number {
+  return now + Math.ceil(Math.min(remainingMs + expiryPrecisionMs, maxPendingMs));
 }
 
 /** Returns the place of a session in its user's item. */

@@ -1,4 +1,4 @@
-import type { SessionRecord, SessionStore } from "@sojourn/core";
+import type { SessionRecord, SessionStore } from "@sojourn/core/adapter";
 import { resolveMemcached } from "@sojourn/test-fixtures";
 import { afterAll, describe, expect, test } from "vitest";
 import { clientOf, holdAfter, later, openOn } from "./harness.js";
