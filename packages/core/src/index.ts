@@ -23,6 +23,7 @@ export type {
   SessionLimit,
   SessionStore,
 } from "./contract/store.js";
+export type { UserId } from "./contract/user-id.js";
 export type { BindingOptions } from "./sessions/binding.js";
 export type { Client } from "./sessions/client.js";
 export type { DetectionOptions } from "./sessions/detection.js";
@@ -35,26 +36,23 @@ export type {
   SessionListener,
 } from "./sessions/events.js";
 export type {
+  CreateArguments,
   CreateInput,
   DestroyByUserInput,
   GetOptions,
   RenameInput,
+  SaveOptions,
+  TouchInput,
+  UpdateFunction,
+  WriteOptions,
 } from "./sessions/inputs.js";
-export { type DestroyOthersInput, SessionManager, type TokenSession } from "./sessions/manager.js";
+export { SessionManager, type TokenSession } from "./sessions/manager.js";
 export type {
   SessionManagerOptions,
   SweepSchedule,
 } from "./sessions/options.js";
 export type { ConflictPolicy } from "./sessions/policies.js";
-export {
-  type SaveOptions,
-  type SaveStatus,
-  Session,
-  type SessionInfo,
-  type TouchInput,
-  type UpdateFunction,
-  type WriteOptions,
-} from "./sessions/session.js";
+export { type SaveStatus, Session, type SessionInfo } from "./sessions/session.js";
 export type { SessionsById } from "./sessions/sessions-by-id.js";
 export type { SessionStatistics } from "./sessions/statistics.js";
 export { Sweeper, type SweeperOptions } from "./sessions/sweeper.js";

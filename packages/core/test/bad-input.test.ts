@@ -10,7 +10,11 @@ const asToken = (value: unknown): string => value as string;
 describe("options", () => {
   test.each<[string, object, RegExp]>([
     ["no store", { store: undefined }, /option "store" must be a SessionStore, received undefined/],
-    ["an unknown option", { idleTimeoutMs: 5 }, /unknown option "idleTimeoutMs"; the options are store, idleTimeout/],
+    [
+      "an unknown option",
+      { idleTimeoutMs: 5 },
+      /unknown option "idleTimeoutMs"; did you mean "idleTimeout"\? The options are store, idleTimeout/,
+    ],
     ["a wrong unit", { idleTimeout: "30 parsecs" }, /option "idleTimeout" must be a duration .* received "30 parsecs"/],
     ["NaN", { absoluteTimeout: Number.NaN }, /option "absoluteTimeout" .* received NaN/],
     ["a negative timeout", { idleTimeout: -1 }, /option "idleTimeout" .* received -1/],
@@ -19,7 +23,12 @@ describe("options", () => {
       { idleTimeout: "2d", absoluteTimeout: "1d" },
       /"idleTimeout" must be at most .* received "2d"/,
     ],
-    ["idle longer than the default absolute", { idleTimeout: "2d" }, /at most the absolute timeout of 43200000 ms/],
+    [
+      "idle longer than the default absolute",
+      { idleTimeout: "2d" },
+      /at most the absolute timeout, which is 12h unless "absoluteTimeout" is set, received "2d"/,
+    ],
+    ["seconds of another library", { ttl: 3600 }, /unknown option "ttl"; did you mean "idleTimeout"\? The options/],
     ["touchAfter as long as idle", { touchAfter: "30m" }, /option "touchAfter" must be less than .* received "30m"/],
     [
       "an unknown policy",

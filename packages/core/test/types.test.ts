@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
-import type { CreateInput, DeepReadonly, Session, SessionData } from "../src/index.js";
+import type { CreateArguments, CreateInput, DeepReadonly, Session, SessionData } from "../src/index.js";
 import { SessionManager } from "../src/index.js";
 import { setUp } from "./support.js";
 
@@ -27,11 +27,23 @@ test("data of an interface type is read-only at every depth, and of the same typ
   expectTypeOf<DeepReadonly<unknown>>().toBeUnknown();
 });
 
+test("create needs data unless an empty object is valid", () => {
+  const { store } = setUp();
+  const carts = new SessionManager<{ cart: string[] }>({ store });
+  expectTypeOf<Parameters<typeof carts.create>>().toEqualTypeOf<[input: CreateInput<{ cart: string[] }>]>();
+  // @ts-expect-error a cart is needed
+  () => carts.create();
+  // @ts-expect-error a cart is needed
+  () => carts.create({ userId: 42 });
+  const anything = new SessionManager({ store });
+  () => [anything.create(), anything.create({ userId: 42n }), anything.byId.create("a")];
+});
+
 test("a schema determines the types of data and of the input of create", () => {
   const { store } = setUp();
   const zod = new SessionManager({ store, schema: z.object({ cart: z.array(z.string()).default([]) }) });
   expectTypeOf(zod).toEqualTypeOf<SessionManager<{ cart: string[] }, { cart?: string[] | undefined }>>();
-  expectTypeOf<Parameters<typeof zod.create>>().toEqualTypeOf<[CreateInput<{ cart?: string[] | undefined }>]>();
+  expectTypeOf<Parameters<typeof zod.create>>().toEqualTypeOf<CreateArguments<{ cart?: string[] | undefined }>>();
   expectTypeOf(zod.get).returns.resolves.toEqualTypeOf<Session<{ cart: string[] }> | undefined>();
 
   const valibot = new SessionManager({

@@ -8,6 +8,7 @@ import {
   type Session,
   type SessionManager,
   type StoreBridgeOptions,
+  type UserId,
 } from "@sojourn/core/bridge";
 import { type SessionData, Store } from "express-session";
 import { ExpressObjects, type Request } from "./express-objects.js";
@@ -22,7 +23,7 @@ export type ExpressSessionStoreOptions<Data extends object = ManagedData> = Stor
 >;
 
 export interface DestroyByUserInput extends CallOptions {
-  /** The session id (`req.sessionID`) of a session to keep, usually the caller's own. Default: all end. */
+  /** The session id (`req.sessionID`) or the storage id of a session to keep, usually the caller\'s own. Default: all end. */
   readonly except?: string | undefined;
 }
 
@@ -106,7 +107,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   }
 
   /** Lists the live sessions of a user, oldest first. The session of a request has the id `tokenToId(req.sessionID)`. */
-  listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
+  listByUser(userId: UserId, options: CallOptions = {}): Promise<Session<Data>[]> {
     return this.manager.listByUser(userId, options);
   }
 
@@ -116,9 +117,8 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
    * @returns the storage ids of the ended sessions
    * @throws SessionError `INVALID_ARGUMENT` for a malformed `except`: ending all sessions by mistake could not be undone
    */
-  async destroyByUser(userId: string, { except, signal }: DestroyByUserInput = {}): Promise<string[]> {
-    const id = except === undefined ? undefined : this.#sessions.sidToId(except);
-    return this.manager.byId.destroyByUser(userId, { except: id, signal });
+  async destroyByUser(userId: UserId, input: DestroyByUserInput = {}): Promise<string[]> {
+    return this.#sessions.destroyByUser(userId, input);
   }
 
   override createSession(req: Request, data: SessionData): ReturnType<Store["createSession"]> {

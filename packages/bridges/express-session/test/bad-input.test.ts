@@ -96,8 +96,15 @@ describe("data that cannot be stored", () => {
     expect(await store.get("s")).toEqual({ kept: true });
   });
 
+  test("a user id may be a number or a bigint", async () => {
+    const { store } = setUp({ userId: ({ a }) => as(a) });
+    await store.set("s", as({ a: 42 }));
+    expect(await store.listByUser(42)).toHaveLength(1);
+    expect(await store.destroyByUser(42n)).toHaveLength(1);
+  });
+
   test("a malformed user id is INVALID_ARGUMENT", async () => {
-    const { store } = setUp({ userId: () => as(42) });
+    const { store } = setUp({ userId: () => as({}) });
     await expect(store.set("s", as({ a: 1 }))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(await store.length()).toBe(0);
   });

@@ -96,6 +96,17 @@ describe("the sessions of a user", () => {
     await store.manager.close();
   });
 
+  test("except takes the storage id of a session, too", async () => {
+    const { store } = setUp({ userId });
+    await using app = await serve(express, store, actions(store));
+    await loggedIn(app, "u1");
+    await loggedIn(app, "u1");
+    const [kept, other] = (await store.listByUser("u1")).map(({ id }) => id);
+    expect(await store.destroyByUser("u1", { except: kept })).toEqual([other]);
+    expect(await store.ids()).toEqual([kept]);
+    await store.manager.close();
+  });
+
   test("a malformed except ends no session", async () => {
     const { store } = setUp({ userId });
     await using app = await serve(express, store, actions(store));

@@ -8,6 +8,7 @@ import {
   type Session,
   type SessionManager,
   type StoreBridgeOptions,
+  type UserId,
   withHttpErrors,
 } from "@sojourn/core/bridge";
 import type { FastifyRequest, Session as FastifySession } from "fastify";
@@ -27,7 +28,7 @@ export type FastifySessionStoreOptions<Data extends object = ManagedData> = Stor
 >;
 
 export interface DestroyByUserInput extends CallOptions {
-  /** The session id (`request.session.sessionId`) of a session to keep, usually the caller's own. Default: all end. */
+  /** The session id (`request.session.sessionId`) or the storage id of a session to keep, usually the caller\'s own. Default: all end. */
   readonly except?: string | undefined;
 }
 
@@ -91,7 +92,7 @@ export class FastifySessionStore<Data extends object = ManagedData> {
   }
 
   /** Lists the live sessions of a user, oldest first. The session of a request has the id `tokenToId(request.session.sessionId)`. */
-  listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
+  listByUser(userId: UserId, options: CallOptions = {}): Promise<Session<Data>[]> {
     return this.manager.listByUser(userId, options);
   }
 
@@ -101,9 +102,8 @@ export class FastifySessionStore<Data extends object = ManagedData> {
    * @returns the storage ids of the ended sessions
    * @throws SessionError `INVALID_ARGUMENT` for a malformed `except`: ending all sessions by mistake could not be undone
    */
-  async destroyByUser(userId: string, { except, signal }: DestroyByUserInput = {}): Promise<string[]> {
-    const id = except === undefined ? undefined : this.#sessions.sidToId(except);
-    return this.manager.byId.destroyByUser(userId, { except: id, signal });
+  async destroyByUser(userId: UserId, input: DestroyByUserInput = {}): Promise<string[]> {
+    return this.#sessions.destroyByUser(userId, input);
   }
 
   async #get(sid: string): Promise<FastifySession | null> {

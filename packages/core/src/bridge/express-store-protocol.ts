@@ -1,8 +1,10 @@
 import { KeyedQueue } from "../adapter/keyed-queue.js";
 import { SessionError } from "../contract/errors.js";
+import { type UserId, userIdText } from "../contract/user-id.js";
 import { isId } from "../contract/validate.js";
-import type { CreateInput } from "../sessions/inputs.js";
-import type { SaveOptions, Session } from "../sessions/session.js";
+import { checkDestroyByUser } from "../sessions/input-checks.js";
+import type { CreateInput, DestroyByUserInput, SaveOptions } from "../sessions/inputs.js";
+import type { Session } from "../sessions/session.js";
 import type { SessionsById } from "../sessions/sessions-by-id.js";
 import { tokenToId } from "../sessions/tokens.js";
 import { cloneJson } from "./clone-json.js";
@@ -98,7 +100,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     // The type of the data concerns framework and application: here it is JSON.
     this.#byId = manager.byId as SessionsById;
     // The application states the type of its sessions.
-    this.#userId = (data) => userId(data as Partial<Framework>) ?? undefined;
+    this.#userId = (data) => userIdText(userId(data as Partial<Framework>)) ?? undefined;
     this.#metadata = metadata;
     this.#objects = objects;
   }
@@ -208,13 +210,24 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     await this.#saves.run(id, () => this.#byId.destroy(id));
   }
 
+  /**
+   * Ends the sessions of a user, except one if given by its session id or its storage id.
+   *
+   * @returns the storage ids of the ended sessions
+   * @throws SessionError `INVALID_ARGUMENT` for a malformed `except`
+   */
+  async destroyByUser(userId: UserId, input: DestroyByUserInput): Promise<string[]> {
+    checkDestroyByUser(input);
+    const { except, ...call } = input;
+    if (except === undefined) return this.#byId.destroyByUser(userId, call);
+    requireSid(this.#packageName, except);
+    return this.#byId.destroyByUser(userId, { ...call, except: await this.#byId.idOf(except, call) });
+  }
+
   /** Returns the storage id of a session id. @throws SessionError `INVALID_ARGUMENT` for a malformed one */
   sidToId(sid: string): string {
-    if (isSid(sid)) return tokenToId(sid);
-    throw new SessionError(
-      "INVALID_ARGUMENT",
-      `${this.#packageName}: a session id must be a string of 1 to 512 bytes of well-formed UTF-8 without control characters`,
-    );
+    requireSid(this.#packageName, sid);
+    return tokenToId(sid);
   }
 
   /** Copies a session into an object that the caller may change and pass to `save`. */
@@ -342,6 +355,12 @@ function shortens(session: Session, idleMs: number): boolean {
 /** Whether a value may be a session id. Cookie parsers can return objects, and clients can send anything. */
 function isSid(sid: unknown): sid is string {
   return isId(sid) && !/\p{Cc}/u.test(sid);
+}
+
+function requireSid(packageName: string, sid: unknown): asserts sid is string {
+  if (isSid(sid)) return;
+  const expectation = "a string of 1 to 512 bytes of well-formed UTF-8 without control characters";
+  throw new SessionError("INVALID_ARGUMENT", `${packageName}: a session id must be ${expectation}`);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

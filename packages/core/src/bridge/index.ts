@@ -12,11 +12,12 @@ export {
   type SessionErrorCode,
   type SessionErrorDetails,
 } from "../contract/errors.js";
+export type { UserId } from "../contract/user-id.js";
 export type { Client } from "../sessions/client.js";
-export type { CreateInput, RenameInput } from "../sessions/inputs.js";
+export type { CreateInput, RenameInput, UpdateFunction } from "../sessions/inputs.js";
 export { SessionManager, type TokenSession } from "../sessions/manager.js";
 export type { SessionManagerOptions } from "../sessions/options.js";
-export { Session, type SessionInfo, type UpdateFunction } from "../sessions/session.js";
+export { Session, type SessionInfo } from "../sessions/session.js";
 export { isToken, tokenToId } from "../sessions/tokens.js";
 export { type Callback, callbackify } from "./callbackify.js";
 export type { SessionDraft } from "./draft.js";

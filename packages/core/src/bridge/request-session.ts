@@ -1,9 +1,10 @@
 import type { SessionData } from "../content/session-data.js";
 import type { Duration } from "../contract/duration.js";
 import { SessionError } from "../contract/errors.js";
-import type { CreateInput, RenameInput } from "../sessions/inputs.js";
+import { inputCheck } from "../contract/input-check.js";
+import type { CreateInput, RenameInput, UpdateFunction } from "../sessions/inputs.js";
 import type { TokenSession } from "../sessions/manager.js";
-import type { Session, SessionInfo, UpdateFunction } from "../sessions/session.js";
+import type { Session, SessionInfo } from "../sessions/session.js";
 import { isToken } from "../sessions/tokens.js";
 import { Draft, type SessionDraft } from "./draft.js";
 import { leaveFlash, takeFlash } from "./flash.js";
@@ -213,10 +214,12 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * await session.regenerate({ userId: "42", authenticated: true, ...rememberMe });
    * ```
    */
-  regenerate({ keep = true, ...input }: RegenerateInput<Data> = {}): Promise<boolean> {
+  regenerate(given: RegenerateInput<Data> = {}): Promise<boolean> {
     return this.#write(async () => {
+      checkRegenerate(given);
+      const { keep = true, ...input } = given;
       const stored = this.#stored;
-      const isLogin = typeof input.userId === "string";
+      const isLogin = input.userId !== undefined && input.userId !== null;
       let mark = this.#draft.snapshot();
       const update = (data: object): object => {
         mark = this.#draft.snapshot();
@@ -445,6 +448,18 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return withHttpErrors(this.#writes.run(write));
   }
 }
+
+const checkRegenerate = inputCheck<RegenerateInput<object>>("regenerate", {
+  keep: true,
+  userId: true,
+  grace: true,
+  authenticated: true,
+  idleTimeout: true,
+  absoluteTimeout: true,
+  persistent: true,
+  signal: true,
+  timeoutMs: true,
+});
 
 function pick(data: object, keep: boolean | readonly PropertyKey[]): object {
   if (keep === true) return data;

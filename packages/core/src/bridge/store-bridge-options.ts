@@ -1,6 +1,7 @@
 import type { SessionMetadata } from "../content/content.js";
 import type { SessionData } from "../content/session-data.js";
 import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
+import type { UserId } from "../contract/user-id.js";
 import { SessionManager } from "../sessions/manager.js";
 import type { SessionManagerOptions } from "../sessions/options.js";
 
@@ -10,7 +11,7 @@ interface FrameworkOptions<Request, Framework extends object> {
    * `destroyByUser` and `sessionLimit` use. It is called with stored data and with data about to be stored, and must have no
    * side effects. Default: every session is anonymous.
    */
-  readonly userId?: ((data: Partial<Framework>) => string | null | undefined) | undefined;
+  readonly userId?: ((data: Partial<Framework>) => UserId | null | undefined) | undefined;
   /** Returns the metadata of a new session, for "active sessions" pages. Default: none. */
   readonly metadata?: ((request: Request) => SessionMetadata) | undefined;
 }
@@ -49,7 +50,7 @@ export type StoreBridgeOptions<Request, Framework extends object, Data extends o
 
 /** The options with their defaults, and the manager. */
 export interface ResolvedStoreBridgeOptions<Request, Framework extends object, Data extends object = SessionData> {
-  readonly userId: (data: Partial<Framework>) => string | null | undefined;
+  readonly userId: (data: Partial<Framework>) => UserId | null | undefined;
   readonly metadata: (request: Request) => SessionMetadata;
   readonly manager: SessionManager<Data>;
 }

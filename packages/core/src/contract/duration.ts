@@ -1,4 +1,4 @@
-import { parse } from "@lukeed/ms";
+import { format, parse } from "@lukeed/ms";
 import { invalidOption } from "./errors.js";
 import { maxDurationMs } from "./validate.js";
 
@@ -22,4 +22,10 @@ export function durationMs(value: Duration, option: string, minMs = 1): number {
   const least = minMs === 0 ? "0" : `${minMs} ms`;
   const expectation = `a duration from ${least} to 100 years, in milliseconds or with a unit such as "30m"`;
   throw invalidOption("@sojourn/core", option, expectation, value);
+}
+
+/** Returns milliseconds as a text with a unit, such as `"12h"`. */
+export function durationText(ms: number): string {
+  const text = format(ms);
+  return parse(text) === ms ? text : `${ms}ms`;
 }

@@ -1,3 +1,5 @@
+import { unknownKey } from "./nearest-key.js";
+
 /**
  * The reason of a {@link SessionError}.
  *
@@ -130,8 +132,7 @@ export function invalidOption(
 export function refuseUnknownOptions(packageName: string, options: object, known: readonly string[]): void {
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
-    const message = `${packageName}: unknown option "${option}"; the options are ${known.join(", ")}`;
-    throw new SessionError("INVALID_OPTION", message);
+    throw new SessionError("INVALID_OPTION", `${packageName}: ${unknownKey("option", option, known)}`);
   }
 }
 

@@ -2,8 +2,9 @@ import { type SessionState, storeNow } from "../content/content.js";
 import type { CallOptions } from "../contract/call.js";
 import { assertTouch } from "../contract/validate.js";
 import type { EventHub } from "./events.js";
+import type { TouchInput } from "./inputs.js";
 import type { RegenerationGrace } from "./regeneration-grace.js";
-import type { TouchInput, WriteOutcome } from "./session.js";
+import type { WriteOutcome } from "./session.js";
 import type { StoreCalls } from "./store-calls.js";
 import { TickMemo } from "./tick-memo.js";
 

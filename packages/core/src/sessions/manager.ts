@@ -2,14 +2,33 @@ import { guardStore } from "../adapter/guard-store.js";
 import type { SessionData } from "../content/session-data.js";
 import type { CallOptions } from "../contract/call.js";
 import { asSessionError, SessionError } from "../contract/errors.js";
+import type { InputCheck } from "../contract/input-check.js";
 import type { SessionStore } from "../contract/store.js";
-import type { Client, ClientOptions } from "./client.js";
+import type { UserId } from "../contract/user-id.js";
+import type { ClientOptions } from "./client.js";
 import { Detection } from "./detection.js";
 import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
-import type { CreateInput, GetOptions, RenameInput } from "./inputs.js";
+import {
+  checkDestroy,
+  checkDestroyByUser,
+  checkGet,
+  checkRegenerate,
+  checkStats,
+  checkTouchByToken,
+  checkUpdateByToken,
+} from "./input-checks.js";
+import type {
+  CreateArguments,
+  DestroyByUserInput,
+  GetOptions,
+  RenameInput,
+  TouchInput,
+  UpdateFunction,
+  WriteOptions,
+} from "./inputs.js";
 import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
 import { sessionsOnly } from "./regeneration-grace.js";
-import type { Session, TouchInput, UpdateFunction, WriteOptions } from "./session.js";
+import type { Session } from "./session.js";
 import { SessionsById } from "./sessions-by-id.js";
 import { type SessionStatistics, StatisticsCollector } from "./statistics.js";
 import { StoreCalls } from "./store-calls.js";
@@ -21,11 +40,6 @@ import type { UserExport } from "./user-export.js";
 export interface TokenSession<Data extends object> {
   readonly token: string;
   readonly session: Session<Data>;
-}
-
-export interface DestroyOthersInput extends CallOptions {
-  /** The token of one session to keep, usually the caller's own. Omit to end all. */
-  readonly except?: string | undefined;
 }
 
 /**
@@ -95,7 +109,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
   }
 
   /**
-   * Creates a session and the token for its client.
+   * Creates a session and the token for its client. Without `data` it holds `{}`, which a schema may refuse or complete.
    *
    * @throws SessionError `LIMIT_REACHED` under the policy `reject`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`,
    * `INVALID_ARGUMENT`, `INVALID_OPTION` for a timeout; nothing is stored then
@@ -105,9 +119,9 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * console.log(visitor.token.length, visitor.session.userId); // 43 undefined
    * ```
    */
-  async create(input: CreateInput<Input>): Promise<TokenSession<Data>> {
+  async create(...input: CreateArguments<Input>): Promise<TokenSession<Data>> {
     const token = generateToken();
-    const session = await this.byId.create(tokenToId(token), input);
+    const session = await this.byId.create(tokenToId(token), ...input);
     if (session !== undefined) return { token, session };
     // 256 random bits never repeat by chance.
     throw new SessionError("BACKEND", "@sojourn/core: the store holds a session under a new token's id");
@@ -125,9 +139,8 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * ```
    */
   get(token: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
-    if (this.#isToken(token, options.client)) return this.byId.get(tokenToId(token), options);
-    this.#statistics.misses++;
-    return Promise.resolve(undefined);
+    if (isToken(token)) return this.byId.get(tokenToId(token), options);
+    return this.#getMalformed(token, options);
   }
 
   /**
@@ -146,8 +159,10 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     change: UpdateFunction<Data>,
     options: WriteOptions & ClientOptions = {},
   ): Promise<Session<Data> | undefined> {
+    checkUpdateByToken(options);
     const session = await this.get(token, readOnly(options));
-    return (await session?.update(change, options)) ? session : undefined;
+    const { userId, idleMs, signal, timeoutMs } = options;
+    return (await session?.update(change, { userId, idleMs, signal, timeoutMs })) ? session : undefined;
   }
 
   /**
@@ -160,8 +175,10 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * ```
    */
   async touch(token: string, options: TouchInput & ClientOptions = {}): Promise<boolean> {
+    checkTouchByToken(options);
     const session = await this.get(token, readOnly(options));
-    return session?.touch(options) ?? false;
+    const { idleMs, shorten, signal, timeoutMs } = options;
+    return session?.touch({ idleMs, shorten, signal, timeoutMs }) ?? false;
   }
 
   /**
@@ -184,7 +201,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * ```
    */
   async regenerate(token: string, input: RenameInput<Data> = {}): Promise<TokenSession<Data> | undefined> {
-    if (!this.#isToken(token, input.client)) return undefined;
+    if (!isToken(token)) return this.#refuse(token, input, checkRegenerate);
     const fresh = generateToken();
     const session = await this.byId.rename(tokenToId(token), tokenToId(fresh), input);
     return session && { token: fresh, session };
@@ -201,7 +218,8 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * ```
    */
   async destroy(token: string, options: CallOptions = {}): Promise<boolean> {
-    return this.#isToken(token) && this.byId.destroy(tokenToId(token), options);
+    if (isToken(token)) return this.byId.destroy(tokenToId(token), options);
+    return this.#refuse(token, options, checkDestroy) ?? false;
   }
 
   /**
@@ -227,7 +245,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * for (const { id, lastActiveAt, metadata } of await manager.listByUser("42")) console.log(id, lastActiveAt, metadata);
    * ```
    */
-  listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
+  listByUser(userId: UserId, options: CallOptions = {}): Promise<Session<Data>[]> {
     return this.byId.listByUser(userId, options);
   }
 
@@ -242,7 +260,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * console.log(JSON.stringify(await manager.exportUser("42")));
    * ```
    */
-  exportUser(userId: string, options: CallOptions = {}): Promise<UserExport<Data>> {
+  exportUser(userId: UserId, options: CallOptions = {}): Promise<UserExport<Data>> {
     return this.byId.exportUser(userId, options);
   }
 
@@ -250,17 +268,21 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * Ends the sessions of a user ("log out everywhere", or everywhere else).
    *
    * @returns the ids of the live sessions ended
-   * @throws SessionError `INVALID_ARGUMENT` when `except` is not a token: a mistake must not end all sessions
+   * @throws SessionError `INVALID_ARGUMENT` when `except` is neither a token nor an id: a mistake must not end all sessions
    * @example
    * ```ts continued
    * await manager.destroyByUser("42", { ...(login && { except: login.token }) }); // log out everywhere else
    * ```
    */
-  async destroyByUser(userId: string, { except, ...call }: DestroyOthersInput = {}): Promise<string[]> {
-    if (except !== undefined && !isToken(except)) {
-      throw new SessionError("INVALID_ARGUMENT", '@sojourn/core: argument "except" must be a session token');
-    }
-    return this.byId.destroyByUser(userId, { ...call, except: except && tokenToId(except) });
+  async destroyByUser(userId: UserId, input: DestroyByUserInput = {}): Promise<string[]> {
+    checkDestroyByUser(input);
+    const { except, ...call } = input;
+    if (except === undefined) return this.byId.destroyByUser(userId, call);
+    // An id of this manager has the form of a token, too.
+    if (isToken(except))
+      return this.byId.destroyByUser(userId, { ...call, except: await this.byId.idOf(except, call) });
+    const message = '@sojourn/core: argument "except" must be the token or the id of a session';
+    throw new SessionError("INVALID_ARGUMENT", message);
   }
 
   /**
@@ -288,6 +310,7 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
    * ```
    */
   async stats(options: CallOptions = {}): Promise<SessionStatistics> {
+    checkStats(options);
     const { count } = this.#store.capabilities;
     const stored = count ? await this.byId.count(options) : undefined;
     return this.#statistics.snapshot(stored, this.#events.counts);
@@ -308,11 +331,23 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     await this.#store.close();
   }
 
-  #isToken(token: string, client?: Client): boolean {
-    if (isToken(token)) return true;
+  async #getMalformed(token: unknown, options: GetOptions): Promise<undefined> {
+    this.#refuse(token, options, checkGet);
+    this.#statistics.misses++;
+  }
+
+  /**
+   * Treats a value that is no token as a missing session. Client input may be anything; only a mistake of the application is
+   * an error.
+   */
+  #refuse(token: unknown, input: CallOptions & ClientOptions, check: InputCheck): undefined {
+    check(input);
+    if (token instanceof Promise) {
+      throw new SessionError("INVALID_ARGUMENT", '@sojourn/core: the token is a promise; write "await" before it');
+    }
+    const source = input.client?.ip;
     // A visitor without a cookie is not reported.
-    if (token) this.#detection.report("malformedToken", client?.ip, { source: client?.ip });
-    return false;
+    if (token) this.#detection.report("malformedToken", source, { source });
   }
 
   #reportSweep(cause: unknown): void {

@@ -3,7 +3,7 @@ import { jsonCodec, type SessionCodec } from "../content/codec.js";
 import type { SessionData, UpgradeFunction } from "../content/session-data.js";
 import type { UnreadablePolicy } from "../content/unreadable.js";
 import { type Clock, systemClock } from "../contract/clock.js";
-import { type Duration, durationMs } from "../contract/duration.js";
+import { type Duration, durationMs, durationText } from "../contract/duration.js";
 import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
 import type { SessionLimit, SessionStore } from "../contract/store.js";
 import { type BindingOptions, type ResolvedBinding, resolveBinding } from "./binding.js";
@@ -201,7 +201,9 @@ export function resolveTimeouts(
   if (idleTimeout === undefined) return { idleMs: Math.min(defaults.idleMs, absoluteMs), absoluteMs };
   const idleMs = durationMs(idleTimeout, "idleTimeout");
   if (idleMs <= absoluteMs) return { idleMs, absoluteMs };
-  throw invalidOption(packageName, "idleTimeout", `at most the absolute timeout of ${absoluteMs} ms`, idleTimeout);
+  const origin = absoluteTimeout === undefined ? ' unless "absoluteTimeout" is set' : "";
+  const expectation = `at most the absolute timeout, which is ${durationText(absoluteMs)}${origin}`;
+  throw invalidOption(packageName, "idleTimeout", expectation, idleTimeout);
 }
 
 function resolveSchema({

@@ -11,8 +11,8 @@ import {
 import type { CallOptions } from "../contract/call.js";
 import { SessionError } from "../contract/errors.js";
 import { Conflicts, maxAttempts } from "./conflicts.js";
+import type { UpdateFunction } from "./inputs.js";
 import type { LifetimeInput, Lifetimes } from "./lifetimes.js";
-import type { UpdateFunction } from "./session.js";
 import { ownerAfter, userChange } from "./user-change.js";
 import type { WriterParts } from "./writer-parts.js";
 

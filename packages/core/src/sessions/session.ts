@@ -3,34 +3,8 @@ import type { DeepReadonly } from "../content/freeze.js";
 import type { SessionData } from "../content/session-data.js";
 import type { CallOptions } from "../contract/call.js";
 import { type Duration, durationMs } from "../contract/duration.js";
-import type { ConflictPolicy } from "./policies.js";
-
-/** Returns the new data of a session from the current data. May be called again when another writer was faster. */
-export type UpdateFunction<Data extends object> = (
-  data: DeepReadonly<Data>,
-) => DeepReadonly<Data> | Promise<DeepReadonly<Data>>;
-
-export interface WriteOptions extends CallOptions {
-  /** The new user; `null` makes the session anonymous. Default: the user stays. Use `regenerate` for a login. */
-  readonly userId?: string | null | undefined;
-  /**
-   * Milliseconds from now until the session ends unused; may bring the deadline nearer. If it is longer than the session's
-   * idle timeout, it becomes the session's own. Default: the session's idle timeout.
-   */
-  readonly idleMs?: number | undefined;
-}
-
-export interface SaveOptions extends WriteOptions {
-  /**
-   * The baseline for the merge. Default: this handle's data. A framework whose session object lives on after a save
-   * passes the data that it saved last, because the handle then also holds the changes of other writers.
-   */
-  readonly base?: object | undefined;
-  /** Allows `idleMs` to move the deadline nearer than the stored one. Default true. */
-  readonly shorten?: boolean | undefined;
-  /** The conflict policy. Default: the manager's `onConflict`. */
-  readonly onConflict?: ConflictPolicy | undefined;
-}
+import { checkDestroy, checkSave, checkTouch, checkUpdate, withUserText } from "./input-checks.js";
+import type { SaveOptions, TouchInput, UpdateFunction, Write, WriteOptions } from "./inputs.js";
 
 /**
  * The outcome of a save:
@@ -45,22 +19,12 @@ export interface SaveOptions extends WriteOptions {
  */
 export type SaveStatus = "saved" | "unchanged" | "ended" | "changedUser" | "superseded";
 
-export interface TouchInput extends CallOptions {
-  /**
-   * Milliseconds from now until the session ends unused. The next read counts by the session's own idle timeout again.
-   * Default: that timeout.
-   */
-  readonly idleMs?: number | undefined;
-  /** Allows the deadline to move nearer. Default false. */
-  readonly shorten?: boolean | undefined;
-}
-
 /** The part of a manager that a {@link Session} calls. */
 export interface SessionActions {
   /** Whether the session was read by its old token after a regeneration. Writes are then dropped. */
   readonly isSuperseded: boolean;
-  update(state: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome>;
-  save(state: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome>;
+  update(state: SessionState, change: UpdateFunction<object>, options: Write<WriteOptions>): Promise<WriteOutcome>;
+  save(state: SessionState, data: object, options: Write<SaveOptions>): Promise<WriteOutcome>;
   touch(state: SessionState, options: TouchInput): Promise<WriteOutcome>;
   /** Whether `touch` would write. */
   isTouchDue(state: SessionState, options: TouchInput): boolean;
@@ -185,8 +149,10 @@ export class Session<Data extends object = SessionData> {
    * ```
    */
   async update(change: UpdateFunction<Data>, options: WriteOptions = {}): Promise<boolean> {
+    checkUpdate(options);
     // The writer calls `change` with this session's own data.
-    const { status, state } = await this.#actions.update(this.#state, change as UpdateFunction<object>, options);
+    const apply = change as unknown as UpdateFunction<object>;
+    const { status, state } = await this.#actions.update(this.#state, apply, withUserText(options));
     this.#adopt(state);
     return status === "saved" || status === "unchanged";
   }
@@ -203,7 +169,8 @@ export class Session<Data extends object = SessionData> {
    * ```
    */
   async save(data: Data | DeepReadonly<Data>, options: SaveOptions = {}): Promise<SaveStatus> {
-    const { status, state } = await this.#actions.save(this.#state, data, options);
+    checkSave(options);
+    const { status, state } = await this.#actions.save(this.#state, data, withUserText(options));
     this.#adopt(state);
     return status;
   }
@@ -218,6 +185,7 @@ export class Session<Data extends object = SessionData> {
    * ```
    */
   async touch(options: TouchInput = {}): Promise<boolean> {
+    checkTouch(options);
     const { status, state } = await this.#actions.touch(this.#state, options);
     this.#adopt(state);
     return status !== "ended";
@@ -237,7 +205,8 @@ export class Session<Data extends object = SessionData> {
    * console.log(await session.destroy()); // true
    * ```
    */
-  destroy(options: CallOptions = {}): Promise<boolean> {
+  async destroy(options: CallOptions = {}): Promise<boolean> {
+    checkDestroy(options);
     return this.#actions.destroy(this.id, options);
   }
 

@@ -6,23 +6,44 @@ import { answerUnreadable, type UnreadablePolicy } from "../content/unreadable.j
 import type { CallOptions } from "../contract/call.js";
 import { isSessionError, type SessionError } from "../contract/errors.js";
 import type { SessionCounts } from "../contract/store.js";
+import { type UserId, userIdText } from "../contract/user-id.js";
 import { assertId } from "../contract/validate.js";
 import { Activity } from "./activity.js";
 import { ClientBinding } from "./binding.js";
 import { Contents } from "./contents.js";
 import type { Detection } from "./detection.js";
 import type { EventHub } from "./events.js";
-import type { CreateInput, DestroyByUserInput, GetOptions, RenameInput } from "./inputs.js";
+import {
+  checkClear,
+  checkCount,
+  checkCreate,
+  checkDestroy,
+  checkDestroyByUser,
+  checkExportUser,
+  checkGet,
+  checkListByUser,
+  checkRegenerate,
+  checkScan,
+} from "./input-checks.js";
+import type {
+  CreateArguments,
+  CreateInput,
+  DestroyByUserInput,
+  GetOptions,
+  RenameInput,
+  UpdateFunction,
+} from "./inputs.js";
 import { Lifetimes } from "./lifetimes.js";
 import type { ResolvedManagerOptions } from "./options.js";
 import { requireUnreadablePolicy } from "./policies.js";
 import { type Lookup, type ReadInput, SessionReader } from "./reader.js";
 import { RegenerationGrace } from "./regeneration-grace.js";
 import { SessionRenamer } from "./renamer.js";
-import { Session, type SessionActions, type UpdateFunction } from "./session.js";
+import { Session, type SessionActions } from "./session.js";
 import type { StatisticsCollector } from "./statistics.js";
 import type { StoreCalls } from "./store-calls.js";
 import { SupersededActions } from "./superseded-actions.js";
+import { isToken, tokenToId } from "./tokens.js";
 import { exportSessions, type UserExport } from "./user-export.js";
 import { WriteReports } from "./write-reports.js";
 import { SessionWriter } from "./writer.js";
@@ -88,9 +109,13 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * @returns `undefined` when a live session has this id; it is untouched
    * @throws SessionError `LIMIT_REACHED`, `INVALID_DATA`, `ENCODE`, `PAYLOAD_TOO_LARGE`, `INVALID_OPTION` for a timeout
    */
-  async create(id: string, input: CreateInput<Input>): Promise<Session<Data> | undefined> {
+  async create(id: string, ...[given]: CreateArguments<Input>): Promise<Session<Data> | undefined> {
     assertId(id);
-    const { data, userId, authenticated = false, metadata = {}, client } = input;
+    // The type lets `data` be missing only where an empty object is valid.
+    const input = (given === undefined ? {} : given) as Partial<CreateInput<Input>>;
+    checkCreate(input);
+    const { data = {}, authenticated = false, metadata = {}, client } = input;
+    const userId = userIdText(input.userId);
     const { idleMs, absoluteMs, own } = this.#lifetimes.begin(input);
     const content = {
       data,
@@ -113,6 +138,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   get(id: string, options: GetOptions = {}): Promise<Session<Data> | undefined> {
     try {
       assertId(id);
+      checkGet(options);
       const { touch = true, fresh = false, client, signal, timeoutMs, onUnreadable = this.#onUnreadable } = options;
       requireUnreadablePolicy(onUnreadable);
       const input: ReadInput = { touch, fresh, client, signal, timeoutMs };
@@ -140,16 +166,18 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   async rename(id: string, newId: string, input: RenameInput<Data> = {}): Promise<Session<Data> | undefined> {
     assertId(id);
     assertId(newId, "newId");
-    const { userId, update = same, authenticated = false, client, signal, timeoutMs } = input;
+    checkRegenerate(input);
+    const { update = same, authenticated = false, client, signal, timeoutMs } = input;
+    const userId = userIdText(input.userId);
     const { idleTimeout, absoluteTimeout, persistent } = input;
     const lifetimes = { idleTimeout, absoluteTimeout, persistent };
     const call = { signal, timeoutMs };
     const base = await answerUnreadable(this.#onUnreadable, this.#reader.read(id, call));
     if (base === undefined || !this.#reader.admits(base, client)) return undefined;
-    await this.#announce(base, newId, input);
+    await this.#announce(base, newId, { ...input, userId });
     const boundTo = client && this.#binding?.bind(client);
     // The caller states the type of its payloads, and `update` receives data of that type.
-    const change = update as UpdateFunction<object>;
+    const change = update as unknown as UpdateFunction<object>;
     const state = await this.#renamer.rename(base, newId, { userId, change, authenticated, lifetimes, boundTo }, call);
     return state && this.#open(state);
   }
@@ -159,13 +187,15 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    *
    * @returns false when there was no live one
    */
-  destroy(id: string, options: CallOptions = {}): Promise<boolean> {
+  async destroy(id: string, options: CallOptions = {}): Promise<boolean> {
+    checkDestroy(options);
     return this.#writer.destroy(id, options);
   }
 
   /** Reads the live sessions of a user, oldest first. A session that cannot be read is left out and becomes an `error` event. */
-  async listByUser(userId: string, options: CallOptions = {}): Promise<Session<Data>[]> {
-    const states = await this.#reader.listByUser(userId, options);
+  async listByUser(userId: UserId, options: CallOptions = {}): Promise<Session<Data>[]> {
+    checkListByUser(options);
+    const states = await this.#reader.listByUser(userIdText(userId), options);
     return states.map((state) => this.#open(state));
   }
 
@@ -175,12 +205,14 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * @throws SessionError when a session cannot be read at present, for example without its key service: the result
    * would be incomplete
    */
-  async exportUser(userId: string, options: CallOptions = {}): Promise<UserExport<Data>> {
+  async exportUser(userId: UserId, options: CallOptions = {}): Promise<UserExport<Data>> {
+    checkExportUser(options);
     const operation = "exportUser";
+    const user = userIdText(userId);
     const corrupt: SessionError[] = [];
-    const records = await this.#reader.recordsOf(userId, operation, options, corrupt);
+    const records = await this.#reader.recordsOf(user, operation, options, corrupt);
     return exportSessions(
-      userId,
+      user,
       records,
       corrupt,
       (record) => this.#contents.readOneOfMany(record, operation),
@@ -194,10 +226,12 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    *
    * @returns the ids of the live sessions ended
    */
-  async destroyByUser(userId: string, { except, ...call }: DestroyByUserInput = {}): Promise<string[]> {
+  async destroyByUser(userId: UserId, input: DestroyByUserInput = {}): Promise<string[]> {
+    checkDestroyByUser(input);
+    const { except, ...call } = input;
     // An old id within the grace stands for the caller's own session.
     const keep = except && ((await this.#grace?.current(except, call))?.id ?? except);
-    return this.#writer.destroyByUser(userId, keep, call);
+    return this.#writer.destroyByUser(userIdText(userId), keep, call);
   }
 
   /**
@@ -207,6 +241,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * @throws SessionError `NOT_SUPPORTED`
    */
   async *scan(options: CallOptions = {}): AsyncGenerator<Session<Data>, void, undefined> {
+    checkScan(options);
     for await (const state of this.#reader.scan(options)) yield this.#open(state);
   }
 
@@ -217,12 +252,26 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
    * @throws SessionError `NOT_SUPPORTED`
    */
   async count(options: CallOptions = {}): Promise<SessionCounts> {
+    checkCount(options);
     return this.#shared.calls.count(options);
   }
 
   /** Ends all sessions of the store's namespace, without an event for each. A session created meanwhile may stay. */
   async clear(options: CallOptions = {}): Promise<void> {
+    checkClear(options);
     await this.#shared.calls.clear(options);
+  }
+
+  /**
+   * @internal Returns the id of the session that a caller means by its secret or by its id. An id can have the form of a
+   * token, so this asks for a session of such a secret first.
+   */
+  async idOf(secretOrId: string, call: CallOptions): Promise<string> {
+    const id = tokenToId(secretOrId);
+    if (!isToken(secretOrId)) return id;
+    const { calls } = this.#shared;
+    const found = await (this.#grace === undefined ? calls.get(id, undefined, call) : this.#grace.current(id, call));
+    return found === undefined ? secretOrId : id;
   }
 
   async #find(id: string, input: ReadInput, onUnreadable: UnreadablePolicy): Promise<Session<Data> | undefined> {
@@ -251,7 +300,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   async #announce(
     { id, userId: owner, content }: SessionState,
     newId: string,
-    input: RenameInput<Data>,
+    input: Omit<RenameInput<Data>, "userId"> & { readonly userId: string | null | undefined },
   ): Promise<void> {
     const { userId, update, authenticated = false, grace = update === undefined && !authenticated, ...call } = input;
     if (this.#grace === undefined || !grace || owner === undefined) return;

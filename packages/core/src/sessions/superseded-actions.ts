@@ -2,7 +2,8 @@ import type { SessionState } from "../content/content.js";
 import { diffKeys, isUnchanged } from "../content/merge.js";
 import type { CallOptions } from "../contract/call.js";
 import type { EventHub } from "./events.js";
-import type { SaveOptions, SessionActions, WriteOutcome } from "./session.js";
+import type { SaveOptions, Write } from "./inputs.js";
+import type { SessionActions, WriteOutcome } from "./session.js";
 
 /**
  * The actions of a session that was read by its old token after a regeneration. It can be read and ended, but not
@@ -26,7 +27,7 @@ export class SupersededActions implements SessionActions {
    * Ignores a save without changes, as {@link touch} does: frameworks save at the end of each request. Any other save
    * is reported.
    */
-  async save(state: SessionState, data: object, { base, userId }: SaveOptions): Promise<WriteOutcome> {
+  async save(state: SessionState, data: object, { base, userId }: Write<SaveOptions>): Promise<WriteOutcome> {
     const isNothing = userId === undefined && isUnchanged(diffKeys(base ?? state.content.data, data));
     return isNothing ? { status: "unchanged", state } : this.#refuse(state);
   }

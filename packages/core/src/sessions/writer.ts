@@ -9,8 +9,9 @@ import { applyKeys, diffKeys, isUnchanged } from "../content/merge.js";
 import type { CallOptions } from "../contract/call.js";
 import type { NewSession, SessionRecord } from "../contract/store.js";
 import { type AfterConflict, Conflicts, maxAttempts } from "./conflicts.js";
+import type { SaveOptions, TouchInput, UpdateFunction, Write, WriteOptions } from "./inputs.js";
 import { type ConflictPolicy, requirePolicy } from "./policies.js";
-import type { SaveOptions, SessionActions, TouchInput, UpdateFunction, WriteOptions, WriteOutcome } from "./session.js";
+import type { SessionActions, WriteOutcome } from "./session.js";
 import { ownerAfter, userChange } from "./user-change.js";
 import type { WriterParts } from "./writer-parts.js";
 
@@ -56,11 +57,11 @@ export class SessionWriter implements SessionActions {
     return this.#parts.activity.isTouchDue(state, input);
   }
 
-  update(base: SessionState, change: UpdateFunction<object>, options: WriteOptions): Promise<WriteOutcome> {
+  update(base: SessionState, change: UpdateFunction<object>, options: Write<WriteOptions>): Promise<WriteOutcome> {
     return this.#write(base, options, "merge", ({ content }) => change(content.data));
   }
 
-  async save(base: SessionState, data: object, options: SaveOptions): Promise<WriteOutcome> {
+  async save(base: SessionState, data: object, options: Write<SaveOptions>): Promise<WriteOutcome> {
     const { userId, idleMs, shorten = true, signal, timeoutMs, onConflict = this.#onConflict } = options;
     requirePolicy(onConflict);
     assertContent({ ...base.content, data });
@@ -107,7 +108,7 @@ export class SessionWriter implements SessionActions {
    */
   async #write(
     base: SessionState,
-    { userId, idleMs = this.#parts.activity.idleMs(base), shorten = true, signal, timeoutMs }: SaveOptions,
+    { userId, idleMs = this.#parts.activity.idleMs(base), shorten = true, signal, timeoutMs }: Write<SaveOptions>,
     policy: ConflictPolicy,
     compute: (current: SessionState) => object | Promise<object>,
   ): Promise<WriteOutcome> {
