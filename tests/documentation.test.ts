@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
@@ -51,7 +51,7 @@ describe("the examples in the documentation", () => {
     await rm(directory, { recursive: true, force: true });
     await mkdir(directory, { recursive: true });
     await Promise.all(snippets.map((snippet, index) => writeFile(`${directory}/${index}.mts`, snippet.code)));
-    const all = [...snippets.keys()];
+    const all = [...snippets.keys()].filter((index) => snippets[index]?.language === "ts");
     // Two applications would declare the same members of a Fastify request with different types.
     const apart = all.filter((index) => snippets[index]?.code.includes('declare module "fastify"'));
     for (const program of [all.filter((index) => !apart.includes(index)), ...apart.map((index) => [index])]) {
@@ -103,23 +103,54 @@ test("the driver on the page about writing a store is the one that the kit's own
 });
 
 describe("links", () => {
-  test.each(documents)("of %s lead to files that exist", async (document) => {
+  const linked = [...documents, "examples/demo/README.md", "examples/fastify/README.md"];
+
+  test.each(linked)("of %s lead to files that exist", async (document) => {
     const text = await readFile(`${root}/${document}`, "utf8");
-    const targets = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, target]) => target ?? "");
-    const missing = targets.filter((target) => !existsSync(`${root}/${dirname(document)}/${target}`));
-    expect(missing).toEqual([]);
+    const relative = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(
+      ([, target]) => `${dirname(document)}/${target}`,
+    );
+    const absolute = repositoryLinks(text).map(({ path }) => path);
+    expect([...relative, ...absolute].filter((path) => !existsSync(`${root}/${path}`))).toEqual([]);
   });
+
+  // A registry shows a README on its own page, where a relative link leads nowhere.
+  test.each(documents.filter((document) => document.endsWith("README.md") && !document.startsWith("docs/")))(
+    "of %s work on the page of a registry",
+    async (document) => {
+      const text = await readFile(`${root}/${document}`, "utf8");
+      expect([...text.matchAll(/(?<!!)\[[^\]]*\]\((?!https?:|#|mailto:)[^)]+\)/g)].map(([link]) => link)).toEqual([]);
+      const wrong = repositoryLinks(text).filter(
+        ({ kind, path }) => (kind === "tree") !== statSync(`${root}/${path}`).isDirectory(),
+      );
+      expect(wrong).toEqual([]);
+    },
+  );
 });
 
-/** Writes a program as JavaScript, and returns its file. */
-async function programOf(snippet: Snippet, code: string): Promise<string> {
-  const { outputText } = ts.transpileModule(code, {
-    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
-  });
-  const file = `${directory}/${snippets.indexOf(snippet)}.run.mjs`;
+// A secret that a reader can copy is a secret that an attacker knows.
+test.each(documents)("the examples in %s contain no secret", async (document) => {
+  const text = await readFile(`${root}/${document}`, "utf8");
+  expect(text.match(/\bsecret(?: =|:) (?:process\.env\.\w+ \?\? )?["'`].*/gi)).toBeNull();
+});
+
+/** Returns the links of a document to files and folders of this repository. */
+function repositoryLinks(text: string): { kind: string; path: string }[] {
+  const links = text.matchAll(/\]\(https:\/\/github\.com\/sojourn-js\/sojourn\/(blob|tree)\/main\/([^)#\s]+)/g);
+  return [...links].map(([, kind = "", path = ""]) => ({ kind, path }));
+}
+
+/** Writes a program as JavaScript, and returns its file. A program in JavaScript is written as it stands. */
+async function programOf({ language, where }: Snippet, code: string): Promise<string> {
+  const file = `${directory}/${where.replaceAll(/\W/g, "-")}.run.mjs`;
   await mkdir(directory, { recursive: true });
-  await writeFile(file, outputText);
+  await writeFile(file, language === "js" ? code : toJavaScript(code));
   return file;
+}
+
+function toJavaScript(code: string): string {
+  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
+  return ts.transpileModule(code, { compilerOptions }).outputText;
 }
 
 async function serverUrls({ code }: Snippet): Promise<Record<string, string>> {

@@ -7,33 +7,45 @@ import { root } from "./support.js";
 export interface Snippet {
   /** `packages/core/README.md:12`. */
   readonly where: string;
+  readonly language: "js" | "ts";
   readonly code: string;
   /** False for `no-run`: the program is compiled only. */
   readonly runs: boolean;
 }
 
 /**
- * Returns the TypeScript programs of a Markdown file, or of the TSDoc comments of a source file.
+ * Returns the programs of a Markdown file, or of the TSDoc comments of a source file.
  *
  * A fence says `ts`, `ts continued` for code that goes on from the fence before it, `ts no-run`, or `ts in-request` for code
- * that uses the `session` of a request.
+ * that uses the `session` of a request. A fence `js` runs as it stands. A `ts continued` after it adds types: the two are
+ * compiled as one program.
  */
 export async function snippetsOf(file: string): Promise<Snippet[]> {
   const snippets: Snippet[] = [];
   const inRequest: string[] = [];
   const text = await readFile(`${root}/${file}`, "utf8");
-  for (const node of fromMarkdown(file.endsWith(".ts") ? tsdocOf(file, text) : text).children) {
-    if (node.type !== "code" || node.lang !== "ts") continue;
-    const previous = snippets.at(-1);
-    if (node.meta === "in-request") inRequest.push(node.value);
-    else if (node.meta === "continued" && previous !== undefined) {
-      snippets[snippets.length - 1] = { ...previous, code: `${previous.code}\n\n${node.value}` };
-    } else {
-      snippets.push({ where: `${file}:${node.position?.start.line}`, code: node.value, runs: node.meta !== "no-run" });
+  const { children } = fromMarkdown(file.endsWith(".ts") ? tsdocOf(file, text) : text);
+  for (const { lang: language, meta, value: code, position } of children.filter((node) => node.type === "code")) {
+    if (language !== "js" && language !== "ts") continue;
+    if (meta === "in-request") inRequest.push(code);
+    else {
+      const snippet: Snippet = { where: `${file}:${position?.start.line}`, language, code, runs: meta !== "no-run" };
+      if (meta === "continued") continueLast(snippets, snippet);
+      else snippets.push(snippet);
     }
   }
-  if (inRequest.length > 0) snippets.push({ where: `${file} (in requests)`, code: inRequests(inRequest), runs: true });
+  if (inRequest.length > 0) {
+    snippets.push({ where: `${file} (in requests)`, language: "ts", code: inRequests(inRequest), runs: true });
+  }
   return snippets;
+}
+
+function continueLast(snippets: Snippet[], { where, code }: Snippet): void {
+  const last = snippets.pop();
+  if (last === undefined) throw new Error(`${where} continues no example`);
+  const both = `${last.code}\n\n${code}`;
+  if (last.language === "ts") snippets.push({ ...last, code: both });
+  else snippets.push(last, { where, language: "ts", code: both, runs: false });
 }
 
 /** Returns a program that runs each example in a request of its own. */

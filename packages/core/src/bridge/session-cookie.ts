@@ -87,12 +87,13 @@ const maxAgeLimitMs = 400 * 86_400_000;
  *
  * @example
  * ```ts
+ * import { randomBytes } from "node:crypto";
  * import { SessionManager } from "@sojourn/core";
  * import { SessionCookie } from "@sojourn/core/bridge";
  * import { MemoryStore } from "@sojourn/memory";
  *
  * const manager = new SessionManager({ store: new MemoryStore() });
- * const cookie = new SessionCookie({ secret: "at least thirty-two bytes of text" });
+ * const cookie = new SessionCookie({ secret: process.env.SESSION_SECRET ?? randomBytes(32).toString("base64url") });
  * const { header } = cookie.issue(await manager.create({ data: {} })); // for Set-Cookie
  * const token = cookie.read(header.split(";", 1)[0]); // from Cookie
  * console.log(await manager.get(token ?? ""));
