@@ -7,6 +7,7 @@ export interface Flow {
   /** Outcomes that are allowed with Sojourn's sessions. */
   readonly wanted: readonly string[];
   readonly limit?: FlowOptions["limit"];
+  readonly graceMs?: FlowOptions["graceMs"];
   /** Walks the flow, and returns the outcome in a few words. */
   walk(walk: Walk): Promise<string>;
 }
@@ -61,6 +62,21 @@ export const flows: readonly Flow[] = [
       const isNew = user.cookie !== old.cookie && (await accountOf(user)) === "u1";
       if (!isNew) return "no new session";
       return (await accountOf(old)) === undefined ? "the old id is dead" : "the old id still works";
+    },
+  },
+  {
+    name: "three requests regenerate at once, with a grace of 10 seconds",
+    wanted: ["all are logged in"],
+    graceMs: 10_000,
+    async walk({ browser, hold }) {
+      const user = browser();
+      await user.get("login?account=u1");
+      const tabs = [browser(user.cookie), browser(user.cookie), browser(user.cookie)];
+      const finishes = [];
+      for (const tab of tabs) finishes.push(await hold(tab, "rotate"));
+      const answers = await Promise.all(finishes.map((finish) => finish()));
+      const accounts = answers.map(({ body }) => Object(body).account);
+      return accounts.every((account) => account === "u1") ? "all are logged in" : "some are logged out";
     },
   },
   {
@@ -292,7 +308,7 @@ export interface Walk {
   /** Opens a browser, with the cookie of another one if given. */
   browser(cookie?: string): Browser;
   /** Starts a request, which waits with its session loaded. Returns a function that lets it continue, and waits for its end. */
-  hold(browser: Browser, path: string): Promise<() => Promise<{ readonly status: number }>>;
+  hold(browser: Browser, path: string): Promise<() => ReturnType<Browser["request"]>>;
   failing<Result>(call: FailingCall, request: () => Promise<Result>): Promise<Result>;
   /** Moves the clock of this process. */
   wait(ms: number): void;
@@ -304,7 +320,10 @@ const actions: Record<string, FlowAction> = {
   login: (session, query) => session.login(String(query.get("account"))),
   "login-remembered": (session, query) => session.login(String(query.get("account")), rememberMs),
   logout: (session) => session.logout(),
-  rotate: (session) => session.rotate(),
+  rotate: async (session) => {
+    await session.rotate();
+    return session.read();
+  },
   reload: async (session) => {
     session.set("junk", "1");
     await session.reload();
@@ -327,7 +346,7 @@ export async function outcomeOf(flow: Flow, subject: Subject, wait: Walk["wait"]
     };
   };
   const held = Object.fromEntries(Object.entries(actions).map(([name, action]) => [name, waiting(action)]));
-  await using app: Running = await subject.start({ actions: held, idleMs, absoluteMs, limit: flow.limit });
+  await using app: Running = await subject.start({ actions: held, idleMs, absoluteMs, ...flow });
   return await flow.walk({
     browser: (cookie) => new Browser(app, cookie),
     async hold(browser, path) {

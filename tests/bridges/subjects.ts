@@ -47,6 +47,8 @@ export interface FlowOptions {
   /** Absolute timeout, in subjects that have one. */
   readonly absoluteMs: number;
   readonly limit?: SessionLimit | undefined;
+  /** How long the old id of a regenerated session goes on reading, in subjects that have a grace. */
+  readonly graceMs?: number | undefined;
 }
 
 export interface Running extends AsyncDisposable {
@@ -315,7 +317,7 @@ function accountOf(data: object): string | undefined {
 }
 
 /** Returns the same manager options for each of Sojourn's subjects. */
-function managed({ idleMs, absoluteMs, limit }: FlowOptions, fault: Fault): SessionManagerOptions {
+function managed({ idleMs, absoluteMs, limit, graceMs }: FlowOptions, fault: Fault): SessionManagerOptions {
   const memory = new MemoryStore({ clock: { now: () => Date.now() } });
   const store = overriding(memory, (method, original) => {
     const call = callOf[method];
@@ -326,7 +328,7 @@ function managed({ idleMs, absoluteMs, limit }: FlowOptions, fault: Fault): Sess
     };
   });
   const options = { idleTimeout: idleMs, absoluteTimeout: absoluteMs, touchAfter: 0, sweep: false } as const;
-  return { store, ...options, ...(limit && { sessionLimit: limit }) };
+  return { store, ...options, regenerationGrace: graceMs, sessionLimit: limit };
 }
 
 const callOf: Readonly<Record<string, FailingCall>> = {

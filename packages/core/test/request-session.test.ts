@@ -151,6 +151,73 @@ describe("finish", () => {
   });
 });
 
+describe("a request whose token another request has regenerated, within the grace", () => {
+  async function superseded() {
+    const fixture = new Fixture({ regenerationGrace: "10s" });
+    const login = new TestResponse();
+    const visit = await fixture.open(visitor);
+    await visit.regenerate({ userId: "ann" });
+    visit.data.name = "Ann";
+    await visit.finish(login);
+    const request = nextRequest(login);
+    const [winner, loser] = [await fixture.open(request), await fixture.open(request)];
+    const conflicts: string[] = [];
+    fixture.sessions.manager.on("conflict", ({ reason }) => conflicts.push(reason));
+    await winner.regenerate();
+    return { fixture, request, winner, loser, conflicts };
+  }
+
+  test("reads on when it wants to regenerate, too, and sends no token", async () => {
+    const { winner, loser } = await superseded();
+    expect(loser.isSuperseded).toBe(false);
+    expect(await loser.regenerate()).toBe(true);
+    expect(loser).toMatchObject({
+      isSuperseded: true,
+      hasEnded: false,
+      id: winner.id,
+      userId: "ann",
+      data: { name: "Ann" },
+    });
+    const response = new TestResponse();
+    await loser.finish(response);
+    expect([...response.headers]).toEqual([]);
+  });
+
+  test.each([
+    ["save", (session: Session) => session.save()],
+    ["update", (session: Session) => session.update((data) => ({ ...data, name: "Bob" }))],
+  ])("drops the changes of %s with one event, and shows what is stored", async (_name, write) => {
+    const { winner, loser, conflicts } = await superseded();
+    loser.data.name = "Bob";
+    expect(await write(loser)).toBe(false);
+    expect([loser.isSuperseded, loser.hasEnded, loser.data]).toEqual([true, false, { name: "Ann" }]);
+    await loser.finish(new TestResponse());
+    expect(conflicts).toEqual(["superseded"]);
+    expect(await winner.reload()).toBe(true);
+    expect(winner.data).toEqual({ name: "Ann" });
+  });
+
+  test("that was opened after it drops its changes at the end, and can log out", async () => {
+    const { fixture, request, winner, conflicts } = await superseded();
+    const late = await fixture.open(request);
+    expect(late.isSuperseded).toBe(true);
+    late.data.name = "Bob";
+    const response = new TestResponse();
+    await late.finish(response);
+    expect([conflicts, [...response.headers], late.hasEnded]).toEqual([["superseded"], [], false]);
+    expect(await late.destroy()).toBe(true);
+    expect(await winner.reload()).toBe(false);
+  });
+
+  test("has ended after the logout", async () => {
+    const { winner, loser } = await superseded();
+    expect(await loser.regenerate()).toBe(true);
+    expect(await winner.destroy()).toBe(true);
+    expect(await loser.reload()).toBe(false);
+    expect([loser.hasEnded, loser.isSuperseded]).toEqual([true, false]);
+  });
+});
+
 describe("once the head of the response is sent", () => {
   async function answered(fixture: Fixture, request: TestRequest): Promise<Session> {
     const session = await fixture.open(request);

@@ -2,6 +2,7 @@ import type { SessionData } from "../content/session-data.js";
 import type { Duration } from "../contract/duration.js";
 import { SessionError } from "../contract/errors.js";
 import { inputCheck } from "../contract/input-check.js";
+import { type UserId, userIdText } from "../contract/user-id.js";
 import type { CreateInput, RenameInput, UpdateFunction } from "../sessions/inputs.js";
 import type { TokenSession } from "../sessions/manager.js";
 import type { Session, SessionInfo } from "../sessions/session.js";
@@ -96,6 +97,13 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return this.#hasEnded;
   }
   /**
+   * Whether another request has given the session a new token meanwhile, within the manager's `regenerationGrace`. This
+   * request goes on reading, and its changes are dropped. The other response has brought the client its token.
+   */
+  get isSuperseded(): boolean {
+    return this.#stored?.session.isSuperseded ?? false;
+  }
+  /**
    * The session data: assign to its keys, delete them, or change their values in place.
    *
    * An object is copied when its key is first read, and compared with the stored one at the save. `stored.data` is frozen
@@ -121,7 +129,8 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * Saves now what the end of the request would save: the changes, merged into the data stored by then. Stores a new session
    * even if it is empty.
    *
-   * @returns false when the session has ended, or belongs to another user, since it was loaded: nothing is written
+   * @returns false when the session has ended, belongs to another user since it was loaded, or is superseded: nothing is
+   * written
    * @example
    * ```ts in-request
    * session.data.cart = ["book"];
@@ -139,7 +148,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * Reads the stored data, applies the changes of this request and then `change`, and writes the result. Starts again when
    * another request wrote in between. Use it for counters and lists, which `save` would replace as a whole.
    *
-   * @returns false when the session has ended or belongs to another user
+   * @returns false when the session has ended, belongs to another user, or is superseded
    * @example
    * ```ts in-request
    * await session.update((data) => ({ ...data, views: (data.views ?? 0) + 1 }));
@@ -162,7 +171,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
         return apply(this.#draft.applyTo(stored, mark));
       });
       if (isUpdated) this.#draft.rebase(session.data, mark);
-      else this.#end();
+      else await this.#readOnOrEnd();
       return isUpdated;
     });
   }
@@ -201,6 +210,9 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
    * After a login there is always a session: if the loaded one has ended, a new one begins, without its data. A login
    * restarts the absolute deadline. `idleTimeout`, `absoluteTimeout` and `persistent` are for "remember me".
    *
+   * Of several requests at once, one regenerates. Within the `regenerationGrace` the others go on reading: true, and
+   * `isSuperseded`.
+   *
    * @returns false when the session has ended, and no `userId` makes this a login
    * @throws SessionError `LIMIT_REACHED` under the policy `reject`: the session stays as it was; `NOT_SUPPORTED` when the
    * response has begun, because the client could not be sent the new token
@@ -218,27 +230,17 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return this.#write(async () => {
       checkRegenerate(given);
       const { keep = true, ...input } = given;
-      const stored = this.#stored;
-      const isLogin = input.userId !== undefined && input.userId !== null;
       let mark = this.#draft.snapshot();
       const update = (data: object): object => {
         mark = this.#draft.snapshot();
         return pick(this.#draft.applyTo(data, mark), keep);
       };
-      let session =
-        stored && (await this.#rename(stored, keep === true && !this.#draft.isChanged ? input : { ...input, update }));
-      if (session === undefined) {
-        const isOver = stored !== undefined || this.#hasEnded;
-        if (isOver && !isLogin) {
-          this.#end();
-          return false;
-        }
-        const { userId, authenticated, idleTimeout, absoluteTimeout, persistent } = input;
-        const lifetimes = { idleTimeout, absoluteTimeout, persistent };
-        session = await this.#create(update({}), { userId: userId ?? undefined, authenticated, ...lifetimes });
-      }
-      this.#draft.rebase(session.data, mark);
-      return true;
+      const change = keep === true && !this.#draft.isChanged ? input : { ...input, update };
+      const renamed = this.#stored && (await this.#rename(this.#stored, change));
+      if (renamed === undefined && (await this.#readOn(input.userId))) return true;
+      const session = renamed ?? (await this.#beginAnew(update, input));
+      if (session !== undefined) this.#draft.rebase(session.data, mark);
+      return session !== undefined;
     });
   }
 
@@ -384,6 +386,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     const status = await this.#stored.session.save(data, { base: this.#draft.base });
     const isSaved = status === "saved" || status === "unchanged";
     if (isSaved) this.#draft.saved(data);
+    else if (status === "superseded") await this.#readOnOrEnd();
     else this.#end();
     return isSaved;
   }
@@ -413,6 +416,17 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return fresh && this.#adopt(fresh);
   }
 
+  /** Begins a session in place of the loaded one, which has ended, for a login; or the first one of this request. */
+  async #beginAnew(update: (data: object) => object, input: RenameInput<Data>): Promise<Session<object> | undefined> {
+    const { userId, authenticated, idleTimeout, absoluteTimeout, persistent } = input;
+    if (!this.isNew && (userId ?? undefined) === undefined) {
+      this.#end();
+      return undefined;
+    }
+    const lifetimes = { idleTimeout, absoluteTimeout, persistent };
+    return this.#create(update({}), { userId: userId ?? undefined, authenticated, ...lifetimes });
+  }
+
   /** Continues with a session that has just got a token. */
   #adopt(stored: TokenSession<object>): Session<object> {
     if (this.#hasEnded) this.#draft = new Draft({});
@@ -420,6 +434,26 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     this.#stored = stored;
     this.#delivery.schedule(stored);
     return stored.session;
+  }
+
+  /**
+   * Continues with the session as it is read by its old token, within the grace. Drops the changes of this request.
+   *
+   * @param userId - the user that the request wants the session to have
+   * @returns false when there is no such session of this user
+   */
+  async #readOn(userId: UserId | null | undefined = this.userId): Promise<boolean> {
+    if (this.#stored === undefined || userIdText(userId) !== this.userId) return false;
+    const { token, session } = this.#stored;
+    const current = await this.#options.manager.get(token, { touch: false, client: this.#client() });
+    if (!current?.isSuperseded || current.userId !== session.userId) return false;
+    this.#stored = { token, session: current };
+    this.#draft.reset(current.data);
+    return true;
+  }
+
+  async #readOnOrEnd(): Promise<void> {
+    if (!(await this.#readOn())) this.#end();
   }
 
   #end(): void {
