@@ -53,7 +53,7 @@ export class KoaSessions<Data extends object> {
       this.#opened.set(ctx, lazy);
     }
     // The application states the type of its data.
-    return lazy.open() as Promise<RequestSession<Data, Context, Head>>;
+    return lazy.open() as Promise<unknown> as Promise<RequestSession<Data, Context, Head>>;
   }
 
   /** Saves the session after the middleware that follows, and before Koa sends the response. */
