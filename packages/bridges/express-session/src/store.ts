@@ -27,6 +27,12 @@ export interface DestroyByUserInput extends CallOptions {
   readonly except?: string | undefined;
 }
 
+/** A session of {@link ExpressSessionStore.all}. */
+export type StoredSession = SessionData & {
+  /** The storage id. */
+  readonly id: string;
+};
+
 /**
  * The store for `session({ store })` of express-session, on any Sojourn backend.
  *
@@ -82,16 +88,26 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
     return callbackify(this.#sessions.touch(sid, session), callback);
   }
 
+  /**
+   * Ends a session by its session id, or by its storage id as {@link all} and {@link ids} return it.
+   *
+   * @throws SessionError `INVALID_ARGUMENT` for a value that is no session id
+   */
   override destroy(sid: string, callback?: Callback): Promise<void> {
     return callbackify(this.#sessions.destroy(sid), callback);
   }
 
-  /** Returns the data of all live sessions. Only their clients know their session ids. @throws SessionError `NOT_SUPPORTED` */
-  override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
+  /**
+   * Returns the data of all live sessions, each with its storage id as `id`. Only the clients know the session ids. `destroy`,
+   * `set` and `touch` take the `id` of such a session; `get` does not, because a storage id is no credential.
+   *
+   * @throws SessionError `NOT_SUPPORTED`
+   */
+  override all(callback?: Callback<StoredSession[]>): Promise<StoredSession[]> {
     return callbackify(this.#sessions.all(), callback);
   }
 
-  /** Returns the storage ids of all live sessions. @throws SessionError `NOT_SUPPORTED` */
+  /** Returns the storage ids of all live sessions, for `destroy` and for `manager.byId`. @throws SessionError `NOT_SUPPORTED` */
   ids(callback?: Callback<string[]>): Promise<string[]> {
     return callbackify(this.#ids(), callback);
   }

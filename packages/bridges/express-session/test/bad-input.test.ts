@@ -63,12 +63,12 @@ describe("session ids", () => {
     ["NUL", "s\0"],
     ["CR LF", "s\r\nset x 0 0 1"],
     ["a lone surrogate", "\ud800"],
-  ])("%s is a miss that never reaches the store; set refuses it without showing it", async (_name, sid) => {
+  ])("%s is a miss that never reaches the store; set and destroy refuse it without showing it", async (_name, sid) => {
     const { store, calls } = setUp();
     calls.length = 0;
     expect(await store.get(as(sid))).toBeNull();
     await store.touch(as(sid), as({ cookie: {} }));
-    await store.destroy(as(sid));
+    await expect(store.destroy(as(sid))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     const error = await store.set(as(sid), as({ cookie: {} })).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(String(error)).not.toContain("set x");

@@ -478,3 +478,45 @@ async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   for await (const item of items) all.push(item);
   return all;
 }
+
+describe("code written for stores that know the session ids", () => {
+  test("all carries storage ids, which set, touch and destroy take", async () => {
+    const { store } = setUp();
+    for (const sid of ["s", "t"]) await store.set(sid, plain({ a: sid, id: "the application's" }));
+    const [first, second] = (await store.all()).sort((a, b) => String(a.a).localeCompare(String(b.a)));
+    expect([first?.id, second?.id]).toEqual([tokenToId("s"), tokenToId("t")]);
+    expect((await store.ids()).sort()).toEqual([tokenToId("s"), tokenToId("t")].sort());
+    if (first === undefined || second === undefined) throw new Error("all returns both sessions");
+
+    await store.set(first.id, Object.assign(first, { a: "changed" }));
+    await store.touch(second.id, second);
+    expect(await store.length()).toBe(2);
+    expect(await store.get("s")).toMatchObject({ a: "changed", id: "the application's" });
+    expect(await store.get("t")).toMatchObject({ a: "t", id: "the application's" });
+
+    await store.destroy(first.id);
+    expect(await store.get("s")).toBeNull();
+    await store.set(first.id, first);
+    expect(await store.length()).toBe(1);
+  });
+
+  test("each of ids can be destroyed, and get does not take one", async () => {
+    const { store } = setUp();
+    for (const sid of ["s", "t"]) await store.set(sid, plain({ a: 1 }));
+    for (const id of await store.ids()) {
+      expect(await store.get(id)).toBeNull();
+      await store.destroy(id);
+    }
+    expect(await store.length()).toBe(0);
+  });
+
+  test.each([{ expires: null }, {}])("originalMaxAge: null comes back as it was, with %o", async (date) => {
+    const { store } = setUp();
+    const cookie = { originalMaxAge: null, ...date, httpOnly: true, path: "/" };
+    await store.set("s", { cookie, a: 1 } as unknown as SessionData);
+    const got = await store.get("s");
+    expect(got).toEqual({ cookie: { ...cookie, expires: null }, a: 1 });
+    await store.set("s", got as SessionData);
+    expect(await store.get("s")).toEqual(got);
+  });
+});

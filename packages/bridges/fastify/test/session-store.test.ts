@@ -151,7 +151,7 @@ describe("callbacks", () => {
       const { store, calls } = setUp();
       calls.length = 0;
       expect(await store.get(as(id))).toBeNull();
-      await store.destroy(as(id));
+      await expect(store.destroy(as(id))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
       await expect(store.set(as(id), plain({}))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
       expect(calls).toEqual([]);
     },

@@ -6,7 +6,7 @@ import { checkDestroyByUser } from "../sessions/input-checks.js";
 import type { CreateInput, DestroyByUserInput, SaveOptions } from "../sessions/inputs.js";
 import type { Session } from "../sessions/session.js";
 import type { SessionsById } from "../sessions/sessions-by-id.js";
-import { tokenToId } from "../sessions/tokens.js";
+import { isToken, tokenToId } from "../sessions/tokens.js";
 import { cloneJson } from "./clone-json.js";
 import type { ResolvedStoreBridgeOptions } from "./store-bridge-options.js";
 import {
@@ -119,9 +119,19 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     return session && this.#toFramework(id, session);
   }
 
-  async all(): Promise<Framework[]> {
-    const all: Framework[] = [];
-    for await (const session of this.#byId.scan()) all.push(this.#toFramework(session.id, session));
+  /**
+   * Reads all live sessions, each with its storage id as `id`: the session ids are known to their clients only. `save`,
+   * `touch` and `destroy` take this id for such a session, and never store it as data.
+   */
+  async all(): Promise<(Framework & { id: string })[]> {
+    const all: (Framework & { id: string })[] = [];
+    for await (const session of this.#byId.scan()) {
+      const { id } = session;
+      const object = Object.assign(this.#toFramework(id, session), { id });
+      // In the baseline, too, so that a save sees no change.
+      this.#objects.set(object, { id, session, seen: { ...session.data, id } });
+      all.push(object);
+    }
     return all;
   }
 
@@ -154,7 +164,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
    * session id, `ENCODE`, `CONFLICT`, and those of the manager
    */
   async save(sid: string, object: object): Promise<void> {
-    const id = this.sidToId(sid);
+    const id = this.#idOf(sid, object);
     const data = this.#snapshot(object);
     const lifetime = this.#lifetimeMs(object);
     await this.#saves.run(id, async () => {
@@ -174,7 +184,9 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
    * @returns `undefined` when there is nothing to write, so that a framework need not wait
    */
   touch(sid: string, object: object | undefined): Promise<void> | undefined {
-    return isSid(sid) && this.#isTouchDue(tokenToId(sid), object) ? this.#touch(sid, object) : undefined;
+    if (!isSid(sid)) return undefined;
+    const id = this.#idOf(sid, object);
+    return this.#isTouchDue(id, object) ? this.#touch(id, object) : undefined;
   }
 
   /** Returns true when in doubt. */
@@ -189,8 +201,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     return idleMs <= 0 || session.isTouchDue({ idleMs, shorten: shortens(session, idleMs) });
   }
 
-  async #touch(sid: string, object: object | undefined): Promise<void> {
-    const id = tokenToId(sid);
+  async #touch(id: string, object: object | undefined): Promise<void> {
     const { cookie } = this.#snapshot(isObject(object) ? { cookie: object.cookie } : {});
     const lifetime = this.#lifetimeMs(object);
     await this.#saves.run(id, async () => {
@@ -204,10 +215,16 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     });
   }
 
+  /**
+   * Ends a session by its session id, or by its storage id as `all` gives it. Resolves also where there is none.
+   *
+   * @throws SessionError `INVALID_ARGUMENT` for a malformed session id
+   */
   async destroy(sid: string): Promise<void> {
-    if (!isSid(sid)) return;
-    const id = tokenToId(sid);
-    await this.#saves.run(id, () => this.#byId.destroy(id));
+    const id = this.sidToId(sid);
+    const hasEnded = await this.#saves.run(id, () => this.#byId.destroy(id));
+    // A storage id has the form of a token. Only one that is no live session id is taken for a storage id.
+    if (!hasEnded && isToken(sid)) await this.#saves.run(sid, () => this.#byId.destroy(sid));
   }
 
   /**
@@ -228,6 +245,11 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
   sidToId(sid: string): string {
     requireSid(this.#packageName, sid);
     return tokenToId(sid);
+  }
+
+  /** Returns the storage id of the session that is saved: an object of {@link all} comes with its storage id. */
+  #idOf(sid: string, object: object | undefined): string {
+    return isObject(object) && this.#objects.get(object)?.id === sid ? sid : this.sidToId(sid);
   }
 
   /** Copies a session into an object that the caller may change and pass to `save`. */
