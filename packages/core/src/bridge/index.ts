@@ -28,11 +28,13 @@ export {
   type LoadedSession,
   type StoredData,
 } from "./express-store-protocol.js";
+export { type HeadHooks, holdHead, isHeadSent, type NodeResponse, setHeadHeader } from "./hold-head.js";
 export { toHttpError, withHttpErrors } from "./http-errors.js";
 export type { HttpFramework } from "./http-framework.js";
 export { HttpSessions } from "./http-sessions.js";
 export type { HttpSessionsOptions } from "./http-sessions-options.js";
 export { LazySession } from "./lazy-session.js";
+export { nodeHttp } from "./node-http.js";
 export { type RegenerateInput, RequestSession, type UserSession } from "./request-session.js";
 export {
   type CookieAttributes,

@@ -16,13 +16,32 @@ export class LazySession<Request, Response> {
   /** Loads the session, once. */
   open(): Promise<RequestSession<object, Request, Response>> {
     if (this.#opening === undefined) {
-      this.#opening = this.#sessions.open(this.#request);
-      // Runs before the caller continues. The caller handles errors; a request that does not await has nothing to save.
-      this.#opening.then((session) => {
-        this.#loaded = session;
-      }, ignore);
+      const session = this.openNow();
+      this.#opening ??= Promise.resolve(session);
     }
     return this.#opening;
+  }
+
+  /** As {@link open}, but returns the session itself if there is nothing to wait for, such as for a request without a token. */
+  openNow(): RequestSession<object, Request, Response> | Promise<RequestSession<object, Request, Response>> {
+    if (this.#loaded !== undefined) return this.#loaded;
+    if (this.#opening !== undefined) return this.#opening;
+    const token = this.#sessions.tokenOf(this.#request);
+    if (token === undefined) {
+      this.#loaded = this.#sessions.openNew(this.#request);
+      return this.#loaded;
+    }
+    this.#opening = this.#sessions.open(this.#request, token);
+    // Runs before the caller continues. The caller handles errors; a request that does not await has nothing to save.
+    this.#opening.then((session) => {
+      this.#loaded = session;
+    }, ignore);
+    return this.#opening;
+  }
+
+  /** Whether the session is loaded or being loaded. */
+  protected get isOpened(): boolean {
+    return (this.#loaded ?? this.#opening) !== undefined;
   }
 
   /** The session if it has been loaded. */

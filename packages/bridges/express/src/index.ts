@@ -1,0 +1,10 @@
+export type { RegenerateInput, SessionDraft, UserSession } from "@sojourn/core/bridge";
+export {
+  type EagerSessionOf,
+  type ExpressSessions,
+  expressSessions,
+  type SessionOf,
+  sessionOf,
+} from "./express-sessions.js";
+export type { ExpressSessionsOptions } from "./options.js";
+export { RequestSession } from "./request-slot.js";
