@@ -52,8 +52,8 @@ describe("the examples in the documentation", () => {
     await mkdir(directory, { recursive: true });
     await Promise.all(snippets.map((snippet, index) => writeFile(`${directory}/${index}.mts`, snippet.code)));
     const all = [...snippets.keys()].filter((index) => snippets[index]?.language === "ts");
-    // Two applications would declare the same members of a Fastify request with different types.
-    const apart = all.filter((index) => snippets[index]?.code.includes('declare module "fastify"'));
+    // Two applications would declare the same members of a request with different types.
+    const apart = all.filter((index) => /declare (module "fastify"|global)/.test(snippets[index]?.code ?? ""));
     for (const program of [all.filter((index) => !apart.includes(index)), ...apart.map((index) => [index])]) {
       const config = {
         extends: `${root}/tsconfig.base.json`,

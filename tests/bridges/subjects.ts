@@ -5,11 +5,12 @@ import fastifyCookie from "@fastify/cookie";
 import fastifySession from "@fastify/session";
 import { SessionError, type SessionLimit, SessionManager, type SessionManagerOptions } from "@sojourn/core";
 import type { RequestSession } from "@sojourn/core/bridge";
+import { expressSessions, sessionOf } from "@sojourn/express";
 import { ExpressSessionStore } from "@sojourn/express-session";
 import { FastifySessionStore, fastifySessions } from "@sojourn/fastify";
 import { MemoryStore } from "@sojourn/memory";
 import { type Method, overriding } from "@sojourn/test-fixtures";
-import express, { type ErrorRequestHandler } from "express";
+import express, { type ErrorRequestHandler, type Request, type RequestHandler } from "express";
 import expressSession from "express-session";
 import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import Koa from "koa";
@@ -71,7 +72,7 @@ export const subjects: readonly Subject[] = [
     isOurs: false,
     start: (options) => {
       const fault: Fault = { call: undefined };
-      return startExpress(options, fault, failingByCallback(new expressSession.MemoryStore(), fault));
+      return startExpressSession(options, fault, failingByCallback(new expressSession.MemoryStore(), fault));
     },
   },
   {
@@ -80,7 +81,18 @@ export const subjects: readonly Subject[] = [
     start: (options) => {
       const fault: Fault = { call: undefined };
       const store = new ExpressSessionStore({ ...managed(options, fault), userId: accountOf });
-      return startExpress(options, fault, store, () => store.manager.close());
+      return startExpressSession(options, fault, store, () => store.manager.close());
+    },
+  },
+  {
+    name: "Express, Sojourn's middleware",
+    isOurs: true,
+    start: (options) => {
+      const fault: Fault = { call: undefined };
+      const manager = new SessionManager(managed(options, fault));
+      const sessions = expressSessions({ manager, secret, cookie: { secure: false }, decorator: "flow" });
+      const open = async (req: Request): Promise<FlowSession> => new OwnSession(await sessionOf(req, manager));
+      return startExpress(options, fault, sessions, open, () => manager.close());
     },
   },
   {
@@ -217,23 +229,34 @@ class OwnSession implements FlowSession {
   }
 }
 
-async function startExpress(
-  { actions, idleMs }: FlowOptions,
+async function startExpressSession(
+  options: FlowOptions,
   fault: Fault,
   store: expressSession.Store,
+  close?: () => unknown,
+): Promise<Running> {
+  const cookie = { maxAge: options.idleMs };
+  const sessions = expressSession({ store, secret, resave: false, saveUninitialized: false, cookie });
+  return startExpress(options, fault, sessions, async (req) => new ProtocolSession(req), close);
+}
+
+async function startExpress(
+  { actions }: FlowOptions,
+  fault: Fault,
+  sessions: RequestHandler,
+  open: (req: Request) => Promise<FlowSession>,
   close: () => unknown = () => undefined,
 ): Promise<Running> {
   const app = express();
-  const options = { secret, resave: false, saveUninitialized: false, cookie: { maxAge: idleMs } };
-  app.use(expressSession({ ...options, store }));
+  app.use(sessions);
   for (const [name, action] of Object.entries(actions)) {
     app.get(`/${name}`, (req, res, next) => {
-      const run = async (): Promise<unknown> => action(new ProtocolSession(req), queryOf(req.url));
+      const run = async (): Promise<unknown> => action(await open(req), queryOf(req.url));
       run().then((body) => res.json(body ?? null), next);
     });
   }
-  const report: ErrorRequestHandler = (error: Error, _req, res, _next) => {
-    if (!res.headersSent) res.status(500).json({ error: error.message });
+  const report: ErrorRequestHandler = (error: Error & { statusCode?: number }, _req, res, _next) => {
+    if (!res.headersSent) res.status(error.statusCode ?? 500).json({ error: error.message });
   };
   app.use(report);
   return serving(app.listen(0, "127.0.0.1"), fault, close);

@@ -1,14 +1,15 @@
 import { once } from "node:events";
-import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect, createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { type HeadHooks, holdHead, isHeadSent, type NodeResponse, setHeadHeader } from "../src/bridge/index.js";
+import { type HeadHooks, holdHead, isHeadSent, setHeadHeader } from "../src/bridge/index.js";
 
 /* Responses of Node itself. packages/bridges/express/test has the responses of Express. */
 
-type Handler = (response: NodeResponse) => void;
+/** The response of HTTP/2 has the members that are used here. */
+type Handler = (response: ServerResponse) => void;
 
 interface Answer {
   readonly status: number;
@@ -30,7 +31,10 @@ async function answerOfHttp(handler: Handler): Promise<Answer> {
 }
 
 async function answerOfHttp2(handler: Handler): Promise<Answer> {
-  const server = createHttp2Server((_request, response) => handler(response)).listen(0, "127.0.0.1");
+  const server = createHttp2Server((_request, response) => handler(response as unknown as ServerResponse)).listen(
+    0,
+    "127.0.0.1",
+  );
   await once(server, "listening");
   const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   onTestFinished(() => {
@@ -75,7 +79,9 @@ describe.each([
 
   test("a hook that has nothing to wait for may set headers", async () => {
     const { headers, body } = await answerOf((response) => {
-      const beforeHead = (): undefined => setHeadHeader(response, "x-own", "1");
+      const beforeHead = (): undefined => {
+        setHeadHeader(response, "x-own", "1");
+      };
       holdHead(response, { ...nothing, beforeHead });
       response.end("ab");
     });

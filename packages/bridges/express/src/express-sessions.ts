@@ -114,7 +114,7 @@ export function sessionOf<Data extends object, Input extends object>(
     throw new SessionError("INVALID_ARGUMENT", message);
   }
   // The middleware has put it there, for a manager of this type.
-  return slot.open() as Promise<RequestSession<Data>>;
+  return slot.open() as Promise<unknown> as Promise<RequestSession<Data>>;
 }
 
 /** Returns a request with its symbol properties, which Express's types do not declare. */
