@@ -4,6 +4,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import sizeLimits from "./size-limits.json" with { type: "json" };
+import { scriptOf, slips } from "./slips.js";
 import { type Manifest, packages, root, run } from "./support.js";
 
 /** Every path by which an application imports a package: `@sojourn/core`, `@sojourn/core/adapter`. */
@@ -87,6 +88,16 @@ describe("packed and installed into an empty project", () => {
     expect(kilobytes, "raise the limit in tests/size-limits.json only for code that is worth it").toBeLessThan(
       limits[name] ?? sizeLimits.default,
     );
+  });
+
+  test("each slip is answered by what to write instead, and no answer shows a password", async () => {
+    const answers = await runScript<(string | null)[]>(scriptOf(slips, import.meta.resolve("ioredis")));
+    console.table(slips.map(([slip], index) => ({ slip, answer: answers[index] })));
+    for (const [index, [slip, expected]] of slips.entries()) {
+      if (expected === undefined) expect(answers[index], slip).toBeNull();
+      else expect(answers[index], slip).toContain(expected);
+      expect(answers[index] ?? "", slip).not.toContain("s3cret");
+    }
   });
 
   test("@sojourn/redis: an application on node-redis installs, bundles and runs without ioredis", async () => {

@@ -55,7 +55,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: ExpressSessionStoreOptions<Data>) {
     super();
-    const resolved = resolveStoreBridgeOptions(packageName, options);
+    const resolved = resolveStoreBridgeOptions(packageName, "new ExpressSessionStore({ store })", options);
     this.manager = resolved.manager;
     this.#sessions = new ExpressStoreProtocol(packageName, resolved, new ExpressObjects());
   }

@@ -37,6 +37,7 @@ import * as commands from "./commands.js";
 import { type Command, classified, isCorrupt } from "./commands.js";
 import { Dispatcher } from "./dispatcher.js";
 import type { Answer, Call, StoreDriver, Write } from "./driver.js";
+import { refuseFrameworks } from "./foreign-protocol.js";
 
 /** A command, of which only the name matters. */
 type AnyCommand = Pick<Command<unknown, unknown, unknown>, "operation">;
@@ -266,6 +267,8 @@ export class DriverStore<Driver extends StoreDriver = StoreDriver> implements Se
     await this.driver.close();
   }
 }
+
+refuseFrameworks(DriverStore.prototype, "store");
 
 function writeOf(
   id: string,

@@ -11,6 +11,7 @@ export {
   type SessionErrorCode,
   type SessionErrorDetails,
 } from "../contract/errors.js";
+export { type OptionsShape, requireOptions } from "../contract/require-options.js";
 export type {
   CreateOptions,
   CreateResult,

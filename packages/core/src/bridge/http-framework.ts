@@ -8,6 +8,9 @@ export interface HttpFramework<Request, Response> {
   /** Name of the bridge's package, for error messages. */
   readonly packageName: string;
 
+  /** Names of the options that the bridge adds, for error messages. Default: none. */
+  readonly ownOptions?: readonly string[];
+
   /** Returns a header of the request. @param name - in lower case */
   header(request: Request, name: string): string | undefined;
 

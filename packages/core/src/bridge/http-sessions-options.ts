@@ -1,7 +1,8 @@
 import type { SessionMetadata } from "../content/content.js";
 import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
+import { requireOptions } from "../contract/require-options.js";
 import { SessionManager } from "../sessions/manager.js";
-import type { SessionManagerOptions } from "../sessions/options.js";
+import { managerOptions, type SessionManagerOptions } from "../sessions/options.js";
 import type { HttpFramework } from "./http-framework.js";
 import { SessionCookie, type SessionCookieOptions } from "./session-cookie.js";
 import { cookieTransport, headerTransport, type Transport } from "./transport.js";
@@ -71,9 +72,7 @@ export function resolveHttpSessionsOptions<Request, Response>(
   options: HttpSessionsOptions<Request>,
 ): ResolvedHttpSessionsOptions<Request, Response> {
   const { packageName } = framework;
-  if (typeof options !== "object" || options === null) {
-    throw invalidOption(packageName, "options", "an object", options);
-  }
+  requireOptions(options, { packageName, usage: "the options as { store, secret }", known: knownOptions(framework) });
   const { saveUninitialized = false, metadata = () => ({}), ...others } = options;
   const { secret, cookie, header, manager, ...rest } = others;
   if (typeof saveUninitialized !== "boolean") {
@@ -90,6 +89,11 @@ export function resolveHttpSessionsOptions<Request, Response>(
     saveUninitialized,
     metadata,
   };
+}
+
+function knownOptions({ ownOptions = [] }: Pick<HttpFramework<unknown, unknown>, "ownOptions">): string[] {
+  const shared = ["manager", "secret", "cookie", "header", "saveUninitialized", "metadata"];
+  return [...shared, ...ownOptions, ...managerOptions];
 }
 
 function resolveCookie(

@@ -1,9 +1,10 @@
 import type { SessionMetadata } from "../content/content.js";
 import type { SessionData } from "../content/session-data.js";
 import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
+import { requireOptions } from "../contract/require-options.js";
 import type { UserId } from "../contract/user-id.js";
 import { SessionManager } from "../sessions/manager.js";
-import type { SessionManagerOptions } from "../sessions/options.js";
+import { managerOptions, type SessionManagerOptions } from "../sessions/options.js";
 
 interface FrameworkOptions<Request, Framework extends object> {
   /**
@@ -59,15 +60,16 @@ export interface ResolvedStoreBridgeOptions<Request, Framework extends object, D
  * Checks the options that an application passed to the store of a bridge, and makes a manager if there is none.
  *
  * @param packageName - the bridge's, for error messages
+ * @param usage - the call as it should be written, for error messages
  * @throws SessionError `INVALID_OPTION`
  */
 export function resolveStoreBridgeOptions<Request, Framework extends object, Data extends object>(
   packageName: string,
+  usage: string,
   options: StoreBridgeOptions<Request, Framework, Data>,
 ): ResolvedStoreBridgeOptions<Request, Framework, Data> {
-  if (typeof options !== "object" || options === null) {
-    throw invalidOption(packageName, "options", "an object", options);
-  }
+  const own = ["manager", "userId", "metadata"];
+  requireOptions(options, { packageName, usage, known: [...own, ...managerOptions] });
   const { userId = () => undefined, metadata = () => ({}), manager, ...rest } = options;
   if (typeof userId !== "function") throw invalidOption(packageName, "userId", "a function", userId);
   if (typeof metadata !== "function") throw invalidOption(packageName, "metadata", "a function", metadata);

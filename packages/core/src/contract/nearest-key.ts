@@ -5,6 +5,8 @@ const namesElsewhere: ReadonlyMap<string, readonly string[]> = new Map([
   ["idleTimeout", ["ttl", "maxage", "expires", "expiration", "expiry", "timeout", "lifetime", "idletimeoutms"]],
   ["absoluteTimeout", ["maxlifetime", "absolutetimeoutms"]],
   ["sweep", ["checkperiod", "prunesessioninterval", "autoremove", "reapinterval"]],
+  ["touchAfter", ["disabletouch", "touchinterval"]],
+  ["maxSessions", ["max"]],
   ["userId", ["user", "uid"]],
   ["except", ["keep", "exclude"]],
   ["prefix", ["namespace", "keyprefix"]],
@@ -17,9 +19,17 @@ const namesElsewhere: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** Returns the message about an unknown key. @param kind - "key" or "option" */
 export function unknownKey(kind: string, key: string, known: readonly string[]): string {
+  return `unknown ${kind} "${key}"; ${suggestion(key, known)} ${kind}s are ${known.join(", ")}`;
+}
+
+/** Options of the manager, which other libraries give to their stores. */
+const managerOptions = ["idleTimeout", "absoluteTimeout", "sweep", "touchAfter"];
+
+function suggestion(key: string, known: readonly string[]): string {
   const nearest = nearestKey(key, known);
-  const suggestion = nearest === undefined ? "the" : `did you mean "${nearest}"? The`;
-  return `unknown ${kind} "${key}"; ${suggestion} ${kind}s are ${known.join(", ")}`;
+  if (nearest !== undefined) return `did you mean "${nearest}"? The`;
+  const elsewhere = nearestKey(key, managerOptions);
+  return elsewhere === undefined ? "the" : `"${elsewhere}" of the SessionManager, or of the bridge, sets this. The`;
 }
 
 /** Returns the known key that the caller probably meant, by its spelling or by its name in another library. */

@@ -1,3 +1,4 @@
+import { refuseFrameworks } from "../adapter/foreign-protocol.js";
 import { guardStore } from "../adapter/guard-store.js";
 import type { SessionData } from "../content/session-data.js";
 import type { CallOptions } from "../contract/call.js";
@@ -355,6 +356,8 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     this.#events.emit("error", { error, operation: "sweep" });
   }
 }
+
+refuseFrameworks(SessionManager.prototype, "manager");
 
 function readOnly({ client, signal, timeoutMs }: CallOptions & ClientOptions): GetOptions {
   return { touch: false, client, signal, timeoutMs };

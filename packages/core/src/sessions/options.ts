@@ -5,6 +5,7 @@ import type { UnreadablePolicy } from "../content/unreadable.js";
 import { type Clock, systemClock } from "../contract/clock.js";
 import { type Duration, durationMs, durationText } from "../contract/duration.js";
 import { invalidOption, refuseUnknownOptions } from "../contract/errors.js";
+import { requireOptions } from "../contract/require-options.js";
 import type { SessionLimit, SessionStore } from "../contract/store.js";
 import { type BindingOptions, type ResolvedBinding, resolveBinding } from "./binding.js";
 import { type DetectionOptions, type ResolvedDetection, resolveDetection } from "./detection.js";
@@ -127,7 +128,8 @@ export interface ResolvedManagerOptions {
 const packageName = "@sojourn/core";
 /** Limits how long a stolen token stays of use after the regeneration. */
 const maxGraceMs = 5 * 60_000;
-const known = [
+/** The names of the options. */
+export const managerOptions: readonly string[] = [
   "store",
   "idleTimeout",
   "absoluteTimeout",
@@ -151,14 +153,13 @@ const known = [
 
 /** @throws SessionError `INVALID_OPTION` */
 export function resolveManagerOptions(options: SessionManagerOptions<object>): ResolvedManagerOptions {
-  if (typeof options !== "object" || options === null)
-    throw invalidOption(packageName, "options", "an object", unquoted(options));
-  refuseUnknownOptions(packageName, options, known);
+  requireOptions(options, { packageName, usage: "new SessionManager({ store })", known: managerOptions });
   const { store, codec = jsonCodec, onConflict = "merge", onUnreadable = "fail", sweep = {}, timeoutMs } = options;
   const { clock = systemClock } = options;
   if (typeof store?.get !== "function" || typeof store.capabilities?.maxPayloadBytes !== "number") {
     throw invalidOption(packageName, "store", "a SessionStore", unquoted(store));
   }
+  warnOfSeconds(options);
   const { idleMs, absoluteMs } = resolveTimeouts(options, { idleMs: 30 * 60_000, absoluteMs: 12 * 3_600_000 });
   requirePolicy(onConflict);
   requireUnreadablePolicy(onUnreadable);
@@ -188,6 +189,20 @@ export function resolveManagerOptions(options: SessionManagerOptions<object>): R
     detection: resolveDetection(options.detection),
     clock,
   };
+}
+
+let hasWarnedOfSeconds = false;
+
+/** Warns once of a timeout that looks like the seconds of another library: each session would end at its next request. */
+function warnOfSeconds(options: Pick<SessionManagerOptions, "idleTimeout" | "absoluteTimeout">): void {
+  for (const option of ["idleTimeout", "absoluteTimeout"] as const) {
+    const value = options[option];
+    if (hasWarnedOfSeconds || typeof value !== "number" || !(value > 0 && value < 60_000)) continue;
+    hasWarnedOfSeconds = true;
+    const fix = `write "${value}s" for seconds, or "${value}ms" if you mean milliseconds`;
+    const warning = `${packageName}: ${option}: ${value} is less than a minute: numbers are milliseconds; ${fix}`;
+    process.emitWarning(warning, { code: "SOJOURN_SHORT_TIMEOUT" });
+  }
 }
 
 /** Resolves the two timeouts of a manager or of one session, and checks them against each other. */

@@ -1,4 +1,4 @@
-import { defaultTimeoutMs, invalidOption, isId, refuseUnknownOptions } from "@sojourn/core/adapter";
+import { defaultTimeoutMs, invalidOption, isId, requireOptions } from "@sojourn/core/adapter";
 import type { MemjsClient } from "./memjs.js";
 
 const packageName = "@sojourn/memcached";
@@ -24,16 +24,11 @@ export type ResolvedOptions = {
 };
 
 export function resolveOptions(options: MemcachedStoreOptions): ResolvedOptions {
-  if (typeof options !== "object" || options === null) {
-    throw invalidOption(packageName, "options", "an object with a client", options);
-  }
-  refuseUnknownOptions(packageName, options, [
-    "client",
-    "namespace",
-    "timeoutMs",
-    "maxItemBytes",
-    "maxSessionsPerUser",
-  ]);
+  requireOptions(options, {
+    packageName,
+    usage: "new MemcachedStore({ client }) or MemcachedStore.fromUrl(url)",
+    known: ["client", "namespace", "timeoutMs", "maxItemBytes", "maxSessionsPerUser"],
+  });
   const {
     client,
     namespace = "sojourn",
@@ -41,7 +36,8 @@ export function resolveOptions(options: MemcachedStoreOptions): ResolvedOptions 
     maxItemBytes = 1_048_576,
     maxSessionsPerUser = 1_000,
   } = options;
-  if (!isMemjsClient(client)) throw invalidOption(packageName, "client", "a Client of memjs 1.3", client);
+  if (!isMemjsClient(client))
+    throw invalidOption(packageName, "client", "a Client of memjs 1.3, as Client.create makes it", client);
   if (client.options?.failover)
     throw invalidOption(packageName, "client", "a Client of memjs without failover", client);
   if (!isId(namespace)) {

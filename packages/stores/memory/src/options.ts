@@ -1,4 +1,4 @@
-import { type Clock, invalidOption, refuseUnknownOptions, systemClock } from "@sojourn/core/adapter";
+import { type Clock, invalidOption, requireOptions, systemClock } from "@sojourn/core/adapter";
 
 export interface MemoryStoreOptions {
   /** The largest number of sessions: a positive integer. Expired ones count until they are swept. Default 1,000,000. */
@@ -26,10 +26,11 @@ const largestPayloadBytes = 16 * 1_024 * 1_024;
 
 /** @throws SessionError `INVALID_OPTION` */
 export function resolveOptions(options: MemoryStoreOptions): ResolvedOptions {
-  if (typeof options !== "object" || options === null) {
-    throw invalidOption(packageName, "options", "an object", options);
-  }
-  refuseUnknownOptions(packageName, options, ["maxSessions", "maxBytes", "clock"]);
+  requireOptions(options, {
+    packageName,
+    usage: "new MemoryStore() or new MemoryStore({ maxSessions })",
+    known: ["maxSessions", "maxBytes", "clock"],
+  });
   const { maxSessions = 1_000_000, maxBytes = 256 * 1_024 * 1_024, clock = systemClock } = options;
   if (!Number.isSafeInteger(maxSessions) || maxSessions < 1) {
     throw invalidOption(packageName, "maxSessions", "a positive integer", maxSessions);

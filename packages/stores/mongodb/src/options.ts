@@ -1,4 +1,4 @@
-import { defaultTimeoutMs, describe, invalidOption, refuseUnknownOptions } from "@sojourn/core/adapter";
+import { defaultTimeoutMs, describe, invalidOption, requireOptions } from "@sojourn/core/adapter";
 import type { Collection, MongoClient, WriteConcernSettings } from "mongodb";
 
 const packageName = "@sojourn/mongodb";
@@ -31,13 +31,12 @@ export interface ResolvedOptions {
   readonly timeoutMs: number;
 }
 
+/** The calls as they should be written, for messages. */
+export const usage = "new MongoStore({ client }) or MongoStore.fromUrl(url)";
 const known = ["client", "dbName", "collectionName", "collection", "writeConcern", "timeoutMs"];
 
 export function resolveOptions(options: MongoStoreOptions): ResolvedOptions {
-  if (typeof options !== "object" || options === null) {
-    throw invalidOption(packageName, "options", "an object with a client or a collection", options);
-  }
-  refuseUnknownOptions(packageName, options, known);
+  requireOptions(options, { packageName, usage, known });
   const { writeConcern = { w: "majority" }, timeoutMs = defaultTimeoutMs } = options;
   if (typeof writeConcern !== "object" || writeConcern === null || isUnacknowledged(writeConcern)) {
     throw invalidOption(packageName, "writeConcern", 'an object such as { w: "majority" }, w not 0', writeConcern);

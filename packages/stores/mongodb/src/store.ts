@@ -1,7 +1,7 @@
 import { DriverStore, defaultTimeoutMs, SessionError, type StoreCallOptions } from "@sojourn/core/adapter";
 import { MongoClient } from "mongodb";
 import { MongoDriver } from "./driver.js";
-import { assertTimeout, assertUrl, type MongoStoreOptions, resolveOptions } from "./options.js";
+import { assertTimeout, assertUrl, type MongoStoreOptions, resolveOptions, usage } from "./options.js";
 
 /** The driver refuses to ask for a server's state more often. */
 const minHeartbeatMs = 500;
@@ -43,6 +43,13 @@ export class MongoStore extends DriverStore<MongoDriver> {
     return this.run("ensureSchema", (running) => this.driver.ensureSchema(running), call);
   }
 }
+
+// The factory of connect-mongo, for a message that names ours. Not declared: it is no method of this class.
+Object.defineProperty(MongoStore, "create", {
+  value: () => {
+    throw new SessionError("INVALID_OPTION", `@sojourn/mongodb: there is no MongoStore.create; write ${usage}`);
+  },
+});
 
 /** It connects with the first request: until then there is nothing to close. */
 function createClient(url: string, timeoutMs: unknown = defaultTimeoutMs): MongoClient {

@@ -1,4 +1,4 @@
-import { defaultTimeoutMs, invalidOption, refuseUnknownOptions } from "@sojourn/core/adapter";
+import { defaultTimeoutMs, invalidOption, requireOptions } from "@sojourn/core/adapter";
 import type { PoolOptions } from "mysql2/promise";
 import { isTableName, type Names, namesOf } from "./names.js";
 import type { MySQLPool } from "./pool.js";
@@ -41,15 +41,21 @@ export interface ResolvedOptions {
 }
 
 export function resolveOptions(options: MySQLStoreOptions): ResolvedOptions {
-  if (typeof options !== "object" || options === null) {
-    throw invalidOption(packageName, "options", "an object with a pool", options);
-  }
-  refuseUnknownOptions(packageName, options, ["pool", "table", "procedures", "timeoutMs"]);
+  requireOptions(options, {
+    packageName,
+    usage: "new MySQLStore({ pool }) or MySQLStore.fromUrl(url)",
+    known: ["pool", "table", "procedures", "timeoutMs"],
+  });
   const { pool, table, procedures } = options;
   // A pool of promises is a shell around one of callbacks.
   const core = typeof pool === "object" && pool !== null && "pool" in pool ? pool.pool : pool;
   if (typeof core?.getConnection !== "function" || typeof core.promise !== "function") {
-    throw invalidOption(packageName, "pool", "a pool of mysql2 or mysql2/promise", pool);
+    throw invalidOption(
+      packageName,
+      "pool",
+      "a pool of mysql2 or mysql2/promise, as createPool(config) makes it",
+      pool,
+    );
   }
   if (procedures !== undefined && typeof procedures !== "boolean") {
     throw invalidOption(packageName, "procedures", "a boolean", procedures);

@@ -1,4 +1,4 @@
-import { defaultTimeoutMs, invalidOption, refuseUnknownOptions } from "@sojourn/core/adapter";
+import { defaultTimeoutMs, invalidOption, requireOptions } from "@sojourn/core/adapter";
 import { isName, type Names, namesOf } from "./names.js";
 import type { PostgresPool } from "./pool.js";
 
@@ -36,12 +36,14 @@ export interface ResolvedOptions {
 }
 
 export function resolveOptions(options: PostgresStoreOptions): ResolvedOptions {
-  if (typeof options !== "object" || options === null) {
-    throw invalidOption(packageName, "options", "an object with a pool", options);
-  }
-  refuseUnknownOptions(packageName, options, ["pool", "schema", "table", "preparedStatements", "timeoutMs"]);
+  requireOptions(options, {
+    packageName,
+    usage: "new PostgresStore({ pool }) or PostgresStore.fromUrl(url)",
+    known: ["pool", "schema", "table", "preparedStatements", "timeoutMs"],
+  });
   const { pool, preparedStatements = true, timeoutMs = defaultTimeoutMs } = options;
-  if (typeof pool?.connect !== "function") throw invalidOption(packageName, "pool", "a Pool of pg", pool);
+  if (typeof pool?.connect !== "function")
+    throw invalidOption(packageName, "pool", "a Pool of pg, as new Pool(config) makes it", pool);
   // A Client of pg has `connect`, too, and is one connection.
   if ("connectionParameters" in pool) throw invalidOption(packageName, "pool", "a Pool of pg, not a Client", pool);
   if (typeof preparedStatements !== "boolean") {

@@ -60,7 +60,7 @@ export function clientFromUrl(url: string, { driverOptions, credentials }: FromU
 function loadIoredis() {
   return import("ioredis").catch((cause: unknown) => {
     const message =
-      '@sojourn/redis: fromUrl needs the package "ioredis": install it, or hand a client to the constructor';
+      '@sojourn/redis: fromUrl needs the package "ioredis": run npm install ioredis, or hand a client to the constructor';
     throw new SessionError("INVALID_OPTION", message, { cause });
   });
 }

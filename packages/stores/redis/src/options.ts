@@ -1,4 +1,4 @@
-import { defaultTimeoutMs, invalidOption, isId, refuseUnknownOptions } from "@sojourn/core/adapter";
+import { defaultTimeoutMs, invalidOption, isId, requireOptions } from "@sojourn/core/adapter";
 import { isClusterClient, isIoredisClient, type RedisClient } from "./client.js";
 import { isNodeRedisClient } from "./node-redis.js";
 
@@ -44,7 +44,11 @@ const packageName = "@sojourn/redis";
 
 /** @throws SessionError `INVALID_OPTION` */
 export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
-  refuseUnknownOptions(packageName, options, ["client", "duplicate", "prefix", "timeoutMs", "singleSlot"]);
+  requireOptions(options, {
+    packageName,
+    usage: "new RedisStore({ client }) or RedisStore.fromUrl(url)",
+    known: ["client", "duplicate", "prefix", "timeoutMs", "singleSlot"],
+  });
   const { client, duplicate = true, prefix = "sojourn", timeoutMs = defaultTimeoutMs, singleSlot = false } = options;
   if (typeof duplicate !== "boolean") throw invalidOption(packageName, "duplicate", "a boolean", duplicate);
   checkClient(client, duplicate);
@@ -63,7 +67,8 @@ export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
 
 function checkClient(client: RedisClient, duplicate: boolean): void {
   if (!isClient(client)) {
-    const expectation = "a Redis or Cluster client of ioredis, or one that node-redis 5 or 6 made by createClient";
+    const expectation =
+      "a Redis or Cluster client of ioredis, or one that node-redis 5 or 6 made by createClient; RedisStore.fromUrl takes a URL";
     throw invalidOption(packageName, "client", expectation, client);
   }
   const settings = settingsOf(client);
