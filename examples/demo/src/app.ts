@@ -3,12 +3,16 @@ import { tokenToId } from "@sojourn/core";
 import type { ExpressSessionStore } from "@sojourn/express-session";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import session from "express-session";
+import { describeDevice } from "./devices.js";
+import type { LiveSessions } from "./live.js";
+import { compareLogoutRaces } from "./race.js";
 import { authenticate, type User } from "./users.js";
 
 declare module "express-session" {
   interface SessionData {
     user: User;
     loginCount: number;
+    loggedInAt: string;
     lastActivityAt: string;
     preferences: Record<string, unknown>;
   }
@@ -16,6 +20,9 @@ declare module "express-session" {
 
 export interface AppOptions {
   readonly sessions: ExpressSessionStore;
+  readonly live: LiveSessions;
+  /** The name of the backend that keeps the sessions. */
+  readonly backend: string;
   /** Signs the session cookie. */
   readonly secret: string;
 }
@@ -23,7 +30,7 @@ export interface AppOptions {
 const cookieName = "sid";
 
 /** The demo's web application: a page at `/` over a JSON API. */
-export function createApp({ sessions, secret }: AppOptions): Express {
+export function createApp({ sessions, live, backend, secret }: AppOptions): Express {
   const app = express();
   app.disable("x-powered-by");
   // The demo listens on this machine alone: a proxy before it may say who the client is, and that it came over HTTPS.
@@ -43,6 +50,10 @@ export function createApp({ sessions, secret }: AppOptions): Express {
     }),
   );
 
+  app.get("/status", (req, res) => {
+    res.json({ backend, loggedIn: req.session.user !== undefined });
+  });
+
   app.post("/login", async (req, res) => {
     const { username, password } = (req.body ?? {}) as Record<string, unknown>;
     const valid = typeof username === "string" && typeof password === "string";
@@ -54,19 +65,20 @@ export function createApp({ sessions, secret }: AppOptions): Express {
     const { loginCount = 0, preferences = {} } = req.session;
     // A new id at login: whoever knew the old one (session fixation) knows nothing of this one.
     await done((callback) => req.session.regenerate(callback));
-    const lastActivityAt = new Date().toISOString();
-    Object.assign(req.session, { user, preferences, loginCount: loginCount + 1, lastActivityAt });
+    const loggedInAt = new Date().toISOString();
+    const login = { user, preferences, loginCount: loginCount + 1, loggedInAt, lastActivityAt: loggedInAt };
+    Object.assign(req.session, login);
     // Before the answer: one who is told of a login has one.
     await done((callback) => req.session.save(callback));
     res.json({ user });
   });
 
-  app.use(["/profile", "/preferences", "/logout", "/sessions"], requireLogin);
+  app.use(["/profile", "/preferences", "/logout", "/sessions", "/events", "/race"], requireLogin);
 
   app.get("/profile", (req, res) => {
-    const { user, loginCount, lastActivityAt, preferences } = req.session;
+    const { user, loginCount, loggedInAt, lastActivityAt, preferences } = req.session;
     req.session.lastActivityAt = new Date().toISOString();
-    res.json({ user, loginCount, lastActivityAt, preferences });
+    res.json({ user, loginCount, loggedInAt, lastActivityAt, preferences });
   });
 
   app.post("/preferences", (req, res) => {
@@ -84,7 +96,8 @@ export function createApp({ sessions, secret }: AppOptions): Express {
     const listed = await sessions.listByUser(userOf(req).id);
     res.json(
       listed.map(({ id, createdAt, lastActiveAt, metadata: { ip, userAgent } }) => {
-        return { id, current: id === currentId, createdAt, lastActiveAt, ip, userAgent };
+        const device = describeDevice(userAgent);
+        return { id, current: id === currentId, createdAt, lastActiveAt, device, ip, userAgent };
       }),
     );
   });
@@ -99,6 +112,14 @@ export function createApp({ sessions, secret }: AppOptions): Express {
   app.post("/sessions/end-others", async (req, res) => {
     const ended = await sessions.destroyByUser(userOf(req).id, { except: req.sessionID });
     res.json({ ended: ended.length });
+  });
+
+  app.get("/events", (req, res) => {
+    live.open(res, { userId: userOf(req).id, id: tokenToId(req.sessionID) });
+  });
+
+  app.post("/race", async (_req, res) => {
+    res.json(await compareLogoutRaces(sessions.manager, backend));
   });
 
   app.use(answerError);

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { ExpressSessionStore } from "@sojourn/express-session";
 import { createApp } from "./app.js";
 import type { Config } from "./config.js";
+import { LiveSessions } from "./live.js";
 import { openStore } from "./stores.js";
 
 export interface Demo {
@@ -15,12 +16,14 @@ export interface Demo {
 
 /** Opens the store and serves the demo on this machine alone; port 0 takes a free one. */
 export async function startDemo({ port, secret, storeUrl }: Config): Promise<Demo> {
+  const { backend, store } = await openStore(storeUrl);
   const sessions = new ExpressSessionStore({
-    store: await openStore(storeUrl),
+    store,
     userId: (data) => data.user?.id,
     metadata: (req) => ({ ip: req.ip, userAgent: req.get("user-agent") }),
   });
-  const server = createServer(createApp({ sessions, secret }));
+  const live = new LiveSessions(sessions.manager);
+  const server = createServer(createApp({ sessions, live, backend, secret }));
   try {
     server.listen(port, "127.0.0.1");
     await once(server, "listening");
@@ -33,6 +36,7 @@ export async function startDemo({ port, secret, storeUrl }: Config): Promise<Dem
   return {
     url: `http://127.0.0.1:${address.port}`,
     async stop() {
+      live.close();
       // Also ends connections that are kept alive without a request on them.
       server.close();
       const deadline = setTimeout(() => server.closeAllConnections(), 10_000);

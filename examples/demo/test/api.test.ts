@@ -16,6 +16,7 @@ test("a person logs in, comes back, sees their sessions, ends one, and logs out"
   expect(await laptop.json("GET", `${url}/profile`)).toMatchObject({
     user: { name: "admin" },
     loginCount: 1,
+    loggedInAt: expect.stringMatching(/^\d{4}-/),
     preferences: { theme: "dark" },
     lastActivityAt: expect.stringMatching(/^\d{4}-/),
   });
@@ -52,6 +53,25 @@ test("end-others keeps the session that asks", async () => {
   expect(statuses).toEqual([401, 401, 200]);
 });
 
+test("events tell of the user's other sessions, and end with their own", async () => {
+  const { url } = demo;
+  const [laptop, phone] = [new Client("laptop"), new Client("phone")];
+  await laptop.login(url);
+  const events = await laptop.send("GET", `${url}/events`);
+  expect(events.headers.get("content-type")).toMatch(/^text\/event-stream/);
+  await phone.login(url);
+  await phone.json("POST", `${url}/sessions/end-others`, {});
+  expect(await events.text()).toMatch(/^(event: changed\ndata: changed\n\n)+event: ended\ndata: ended\n\n$/);
+});
+
+test("a demo that stops ends its event streams, and does not wait for them", async () => {
+  const own = await startDemo({ port: 0, secret: "test", storeUrl: "memory:", warnings: [] });
+  const client = new Client();
+  await client.login(own.url);
+  const events = await client.send("GET", `${own.url}/events`);
+  await Promise.all([own.stop(), expect(events.text()).resolves.toBe("")]);
+});
+
 test("login gives a new id, and counts", async () => {
   const client = new Client();
   await client.login(demo.url);
@@ -72,6 +92,8 @@ describe("without a login", () => {
     ["GET", "sessions"],
     ["DELETE", "sessions/x"],
     ["POST", "sessions/end-others"],
+    ["GET", "events"],
+    ["POST", "race"],
   ])("%s /%s is 401 and stores nothing", async (method, path) => {
     const client = new Client();
     const response = await client.send(method, `${demo.url}/${path}`, method === "POST" ? {} : undefined);

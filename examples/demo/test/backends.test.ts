@@ -28,6 +28,11 @@ describe.each([
         ["laptop", true],
         ["phone", false],
       ]);
+      expect(await laptop.json("POST", `${nodes[0].url}/race`, {})).toMatchObject([
+        { store: "express-session's MemoryStore", revived: true },
+        { store: expect.stringMatching(/^Sojourn on /), revived: false },
+      ]);
+
       expect((await laptop.send("DELETE", `${nodes[1].url}/sessions/${listed[1]?.id}`)).status).toBe(204);
       expect((await phone.send("GET", `${nodes[0].url}/profile`)).status).toBe(401);
 

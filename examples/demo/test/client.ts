@@ -40,6 +40,7 @@ export interface ListedSession {
   readonly current: boolean;
   readonly createdAt: number;
   readonly lastActiveAt: number;
+  readonly device: { readonly name: string; readonly kind: string };
   readonly ip: string;
   readonly userAgent: string;
 }

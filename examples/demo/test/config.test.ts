@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { parseEnv } from "node:util";
 import { expect, test } from "vitest";
 import { readConfig } from "../src/config.js";
 import { openStore } from "../src/stores.js";
@@ -7,6 +9,12 @@ test("the defaults are those of a first try", () => {
   expect(config).toMatchObject({ port: 3000, storeUrl: "memory:" });
   expect(config.secret).toHaveLength(43);
   expect(config.warnings).toHaveLength(1);
+});
+
+test("the example of a .env file is what a first try uses", () => {
+  const example = parseEnv(readFileSync(new URL("../../../.env.example", import.meta.url), "utf8"));
+  expect(Object.keys(example).sort()).toEqual(["PORT", "SESSION_SECRET", "SESSION_STORE"]);
+  expect(readConfig(example)).toMatchObject({ port: 3000, storeUrl: "memory:", warnings: [expect.any(String)] });
 });
 
 test("a missing secret in production is an error that says how to make one", () => {
