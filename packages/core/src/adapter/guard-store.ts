@@ -1,7 +1,7 @@
 import type { StoreCallOptions } from "../contract/call.js";
 import { asSessionError } from "../contract/errors.js";
 import type { ScanOptions, SessionChange, SessionRecord, SessionStore } from "../contract/store.js";
-import { maxDurationMs } from "../contract/validate.js";
+import { assertCall, maxDurationMs } from "../contract/validate.js";
 import type { Call, Read, StoreDriver, Write, WriteOutcome } from "./driver.js";
 import { DriverStore, guardMark } from "./driver-store.js";
 
@@ -45,6 +45,7 @@ class GuardedStore extends DriverStore {
 
   /** Without a deadline: one call of a foreign store removes any number of sessions, and bounds each of its own steps. */
   override async clear(call?: StoreCallOptions): Promise<void> {
+    if (call !== undefined) assertCall(call);
     await this.run("clear", () => this.#store.clear(), { ...call, timeoutMs: maxDurationMs });
   }
 }

@@ -1,6 +1,7 @@
 export type { BusListener, BusMessage, BusState, SessionBus } from "../contract/bus.js";
 export type { CallOptions, StoreCallOptions } from "../contract/call.js";
 export { type Clock, systemClock } from "../contract/clock.js";
+export { type Duration, durationMs } from "../contract/duration.js";
 export {
   describe,
   invalidOption,

@@ -11,8 +11,7 @@ export class TestClock implements Clock {
   }
 }
 
-export function memoryHarness(): ConformanceHarness {
-  const clock = new TestClock();
+export function memoryHarness(clock: TestClock = new TestClock()): ConformanceHarness {
   const stores = new Map<string, Shared>();
   const share = (namespace: string): Shared => {
     const shared = stores.get(namespace) ?? { store: new MemoryStore({ clock }), handles: 0 };
