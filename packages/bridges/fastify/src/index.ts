@@ -1,4 +1,5 @@
 export type { Callback, RegenerateInput, SessionDraft, UserSession } from "@sojourn/core/bridge";
+export type { EagerSession } from "./eager-session.js";
 export {
   type DestroyByUserInput,
   FastifySessionStore,
@@ -6,4 +7,5 @@ export {
 } from "./fastify-session-store.js";
 export type { FastifySessionsOptions } from "./options.js";
 export { fastifySessions } from "./plugin.js";
-export { RequestSession, type SessionOf, sessionOf } from "./request-sessions.js";
+export { RequestSession } from "./request-session.js";
+export { type EagerSessionOf, type SessionOf, sessionOf } from "./request-sessions.js";

@@ -15,7 +15,8 @@ declare module "fastify" {
 /**
  * Sessions for Fastify: `await request.session` loads the session of a request, and its changes are saved before the reply.
  *
- * A request that never reads its session costs nothing. Register the plugin before the routes that use it. Registered in
+ * A request that never reads its session costs nothing. With `eager: true`, each request loads its session first, and
+ * `request.session` is the session itself. Register the plugin before the routes that use it. Registered in
  * several scopes, or in one scope under several `decorator` names, it makes independent sessions.
  *
  * @throws SessionError `INVALID_OPTION` from `app.ready()`
@@ -28,13 +29,17 @@ export const fastifySessions: (app: FastifyInstance, options: FastifySessionsOpt
 
     const sessions = new RequestSessions(http);
     app.decorateRequest(sessions.key, null);
-    for (const name of [resolved.decorator, managerKey(http.manager)]) {
-      app.decorateRequest(name, {
-        getter() {
-          return sessions.open(this);
-        },
-      });
-    }
+    app.decorateRequest(managerKey(http.manager), {
+      getter() {
+        return sessions.open(this);
+      },
+    });
+    app.decorateRequest(resolved.decorator, {
+      getter() {
+        return resolved.eager ? sessions.eager(this) : sessions.open(this);
+      },
+    });
+    if (resolved.eager) app.addHook("onRequest", (request, _reply, done) => sessions.load(request, done));
     // With several registrations in one scope, log lines name the session of the first.
     if (!app.hasRequestDecorator(loadedSessionKey)) {
       app.decorateRequest(loadedSessionKey, {

@@ -1,20 +1,16 @@
-import {
-  type HttpSessions,
-  LazySession,
-  RequestSession as RequestSessionOf,
-  SessionError,
-  type SessionManager,
-} from "@sojourn/core/bridge";
+import { type HttpSessions, LazySession, SessionError, type SessionManager } from "@sojourn/core/bridge";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { type EagerSession, eagerSession } from "./eager-session.js";
 import { packageName } from "./framework.js";
-
-/** The session of a Fastify request: {@link RequestSessionOf}. */
-export type RequestSession<Data extends object> = RequestSessionOf<Data, FastifyRequest, FastifyReply>;
-export const RequestSession: typeof RequestSessionOf = RequestSessionOf;
+import type { RequestSession } from "./request-session.js";
 
 /** `request.session` for the sessions of a manager: `SessionOf<typeof manager>`. */
 export type SessionOf<Manager> =
   Manager extends SessionManager<infer Data, infer _Input> ? Promise<RequestSession<Data>> : never;
+
+/** `request.session` with `eager: true`: `EagerSessionOf<typeof manager>`. */
+export type EagerSessionOf<Manager> =
+  Manager extends SessionManager<infer Data, infer _Input> ? EagerSession<Data> : never;
 
 /**
  * Property of a request with its session if it has been loaded; reading it loads nothing. Log lines read `id` and `userId`
@@ -24,6 +20,7 @@ export const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession
 
 class FastifySlot extends LazySession<FastifyRequest, FastifyReply> {
   isFinishing = false;
+  eager: EagerSession<object> | undefined;
 }
 
 /** Keeps the sessions of one registration on their requests. */
@@ -46,6 +43,28 @@ export class RequestSessions {
       slots[this.key] = slot;
     }
     return slot.open();
+  }
+
+  /** Runs as the `onRequest` hook of `eager: true`. A route with `session: false` loads nothing. */
+  load(request: FastifyRequest, done: (error?: Error) => void): void {
+    if (request.routeOptions.config?.session === false) {
+      done();
+      return;
+    }
+    this.open(request).then(() => done(), done);
+  }
+
+  /** @throws SessionError `NOT_SUPPORTED` in a route with `session: false`, and before the session is loaded */
+  eager(request: FastifyRequest): EagerSession<object> {
+    const slot = slotsOf(request)[this.key];
+    const session = slot?.loaded;
+    if (slot === undefined || slot === null || session === undefined) {
+      requireSession(request);
+      const message = `${packageName}: the session is not loaded yet: register fastifySessions before the hook that reads it`;
+      throw new SessionError("NOT_SUPPORTED", message);
+    }
+    slot.eager ??= eagerSession(session);
+    return slot.eager;
   }
 
   loaded(request: FastifyRequest): RequestSession<object> | undefined {

@@ -1,5 +1,6 @@
 import type { HttpSessions } from "./http-sessions.js";
 import type { RequestSession } from "./request-session.js";
+import { refuseUnawaited } from "./unawaited-session.js";
 
 /** The session of one request, loaded when it is first asked for. */
 export class LazySession<Request, Response> {
@@ -13,11 +14,11 @@ export class LazySession<Request, Response> {
     this.#request = request;
   }
 
-  /** Loads the session, once. */
+  /** Loads the session, once. Use of the promise as a session throws: {@link refuseUnawaited}. */
   open(): Promise<RequestSession<object, Request, Response>> {
     if (this.#opening === undefined) {
       const session = this.openNow();
-      this.#opening ??= Promise.resolve(session);
+      this.#opening ??= refuseUnawaited(Promise.resolve(session));
     }
     return this.#opening;
   }
@@ -31,7 +32,7 @@ export class LazySession<Request, Response> {
       this.#loaded = this.#sessions.openNew(this.#request);
       return this.#loaded;
     }
-    this.#opening = this.#sessions.open(this.#request, token);
+    this.#opening = refuseUnawaited(this.#sessions.open(this.#request, token));
     // Runs before the caller continues. The caller handles errors; a request that does not await has nothing to save.
     this.#opening.then((session) => {
       this.#loaded = session;

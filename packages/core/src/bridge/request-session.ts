@@ -18,6 +18,8 @@ import { WriteQueue } from "./write-queue.js";
 export interface RegenerateInput<Data extends object> extends Omit<RenameInput<Data>, "update" | "client"> {
   /** Whether the data is kept, or the keys to keep. Default true. */
   readonly keep?: boolean | readonly (keyof Data)[] | undefined;
+  /** Whether a new session begins, without the data, if this one has ended. Default: true if `userId` is a user. */
+  readonly beginIfEnded?: boolean | undefined;
 }
 
 /** One of a user's sessions, for an "active sessions" page. */
@@ -229,7 +231,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
   regenerate(given: RegenerateInput<Data> = {}): Promise<boolean> {
     return this.#write(async () => {
       checkRegenerate(given);
-      const { keep = true, ...input } = given;
+      const { keep = true, beginIfEnded = (given.userId ?? undefined) !== undefined, ...input } = given;
       let mark = this.#draft.snapshot();
       const update = (data: object): object => {
         mark = this.#draft.snapshot();
@@ -238,7 +240,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
       const change = keep === true && !this.#draft.isChanged ? input : { ...input, update };
       const renamed = this.#stored && (await this.#rename(this.#stored, change));
       if (renamed === undefined && (await this.#readOn(input.userId))) return true;
-      const session = renamed ?? (await this.#beginAnew(update, input));
+      const session = renamed ?? (await this.#beginAnew(update, input, beginIfEnded));
       if (session !== undefined) this.#draft.rebase(session.data, mark);
       return session !== undefined;
     });
@@ -417,9 +419,13 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
   }
 
   /** Begins a session in place of the loaded one, which has ended, for a login; or the first one of this request. */
-  async #beginAnew(update: (data: object) => object, input: RenameInput<Data>): Promise<Session<object> | undefined> {
+  async #beginAnew(
+    update: (data: object) => object,
+    input: RenameInput<Data>,
+    beginIfEnded: boolean,
+  ): Promise<Session<object> | undefined> {
     const { userId, authenticated, idleTimeout, absoluteTimeout, persistent } = input;
-    if (!this.isNew && (userId ?? undefined) === undefined) {
+    if (!this.isNew && !beginIfEnded) {
       this.#end();
       return undefined;
     }
@@ -485,6 +491,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
 
 const checkRegenerate = inputCheck<RegenerateInput<object>>("regenerate", {
   keep: true,
+  beginIfEnded: true,
   userId: true,
   grace: true,
   authenticated: true,
