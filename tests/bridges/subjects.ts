@@ -300,7 +300,8 @@ async function startFastifySession(
   await app.register(fastifyCookie);
   const cookie = { secure: false, maxAge: options.idleMs };
   await app.register(fastifySession, { secret, store, cookie, saveUninitialized: false });
-  serve(app, options, async (request) => new ProtocolSession(request));
+  // The types of @fastify/passport, which other tests import, hide the cookie of @fastify/session.
+  serve(app, options, async (request) => new ProtocolSession(request as unknown as { session: FrameworkSession }));
   return listening(app, fault, close);
 }
 
