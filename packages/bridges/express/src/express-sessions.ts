@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { HttpSessions, SessionError, type SessionManager } from "@sojourn/core/bridge";
 import type { Request, Response } from "express";
 import { framework, packageName } from "./framework.js";
+import { type HabitSession, HabitSlot } from "./habits.js";
 import { type ExpressSessionsOptions, resolveOptions } from "./options.js";
 import { type Next, type RequestSession, RequestSlot } from "./request-slot.js";
 
@@ -11,6 +12,10 @@ export type SessionOf<Manager> =
 
 /** `req.session` with `eager: true`: `EagerSessionOf<typeof manager>`. */
 export type EagerSessionOf<Manager> = Awaited<SessionOf<Manager>>;
+
+/** `req.session` with `habits: true`: `HabitSessionOf<typeof manager>`. */
+export type HabitSessionOf<Manager> =
+  Manager extends SessionManager<infer Data, infer _Input> ? HabitSession<Data> : never;
 
 /** A middleware for `app.use`, and for `io.engine.use` of socket.io. */
 export interface ExpressSessions {
@@ -35,9 +40,10 @@ const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession");
  * @throws SessionError `INVALID_OPTION`
  */
 export function expressSessions(options: ExpressSessionsOptions): ExpressSessions {
-  const { decorator, eager, sessions } = resolveOptions(options);
+  const { decorator, eager, habits, sessions } = resolveOptions(options);
   const http = new HttpSessions(framework, sessions);
   const key = managerKey(http.manager);
+  const isLoaded = eager || habits !== undefined;
   const lazy: PropertyDescriptor = {
     get(this: Request) {
       return slotsOf(this)[key]?.open();
@@ -51,34 +57,26 @@ export function expressSessions(options: ExpressSessionsOptions): ExpressSession
     const former = slots[key];
     if (former !== undefined || Reflect.get(request, decorator) !== undefined) {
       // One middleware may stand before several routers.
-      next(former?.owner === middleware ? undefined : conflictOf(decorator, former));
+      next(former?.middleware === middleware ? undefined : conflictOf(decorator, former));
       return;
     }
-    const slot = new RequestSlot(middleware, http, request, response, next);
+    const slot = habits
+      ? new HabitSlot(origin, request, response, next, habits)
+      : new RequestSlot(origin, request, response, next);
     slots[key] = slot;
     slots[loadedSessionKey] ??= slot;
-    if (eager) {
-      load(slot, request, decorator, next);
-    } else {
+    if (!isLoaded) {
       Object.defineProperty(request, decorator, lazy);
       next();
+      return;
     }
+    const loading = slot.begin((session) => void Reflect.set(request, decorator, session));
+    if (loading === undefined) next();
+    else loading.then(() => next(), next);
   };
+  const origin = { middleware, sessions: http };
   // Express extends Node's requests and responses. Of the members that only Express has, `ip` is used, if it is there.
   return Object.assign(middleware as ExpressSessions, { close: () => http.close() });
-}
-
-function load(slot: RequestSlot, request: Request, decorator: string, next: Next): void {
-  const session = slot.openNow();
-  if (!(session instanceof Promise)) {
-    Reflect.set(request, decorator, session);
-    next();
-    return;
-  }
-  session.then((loaded) => {
-    Reflect.set(request, decorator, loaded);
-    next();
-  }, next);
 }
 
 function conflictOf(decorator: string, former: RequestSlot | undefined): SessionError {

@@ -1,4 +1,4 @@
-import { type HttpSessionsOptions, invalidOption } from "@sojourn/core/bridge";
+import { type HttpSessionsOptions, invalidOption, type SessionCookieOptions } from "@sojourn/core/bridge";
 import type { Request } from "express";
 import { packageName } from "./framework.js";
 
@@ -13,11 +13,30 @@ export type ExpressSessionsOptions = HttpSessionsOptions<Request> & {
    * false: `await req.session` loads it.
    */
   readonly eager?: boolean | undefined;
+  /**
+   * Whether `req.session` is as in express-session, for Passport and other packages: the data as its properties, and `save`,
+   * `regenerate`, `destroy` and `reload` with callbacks. Each request then loads its session. Default false.
+   */
+  readonly habits?: boolean | undefined;
+  /**
+   * With `habits`: returns the user of a session's data, such as `(data) => data.passport?.user`. When it is another one than
+   * before, the session is saved under a new token. Default: the session has no user, and is in no list of sessions.
+   */
+  // A method, so that the application may state the type of its data.
+  userId?(data: object): string | number | bigint | null | undefined;
 };
+
+/** What `habits` needs. */
+export interface Habits {
+  readonly userId: ExpressSessionsOptions["userId"];
+  readonly saveUninitialized: boolean;
+  readonly cookie: Omit<SessionCookieOptions, "secret">;
+}
 
 export interface ResolvedOptions {
   readonly decorator: string;
   readonly eager: boolean;
+  readonly habits: Habits | undefined;
   readonly sessions: HttpSessionsOptions<Request>;
 }
 
@@ -26,10 +45,15 @@ export function resolveOptions(options: ExpressSessionsOptions): ResolvedOptions
   if (typeof options !== "object" || options === null) {
     throw invalidOption(packageName, "options", "an object", options);
   }
-  const { decorator = "session", eager = false, ...sessions } = options;
+  const { decorator = "session", eager = false, habits = false, userId, ...sessions } = options;
   if (typeof decorator !== "string" || decorator === "") {
     throw invalidOption(packageName, "decorator", "the name of a property", decorator);
   }
   if (typeof eager !== "boolean") throw invalidOption(packageName, "eager", "a boolean", eager);
-  return { decorator, eager, sessions };
+  if (typeof habits !== "boolean") throw invalidOption(packageName, "habits", "a boolean", habits);
+  if (userId !== undefined && (typeof userId !== "function" || !habits)) {
+    throw invalidOption(packageName, "userId", 'a function, beside "habits: true"', userId);
+  }
+  const { saveUninitialized = false, cookie = {} } = sessions;
+  return { decorator, eager, habits: habits ? { userId, saveUninitialized, cookie } : undefined, sessions };
 }

@@ -14,22 +14,24 @@ export const RequestSession: typeof RequestSessionOf = RequestSessionOf;
 
 export type Next = (error?: unknown) => void;
 
+/** Puts an object in the place of `req.session`. */
+export type Show = (session: object | undefined) => void;
+
+/** The middleware that makes the slots of its requests. */
+export interface SlotOrigin {
+  readonly middleware: object;
+  readonly sessions: HttpSessions<Request, Response>;
+}
+
 /** The session of one request, and its response, which waits for the save. */
 export class RequestSlot extends LazySession<Request, Response> implements HeadHooks {
-  /** The middleware that made it. */
-  readonly owner: object;
+  readonly middleware: object;
   readonly #response: Response;
   readonly #next: Next;
 
-  constructor(
-    owner: object,
-    sessions: HttpSessions<Request, Response>,
-    request: Request,
-    response: Response,
-    next: Next,
-  ) {
+  constructor({ middleware, sessions }: SlotOrigin, request: Request, response: Response, next: Next) {
     super(sessions, request);
-    this.owner = owner;
+    this.middleware = middleware;
     this.#response = response;
     this.#next = next;
   }
@@ -40,6 +42,14 @@ export class RequestSlot extends LazySession<Request, Response> implements HeadH
   }
   get userId(): string | undefined {
     return this.loaded?.userId;
+  }
+
+  /** Loads the session, and shows it. @returns `undefined` when there is nothing to wait for */
+  begin(show: Show): Promise<void> | undefined {
+    const session = this.openNow();
+    if (session instanceof Promise) return session.then(show);
+    show(session);
+    return undefined;
   }
 
   /** Holds the response from here on. A request that never uses its session is to cost nothing. */
