@@ -3,17 +3,20 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import fastifyCookie from "@fastify/cookie";
 import fastifySession from "@fastify/session";
+import { serve as serveFetch } from "@hono/node-server";
 import { SessionError, type SessionLimit, SessionManager, type SessionManagerOptions } from "@sojourn/core";
 import type { RequestSession } from "@sojourn/core/bridge";
 import { expressSessions, sessionOf } from "@sojourn/express";
 import { ExpressSessionStore } from "@sojourn/express-session";
 import { FastifySessionStore, fastifySessions } from "@sojourn/fastify";
+import { koaSessions } from "@sojourn/koa";
 import { MemoryStore } from "@sojourn/memory";
 import { type Method, overriding } from "@sojourn/test-fixtures";
-import express, { type ErrorRequestHandler, type Request, type RequestHandler } from "express";
+import { webSessions } from "@sojourn/web";
+import express, { type ErrorRequestHandler, type Request as ExpressRequest, type RequestHandler } from "express";
 import expressSession from "express-session";
 import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
-import Koa from "koa";
+import Koa, { type Context, type Middleware } from "koa";
 import { KoaSessions } from "./koa-bridge.js";
 
 /** The acts of a route on the session of its request, each in the way of its framework. */
@@ -91,7 +94,7 @@ export const subjects: readonly Subject[] = [
       const fault: Fault = { call: undefined };
       const manager = new SessionManager(managed(options, fault));
       const sessions = expressSessions({ manager, secret, cookie: { secure: false }, decorator: "flow" });
-      const open = async (req: Request): Promise<FlowSession> => new OwnSession(await sessionOf(req, manager));
+      const open = async (req: ExpressRequest): Promise<FlowSession> => new OwnSession(await sessionOf(req, manager));
       return startExpress(options, fault, sessions, open, () => manager.close());
     },
   },
@@ -133,7 +136,45 @@ export const subjects: readonly Subject[] = [
     start: (options) => {
       const fault: Fault = { call: undefined };
       const sessions = new KoaSessions<object>({ ...managed(options, fault), secret, cookie: { secure: false } });
-      return startKoa(options, fault, sessions);
+      return startKoa(options, fault, {
+        middleware: sessions.middleware,
+        of: (ctx) => sessions.of(ctx),
+        close: () => sessions.close(),
+      });
+    },
+  },
+  {
+    name: "Koa, @sojourn/koa",
+    isOurs: true,
+    start: (options) => {
+      const fault: Fault = { call: undefined };
+      const middleware = koaSessions({
+        ...managed(options, fault),
+        secret,
+        cookie: { secure: false },
+        decorator: "flow",
+      });
+      // The test states the type of its data.
+      const of = (ctx: Context): Promise<OwnMembers> => ctx.flow as Promise<OwnMembers>;
+      return startKoa(options, fault, { middleware, of, close: () => middleware.close() });
+    },
+  },
+  {
+    name: "Fetch, @sojourn/web",
+    isOurs: true,
+    start: (options) => {
+      const fault: Fault = { call: undefined };
+      const sessions = webSessions<object>({ ...managed(options, fault), secret, cookie: { secure: false } });
+      const answer = (request: Request): Promise<Response> =>
+        sessions.handle(request, async (session) => {
+          const { pathname, searchParams } = new URL(request.url);
+          const body = await options.actions[pathname.slice(1)]?.(new OwnSession(session), searchParams);
+          return Response.json(body ?? null);
+        });
+      const report = (error: { statusCode?: number }): Response =>
+        new Response(undefined, { status: error.statusCode ?? 500 });
+      const server = serveFetch({ fetch: (request) => answer(request).catch(report), hostname: "127.0.0.1", port: 0 });
+      return serving(server as Server, fault, () => sessions.close());
     },
   },
 ];
@@ -244,7 +285,7 @@ async function startExpress(
   { actions }: FlowOptions,
   fault: Fault,
   sessions: RequestHandler,
-  open: (req: Request) => Promise<FlowSession>,
+  open: (req: ExpressRequest) => Promise<FlowSession>,
   close: () => unknown = () => undefined,
 ): Promise<Running> {
   const app = express();
@@ -262,7 +303,13 @@ async function startExpress(
   return serving(app.listen(0, "127.0.0.1"), fault, close);
 }
 
-async function startKoa({ actions }: FlowOptions, fault: Fault, sessions: KoaSessions<object>): Promise<Running> {
+interface KoaBridge {
+  readonly middleware: Middleware;
+  of(ctx: Context): Promise<OwnMembers>;
+  close(): Promise<void>;
+}
+
+async function startKoa({ actions }: FlowOptions, fault: Fault, sessions: KoaBridge): Promise<Running> {
   const app = new Koa();
   app.silent = true;
   app.use(sessions.middleware);
