@@ -72,3 +72,10 @@ export { guardStore, isGuarded } from "./guard-store.js";
 export { KeyedQueue } from "./keyed-queue.js";
 export { byAge, changedRecord, idsToEvict, newRecord, touchedRecord } from "./records.js";
 export { ServerClock } from "./server-clock.js";
+export {
+  askForCredentials,
+  assertUrlOptions,
+  type Credentials,
+  type CredentialsFunction,
+  invalidUrl,
+} from "./url-options.js";

@@ -117,19 +117,24 @@ export function asSessionError(cause: unknown, message: string): SessionError {
 /**
  * Returns the error for an invalid option. The message names the package, the option, the expected and the received
  * value.
+ *
+ * @param received - left out where the value may be a secret
  */
 export function invalidOption(
   packageName: string,
   option: string,
   expectation: string,
-  received: unknown,
+  ...received: readonly [received?: unknown]
 ): SessionError {
-  const message = `${packageName}: option "${option}" must be ${expectation}, received ${describe(received)}`;
-  return new SessionError("INVALID_OPTION", message);
+  const shown = received.length === 0 ? "" : `, received ${describe(received[0])}`;
+  return new SessionError("INVALID_OPTION", `${packageName}: option "${option}" must be ${expectation}${shown}`);
 }
 
-/** Throws for an option that `known` does not list, so that a misspelt option is not ignored. */
+/** Throws for an option that `known` does not list, so that a misspelt option is not ignored, and for options that are no object. */
 export function refuseUnknownOptions(packageName: string, options: object, known: readonly string[]): void {
+  // JavaScript callers may pass anything.
+  if (typeof options !== "object" || options === null)
+    throw invalidOption(packageName, "options", "an object", options);
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
     throw new SessionError("INVALID_OPTION", `${packageName}: ${unknownKey("option", option, known)}`);

@@ -1,3 +1,3 @@
 export type { MemjsClient, MemjsResponse, MemjsServer, MemjsSocket } from "./memjs.js";
-export type { MemcachedStoreOptions } from "./options.js";
+export type { MemcachedDriverOptions, MemcachedStoreOptions, MemcachedUrlOptions } from "./options.js";
 export { MemcachedStore } from "./store.js";

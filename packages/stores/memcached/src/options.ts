@@ -1,4 +1,12 @@
-import { defaultTimeoutMs, invalidOption, isId, requireOptions } from "@sojourn/core/adapter";
+import {
+  assertUrlOptions,
+  defaultTimeoutMs,
+  invalidOption,
+  invalidUrl,
+  isId,
+  refuseUnknownOptions,
+  requireOptions,
+} from "@sojourn/core/adapter";
 import type { MemjsClient } from "./memjs.js";
 
 const packageName = "@sojourn/memcached";
@@ -17,6 +25,20 @@ export interface MemcachedStoreOptions {
   readonly maxItemBytes?: number | undefined;
   /** The most sessions of one user, whose list is one item and is read with each of them. Default 1000. */
   readonly maxSessionsPerUser?: number | undefined;
+}
+
+/** Options of memjs for the connections that `fromUrl` opens. */
+export interface MemcachedDriverOptions {
+  /** Whether the system probes idle connections. Default true. */
+  readonly keepAlive?: boolean | undefined;
+  /** Seconds of silence before the first probe. Default 30. */
+  readonly keepAliveDelay?: number | undefined;
+  /** Seconds that an attempt to connect may take. Default `timeoutMs`. */
+  readonly conntimeout?: number | undefined;
+}
+
+export interface MemcachedUrlOptions extends Omit<MemcachedStoreOptions, "client"> {
+  readonly driverOptions?: MemcachedDriverOptions | undefined;
 }
 
 export type ResolvedOptions = {
@@ -55,6 +77,22 @@ export function resolveOptions(options: MemcachedStoreOptions): ResolvedOptions 
   return { client, namespace, timeoutMs, maxItemBytes, maxSessionsPerUser };
 }
 
+/** Checks the options of `fromUrl`. The store uses few options of memjs and refuses the others, `failover` among them. */
+export function assertMemcachedUrlOptions(options: MemcachedUrlOptions): void {
+  assertUrlOptions(packageName, options, [
+    "namespace",
+    "timeoutMs",
+    "maxItemBytes",
+    "maxSessionsPerUser",
+    "driverOptions",
+  ]);
+  refuseUnknownOptions(`${packageName}: "driverOptions"`, options.driverOptions ?? {}, [
+    "keepAlive",
+    "keepAliveDelay",
+    "conntimeout",
+  ]);
+}
+
 /** The servers that a URL names, and the login for them. */
 export interface ServerAddresses {
   readonly servers: readonly { readonly host: string; readonly port: number }[];
@@ -64,8 +102,7 @@ export interface ServerAddresses {
 
 /** Reads `memcached://user:password@host:port,host2:port2`. A URL that is refused is not shown: it may hold a password. */
 export function parseUrl(url: string): ServerAddresses {
-  const refused = (): Error =>
-    invalidOption(packageName, "url", 'of the form "memcached://host:port,host2:port2"', typeof url);
+  const refused = (): Error => invalidUrl(packageName, 'of the form "memcached://host:port,host2:port2"', url);
   const match = typeof url === "string" ? /^memcached:\/\/(?:([^@/]*)@)?([^@/?#]+)\/?$/.exec(url) : null;
   if (match === null) throw refused();
   const [, login, hosts = ""] = match;

@@ -1,7 +1,7 @@
-import { DriverStore, defaultTimeoutMs } from "@sojourn/core/adapter";
-import memjs from "memjs";
+import { DriverStore } from "@sojourn/core/adapter";
 import { MemcachedDriver } from "./driver.js";
-import { type MemcachedStoreOptions, parseUrl, resolveOptions } from "./options.js";
+import { type MemcachedStoreOptions, type MemcachedUrlOptions, resolveOptions } from "./options.js";
+import { openClient } from "./own-client.js";
 
 /**
  * Sessions in memcached 1.6 or later, by the driver `memjs`.
@@ -30,16 +30,10 @@ export class MemcachedStore extends DriverStore<MemcachedDriver> {
    * @param url - `memcached://host:port,host2:port2`, with `user:password@` before the first host where servers want SASL
    * @throws SessionError `INVALID_OPTION`
    */
-  static fromUrl(url: string, options: Omit<MemcachedStoreOptions, "client"> = {}): MemcachedStore {
-    const { servers, username, password } = parseUrl(url);
-    const seconds = (options.timeoutMs ?? defaultTimeoutMs) / 1_000;
-    const serverOptions = { timeout: seconds, conntimeout: seconds, keepAlive: true };
-    const client = new memjs.Client(
-      servers.map(({ host, port }) => new memjs.Server(host, port, username, password, { ...serverOptions })),
-      // memjs writes each failure to the console, beside handing it over.
-      { failover: false, logger: { log: () => {} } },
-    );
-    const store = new MemcachedStore({ ...options, client });
+  static fromUrl(url: string, options: MemcachedUrlOptions = {}): MemcachedStore {
+    const client = openClient(url, options);
+    const { driverOptions: _driverOptions, ...own } = options;
+    const store = new MemcachedStore({ ...own, client });
     store.driver.ownClient = client;
     return store;
   }

@@ -1,2 +1,2 @@
-export type { MongoStoreOptions } from "./options.js";
+export type { MongoStoreOptions, MongoUrlOptions } from "./options.js";
 export { MongoStore } from "./store.js";

@@ -1,5 +1,11 @@
-import { defaultTimeoutMs, describe, invalidOption, requireOptions } from "@sojourn/core/adapter";
-import type { Collection, MongoClient, WriteConcernSettings } from "mongodb";
+import {
+  assertUrlOptions,
+  defaultTimeoutMs,
+  invalidOption,
+  invalidUrl,
+  requireOptions,
+} from "@sojourn/core/adapter";
+import type { Collection, MongoClient, MongoClientOptions, WriteConcernSettings } from "mongodb";
 
 const packageName = "@sojourn/mongodb";
 const defaultCollectionName = "sojourn_sessions";
@@ -21,6 +27,14 @@ export interface MongoStoreOptions {
   readonly writeConcern?: WriteConcernSettings | undefined;
   /** How long one operation may take, in milliseconds. Default 2000. */
   readonly timeoutMs?: number | undefined;
+}
+
+export interface MongoUrlOptions extends Omit<MongoStoreOptions, "client" | "collection"> {
+  /**
+   * Options of the client of `mongodb`, such as `{ tlsCAFile, maxPoolSize: 20 }`. They override those of the URL and the
+   * timeouts that the store sets.
+   */
+  readonly driverOptions?: MongoClientOptions | undefined;
 }
 
 export interface ResolvedOptions {
@@ -74,11 +88,11 @@ export function assertTimeout(timeoutMs: unknown): asserts timeoutMs is number {
   throw invalidOption(packageName, "timeoutMs", "an integer from 1 to 2147483647", timeoutMs);
 }
 
-/** Refuses a text that cannot be the address of a server, without showing it: it may hold a password. */
-export function assertUrl(url: unknown): asserts url is string {
+/** Checks the arguments of `fromUrl`. */
+export function assertUrl(url: unknown, options: MongoUrlOptions): asserts url is string {
+  assertUrlOptions(packageName, options, ["dbName", "collectionName", "writeConcern", "timeoutMs", "driverOptions"]);
   if (typeof url === "string" && /^mongodb(\+srv)?:\/\/./.test(url)) return;
-  const received = typeof url === "string" ? "something else" : describe(url);
-  throw invalidOption(packageName, "url", 'a string that starts with "mongodb://" or "mongodb+srv://"', received);
+  throw invalidUrl(packageName, 'a string that starts with "mongodb://" or "mongodb+srv://"', url);
 }
 
 function isUnacknowledged({ w }: WriteConcernSettings): boolean {

@@ -1,10 +1,7 @@
-import { DriverStore, defaultTimeoutMs, SessionError, type StoreCallOptions } from "@sojourn/core/adapter";
-import { MongoClient } from "mongodb";
+import { DriverStore, SessionError, type StoreCallOptions } from "@sojourn/core/adapter";
 import { MongoDriver } from "./driver.js";
-import { assertTimeout, assertUrl, type MongoStoreOptions, resolveOptions, usage } from "./options.js";
-
-/** The driver refuses to ask for a server's state more often. */
-const minHeartbeatMs = 500;
+import { type MongoStoreOptions, type MongoUrlOptions, resolveOptions, usage } from "./options.js";
+import { openClient } from "./own-client.js";
 
 /**
  * Sessions in a collection of MongoDB, by the official driver: one document each, changed by single atomic updates.
@@ -23,10 +20,10 @@ export class MongoStore extends DriverStore<MongoDriver> {
    * @param url - `mongodb://user:password@host/database`, with the parameters that the driver knows
    * @throws SessionError `INVALID_OPTION`
    */
-  static fromUrl(url: string, options: Omit<MongoStoreOptions, "client" | "collection"> = {}): MongoStore {
-    assertUrl(url);
-    const client = createClient(url, options.timeoutMs);
-    const store = new MongoStore({ ...options, client });
+  static fromUrl(url: string, options: MongoUrlOptions = {}): MongoStore {
+    const client = openClient(url, options);
+    const { driverOptions: _driverOptions, ...own } = options;
+    const store = new MongoStore({ ...own, client });
     store.driver.ownClient = client;
     return store;
   }
@@ -50,21 +47,3 @@ Object.defineProperty(MongoStore, "create", {
     throw new SessionError("INVALID_OPTION", `@sojourn/mongodb: there is no MongoStore.create; write ${usage}`);
   },
 });
-
-/** It connects with the first request: until then there is nothing to close. */
-function createClient(url: string, timeoutMs: unknown = defaultTimeoutMs): MongoClient {
-  assertTimeout(timeoutMs);
-  try {
-    return new MongoClient(url, {
-      // No operation waits beyond the store's timeout.
-      serverSelectionTimeoutMS: timeoutMs,
-      waitQueueTimeoutMS: timeoutMs,
-      connectTimeoutMS: timeoutMs,
-      // So that a server that says nothing is noticed within twice the timeout.
-      heartbeatFrequencyMS: Math.max(minHeartbeatMs, Math.floor(timeoutMs / 2)),
-    });
-  } catch (error) {
-    const message = '@sojourn/mongodb: option "url" is refused by the driver; its error is the cause';
-    throw new SessionError("INVALID_OPTION", message, { cause: error });
-  }
-}

@@ -2,6 +2,7 @@ import { MongoClient } from "mongodb";
 import { describe, expect, test } from "vitest";
 import { MongoStore } from "../src/index.js";
 import { resolveOptions } from "../src/options.js";
+import { openClient } from "../src/own-client.js";
 
 // Connects with its first request, and none is made here.
 const client = new MongoClient("mongodb://127.0.0.1:1/app");
@@ -45,6 +46,28 @@ describe("options", () => {
 
   test.each(["redis://localhost", "mongodb://", 7, undefined])("the URL %s is refused", (url) => {
     expect(() => MongoStore.fromUrl(url as never)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+  });
+
+  test.each([
+    [null, /option "options" must be an object, received null/],
+    [{ client }, /unknown option "client"; the options are dbName, .*, driverOptions$/],
+    [{ driverOptions: 7 }, /option "driverOptions" must be an object/],
+    [{ driverOptions: { maxPolSize: 5 } }, /refuses "url" or "driverOptions"/],
+  ])("fromUrl refuses %#", (options, message) => {
+    const call = (): MongoStore => MongoStore.fromUrl("mongodb://localhost", options as never);
+    expect(call).toThrow(message);
+    expect(call).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+  });
+
+  test("options of the driver override the URL and the timeouts of the store", () => {
+    const driverOptions = { appName: "ours", connectTimeoutMS: 700 };
+    const opened = openClient("mongodb://localhost/?appName=theirs&maxPoolSize=7", { driverOptions });
+    expect(opened.options).toMatchObject({
+      appName: "ours",
+      connectTimeoutMS: 700,
+      maxPoolSize: 7,
+      waitQueueTimeoutMS: 2_000,
+    });
   });
 
   test("a URL that the driver refuses is refused without showing it", () => {

@@ -17,7 +17,10 @@ const meanings: ReadonlyMap<number, Meaning> = new Map([
   ...all([3159], ["BACKEND", "the server requires TLS; set ssl-mode in the URL, or ssl of the pool"]),
   ...all([1044, 1142, 1143, 1227, 1370, 1419], ["BACKEND", "the user lacks a privilege"]),
   ...all([1046, 1049], ["BACKEND", "no database is selected, or it does not exist"]),
-  ...all([1146, 1305], ["BACKEND", "a table or procedure does not exist; call ensureSchema() or run schemaSql()"]),
+  ...all(
+    [1146, 1305],
+    ["BACKEND", "a table or procedure does not exist; call ensureSchema() and await it, or run schemaSql()"],
+  ),
   ...all([1054, 1318], ["BACKEND", "the table is not one of Sojourn's; choose another name"]),
   ...all([1021, 1114], ["BACKEND", "the server's disk or table is full"]),
   ...all([1665], ["BACKEND", 'the server needs binlog_format "ROW" or "MIXED"']),
@@ -47,9 +50,6 @@ const exhausted = /^(No connections available|Queue limit reached)\.$/;
 const brokenHandshake = /socket|disconnected|ECONNRESET|ETIMEDOUT|EPIPE/i;
 const unsupported = /not support|unsupported|doesn't yet support|syntax error/i;
 
-/** The code of an error of the function that returns the password. */
-export const passwordErrorCode = "SOJOURN_PASSWORD";
-
 /** Turns an error of the driver into a `SessionError`. */
 export function classify(error: unknown, { operation, sent }: ErrorContext): SessionError {
   const say = (code: SessionErrorCode, meaning: string, outcomeUnknown = false): SessionError =>
@@ -64,7 +64,6 @@ export function classify(error: unknown, { operation, sent }: ErrorContext): Ses
       : say("BACKEND", "TLS failed, such as by a certificate that was refused; see the cause");
   }
   if (code === "HANDSHAKE_NO_SSL_SUPPORT") return say("BACKEND", "the server offers no TLS, which the pool requires");
-  if (code === passwordErrorCode) return say("UNAVAILABLE", "the function for the password failed; see the cause");
   if (unreachable.has(code) || lostConnection.test(message)) {
     return say("UNAVAILABLE", sent ? "the connection was lost" : "the server cannot be reached", sent);
   }

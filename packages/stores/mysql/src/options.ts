@@ -1,4 +1,4 @@
-import { defaultTimeoutMs, invalidOption, requireOptions } from "@sojourn/core/adapter";
+import { type CredentialsFunction, defaultTimeoutMs, invalidOption, requireOptions } from "@sojourn/core/adapter";
 import type { PoolOptions } from "mysql2/promise";
 import { isTableName, type Names, namesOf } from "./names.js";
 import type { MySQLPool } from "./pool.js";
@@ -27,11 +27,14 @@ export interface MySQLStoreOptions extends TableOptions {
 }
 
 export interface MySQLUrlOptions extends Omit<MySQLStoreOptions, "pool"> {
-  /** Options of the pool for `mysql2`, such as `ssl` or `connectionLimit`. They come before the parameters of the URL. */
-  readonly driver?: PoolOptions | undefined;
-  /** Returns the password for each new connection, such as a token that is valid for some minutes. */
-  readonly password?: (() => string | Promise<string>) | undefined;
+  /** Options of the pool for `mysql2`, such as `{ ssl: { ca }, connectionLimit: 20 }`. They override those of the URL. */
+  readonly driverOptions?: PoolOptions | undefined;
+  /** Returns the credentials for each new connection, for passwords that rotate. They override those of the URL. */
+  readonly credentials?: CredentialsFunction | undefined;
 }
+
+/** The names of {@link MySQLUrlOptions}. */
+export const urlOptions: readonly string[] = ["table", "procedures", "timeoutMs", "driverOptions", "credentials"];
 
 export interface ResolvedOptions {
   readonly pool: MySQLPool;

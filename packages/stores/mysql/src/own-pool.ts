@@ -1,17 +1,16 @@
 import { Socket } from "node:net";
-import { withTimeout } from "@sojourn/core/adapter";
+import { askForCredentials, type CredentialsFunction, type SessionError, withTimeout } from "@sojourn/core/adapter";
 import { createPool, type Pool, type PoolOptions } from "mysql2/promise";
-import { passwordErrorCode } from "./errors.js";
-
-type Password = () => string | Promise<string>;
+import { packageName } from "./options.js";
 
 /** A pool that the store has opened, with the sockets that it has open at any time. */
 export class OwnPool {
   readonly pool: Pool;
   readonly #sockets = new Set<Socket>();
 
-  constructor(options: PoolOptions, password: Password | undefined) {
-    this.pool = createPool(password === undefined ? options : { ...options, stream: streamWith(password, options) });
+  constructor(options: PoolOptions, credentials: CredentialsFunction | undefined) {
+    const stream = credentials && streamWith(credentials, options);
+    this.pool = createPool(stream === undefined ? options : { ...options, stream });
     this.pool.on("connection", (connection) => {
       // mysql2 declares no type for its socket, which is public in fact.
       const { stream } = connection as unknown as { stream: Socket };
@@ -33,35 +32,26 @@ export class OwnPool {
 }
 
 /**
- * Returns the function by which mysql2 opens the socket of a connection. The password is asked for first, and is in the
+ * Returns the function by which mysql2 opens the socket of a connection. It asks for the credentials first, which are in the
  * connection's own options before the server's greeting arrives.
  */
-function streamWith(password: Password, options: PoolOptions): (options: unknown) => Socket {
+function streamWith(credentials: CredentialsFunction, options: PoolOptions): (options: unknown) => Socket {
   const { host = "localhost", port = 3_306, socketPath, localAddress } = options;
   const target =
     socketPath === undefined ? { host, port, ...(localAddress && { localAddress }) } : { path: socketPath };
   return (opened) => {
     // mysql2 hands over the options of the connection, which it declares no type for.
-    const { config } = opened as { config: { password: string } };
+    const { config } = opened as { config: { user: string; password: string } };
     const socket = new Socket().setNoDelay(true).setKeepAlive(true);
-    askFor(password).then(
-      (answer) => {
-        config.password = answer;
+    askForCredentials(packageName, credentials).then(
+      ({ username, password }) => {
+        config.password = password;
+        if (username !== undefined) config.user = username;
         // mysql2 destroys it at the end of its own timeout.
         if (!socket.destroyed) socket.connect(target);
       },
-      (cause: unknown) => socket.destroy(passwordError(cause)),
+      (error: SessionError) => socket.destroy(error),
     );
     return socket;
   };
-}
-
-async function askFor(password: Password): Promise<string> {
-  const answer: unknown = await password();
-  if (typeof answer === "string") return answer;
-  throw new TypeError(`The function returned ${typeof answer}`);
-}
-
-function passwordError(cause: unknown): Error {
-  return Object.assign(new Error("The function for the password failed", { cause }), { code: passwordErrorCode });
 }

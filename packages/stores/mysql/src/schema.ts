@@ -1,8 +1,8 @@
-import { type Call, SessionError } from "@sojourn/core/adapter";
+import { type Call, refuseUnknownOptions, SessionError } from "@sojourn/core/adapter";
 import type { Connection } from "./connection.js";
 import { isDenied, isMissingTable, isProcedureThere, lacksProcedure } from "./errors.js";
 import { type Names, procedureNames } from "./names.js";
-import { type ResolvedOptions, resolveTable, type TableOptions } from "./options.js";
+import { packageName, type ResolvedOptions, resolveTable, type TableOptions } from "./options.js";
 import type { MySQLConnection } from "./pool.js";
 import { procedures } from "./procedures.js";
 import { insertedColumns } from "./sql.js";
@@ -30,7 +30,9 @@ export interface SchemaOptions extends TableOptions {
  *
  * @throws SessionError `INVALID_OPTION`
  */
-export function schemaSql({ table, procedures: hasProcedures = true }: SchemaOptions = {}): readonly string[] {
+export function schemaSql(options: SchemaOptions = {}): readonly string[] {
+  refuseUnknownOptions(packageName, options, ["table", "procedures"]);
+  const { table, procedures: hasProcedures = true } = options;
   const names = resolveTable(table);
   return [setSqlMode, ...tables(names), ...(hasProcedures ? procedureStatements(names) : [])];
 }

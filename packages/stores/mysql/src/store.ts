@@ -1,4 +1,4 @@
-import { DriverStore, invalidOption, type StoreCallOptions } from "@sojourn/core/adapter";
+import { assertUrlOptions, DriverStore, type StoreCallOptions } from "@sojourn/core/adapter";
 import { MySQLDriver } from "./driver.js";
 import {
   type MySQLStoreOptions,
@@ -6,6 +6,7 @@ import {
   packageName,
   resolveOptions,
   resolveTimeout,
+  urlOptions,
 } from "./options.js";
 import { OwnPool } from "./own-pool.js";
 import { creationTimeoutMs } from "./schema.js";
@@ -34,21 +35,18 @@ export class MySQLStore extends DriverStore<MySQLDriver> {
   }
 
   /**
-   * Opens a store with a pool of its own, of ten connections unless URL or `driver` say otherwise, which `close()` ends.
+   * Opens a store with a pool of its own, of ten connections unless URL or `driverOptions` say otherwise, which `close()` ends.
    *
    * @param url - `mysql://user:password@host:3306/database`, with parameters of `mysql2` and with `ssl-mode`, `ssl-ca`,
    * `ssl-cert`, `ssl-key`, `sslmode` or `sslaccept`
    * @throws SessionError `INVALID_OPTION`
    */
-  static fromUrl(url: string, { driver, password, ...options }: MySQLUrlOptions = {}): MySQLStore {
-    if (password !== undefined && typeof password !== "function") {
-      throw invalidOption(packageName, "password", "a function", typeof password);
-    }
-    const ownPool = new OwnPool(
-      { connectTimeout: resolveTimeout(options.timeoutMs), ...poolOptionsOf(url, driver) },
-      password,
-    );
-    const store = new MySQLStore({ ...options, pool: ownPool.pool });
+  static fromUrl(url: string, options: MySQLUrlOptions = {}): MySQLStore {
+    assertUrlOptions(packageName, options, urlOptions);
+    const { driverOptions, credentials, ...own } = options;
+    const connectTimeout = resolveTimeout(own.timeoutMs);
+    const ownPool = new OwnPool({ connectTimeout, ...poolOptionsOf(url, driverOptions) }, credentials);
+    const store = new MySQLStore({ ...own, pool: ownPool.pool });
     store.driver.ownPool = ownPool;
     return store;
   }

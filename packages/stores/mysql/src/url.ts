@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { invalidOption, type SessionError } from "@sojourn/core/adapter";
+import { invalidOption, invalidUrl } from "@sojourn/core/adapter";
 import type { PoolOptions, SslOptions } from "mysql2/promise";
 import { packageName } from "./options.js";
 
@@ -67,10 +67,10 @@ const sslFiles: Readonly<Record<string, "ca" | "cert" | "key">> = {
 /**
  * Reads a URL into options of a pool. Reads the files that it names.
  *
- * @param driver - options that come before those of the URL
+ * @param driverOptions - options that come before those of the URL
  * @throws SessionError `INVALID_OPTION`, without showing the URL: it holds a password
  */
-export function poolOptionsOf(url: unknown, driver: PoolOptions = {}): PoolOptions {
+export function poolOptionsOf(url: unknown, driverOptions: PoolOptions = {}): PoolOptions {
   const parsed = parse(url);
   const { hostname, port, pathname, searchParams } = parsed;
   const options: Record<string, unknown> = {
@@ -85,18 +85,13 @@ export function poolOptionsOf(url: unknown, driver: PoolOptions = {}): PoolOptio
     if (driverParameters.has(name)) options[name] = jsonOrText(value);
     else tls.push(tlsOf(name, value));
   }
-  const ssl = mergeTls(tls, driver.ssl);
-  return { ...options, ...driver, ...(ssl && { ssl }) };
+  const ssl = mergeTls(tls, driverOptions.ssl);
+  return { ...options, ...driverOptions, ...(ssl && { ssl }) };
 }
 
 function parse(url: unknown): URL {
   if (typeof url === "string" && /^(mysql|mariadb):\/\//.test(url) && URL.canParse(url)) return new URL(url);
-  throw invalidUrl(url);
-}
-
-function invalidUrl(url: unknown): SessionError {
-  const expectation = "a URL such as mysql://user:password@host/database";
-  return invalidOption(packageName, "url", expectation, typeof url === "string" ? "something else" : url);
+  throw invalidUrl(packageName, "a URL such as mysql://user:password@host/database", url);
 }
 
 function decoded(part: string, text: string): string {
@@ -114,7 +109,7 @@ function tlsOf(name: string, value: string): Tls {
   if (name === "ssl-mode" || name === "sslmode") return chosen(name, value, sslModes);
   if (name === "sslaccept") return chosen(name, value, sslAccepts);
   if (name === "ssl") return sslObject(value);
-  const expectation = `a URL with parameters that are known; pass other options of mysql2 as "driver"`;
+  const expectation = `a URL with parameters that are known; pass other options of mysql2 as "driverOptions"`;
   throw invalidOption(packageName, "url", expectation, name);
 }
 

@@ -44,11 +44,14 @@ describe.skipIf(!hasOpenSsl)("TLS", () => {
     await rm(dir, { recursive: true });
   });
 
-  const open = (parameters: string, { host = "127.0.0.1", driver }: { host?: string; driver?: PoolOptions } = {}) =>
+  const open = (
+    parameters: string,
+    { host = "127.0.0.1", driverOptions }: { host?: string; driverOptions?: PoolOptions } = {},
+  ) =>
     MySQLStore.fromUrl(`mysql://encrypted@${host}:${server.port}/sojourn${parameters}`, {
       table: "secure",
       timeoutMs: 10_000,
-      driver,
+      driverOptions,
     });
 
   /** The user may connect by TLS only, so an answer proves it. */
@@ -95,13 +98,13 @@ describe.skipIf(!hasOpenSsl)("TLS", () => {
 
   test("options of the driver reach the pool", async () => {
     const ca = await readFile(join(dir, "server.pem"));
-    const store = open("", { driver: { ssl: { ca }, connectionLimit: 1 } });
+    const store = open("", { driverOptions: { ssl: { ca }, connectionLimit: 1 } });
     expect(await Promise.all(["a", "b"].map((id) => store.destroy(id)))).toEqual([undefined, undefined]);
     await store.close();
   });
 });
 
-describe("a function for the password", () => {
+describe("credentials that rotate", () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startMySQL();
@@ -115,18 +118,18 @@ describe("a function for the password", () => {
 
   const urlOf = () => `mysql://rotating@127.0.0.1:${server.port}/sojourn`;
 
-  test("is asked once for each new connection", async () => {
+  test("are asked for once for each new connection", async () => {
     const passwords = ["first"];
     let asked = 0;
-    const password = async (): Promise<string> => {
+    const credentials = async () => {
       asked += 1;
-      return passwords.at(-1) ?? "";
+      return { username: "rotating", password: passwords.at(-1) ?? "" };
     };
-    const store = MySQLStore.fromUrl(urlOf(), {
+    const store = MySQLStore.fromUrl(urlOf().replace("rotating", "nobody"), {
       table: "rotated",
       timeoutMs: 10_000,
-      password,
-      driver: { connectionLimit: 1 },
+      credentials,
+      driverOptions: { connectionLimit: 1 },
     });
     await store.create({ id: "s", ...session });
     await store.get("s");
@@ -143,34 +146,37 @@ describe("a function for the password", () => {
     await store.close();
   });
 
-  test("that fails is UNAVAILABLE with its error as the cause, and is asked again", async () => {
+  test("that fail are UNAVAILABLE with their error as the cause, and are asked for again", async () => {
     let isBroken = true;
     const failure = new Error("the token service is down");
-    const password = (): string => {
+    const credentials = () => {
       if (isBroken) throw failure;
-      return "second";
+      return { password: "second" };
     };
-    const store = MySQLStore.fromUrl(urlOf(), { table: "rotated", timeoutMs: 10_000, password });
+    const store = MySQLStore.fromUrl(urlOf(), { table: "rotated", timeoutMs: 10_000, credentials });
     await expect(store.create({ id: "t", ...session })).rejects.toMatchObject({
       code: "UNAVAILABLE",
       outcomeUnknown: false,
-      cause: { cause: failure },
+      cause: failure,
     });
     isBroken = false;
     expect(await store.create({ id: "t", ...session })).toMatchObject({ status: "created" });
     await store.close();
   });
 
-  test("that never answers: UNAVAILABLE within the timeout", async () => {
-    const store = MySQLStore.fromUrl(urlOf(), { timeoutMs: 200, password: () => new Promise<string>(() => {}) });
+  test("that never arrive: UNAVAILABLE within the timeout", async () => {
+    const store = MySQLStore.fromUrl(urlOf(), { timeoutMs: 200, credentials: () => new Promise<never>(() => {}) });
     await expect(store.get("s")).rejects.toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: false });
     await store.close();
   });
 
-  test("must be a function", () => {
-    expect(() => MySQLStore.fromUrl(urlOf(), { password: "first" as never })).toThrow(
-      /option "password" must be a function/,
-    );
+  test("as a string in place of an object are INVALID_OPTION, without showing it", async () => {
+    const store = MySQLStore.fromUrl(urlOf(), { timeoutMs: 10_000, credentials: (() => "second") as never });
+    await expect(store.get("s")).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+      message: expect.stringMatching(/"credentials" must return \{ username\?, password \}.*returned a string$/),
+    });
+    await store.close();
   });
 });
 
@@ -182,7 +188,7 @@ test("the last error of a connection is the cause where nothing was sent in time
   const port = typeof address === "object" && address !== null ? address.port : 0;
   const store = MySQLStore.fromUrl(`mysql://root@127.0.0.1:${port}/sojourn`, {
     timeoutMs: 300,
-    driver: { connectTimeout: 200, connectionLimit: 1 },
+    driverOptions: { connectTimeout: 200, connectionLimit: 1 },
   });
   const timedOut = { code: "UNAVAILABLE", outcomeUnknown: false, cause: { code: "ETIMEDOUT" } };
   await expect(store.touch("s", { idleMs: 1 })).rejects.toMatchObject(timedOut);

@@ -42,6 +42,26 @@ test.each(["postgres://u:secret@h/d", "secret", "mysql://u:secret@[h/d", 5, unde
   },
 );
 
+test.each([
+  ["no object", null, /option "options" must be an object, received null/],
+  [
+    "an option of the constructor",
+    { pool },
+    /unknown option "pool"; the options are table, .*, driverOptions, credentials/,
+  ],
+  ["driver options as text", { driverOptions: "ssl" }, /option "driverOptions" must be an object/],
+  ["a password in place of credentials", { credentials: "s3cret" }, /option "credentials" must be a function/],
+])("fromUrl refuses %s", (_, options, message) => {
+  const open = () => MySQLStore.fromUrl("mysql://h/d", options as never);
+  expect(open).toThrow(message);
+  expect(open).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+  expect(open).not.toThrow(/s3cret/);
+});
+
+test.each([["sessions"], [{ tabel: "s" }], [null]])("the schema refuses %j", (options) => {
+  expect(() => schemaSql(options as never)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+});
+
 test("the schema names its procedures by a digest of the table, of which case is a part", () => {
   const names = (table: string) => schemaSql({ table }).flatMap((sql) => /PROCEDURE (`[^`]+`)/.exec(sql)?.[1] ?? []);
   const [upper, lower] = [names("Sessions"), names("sessions")];

@@ -171,7 +171,11 @@ test("a connection that was closed while it was idle: a read is sent once more, 
 
 test("reads in flight on a connection that breaks end at once, not at the deadline", async () => {
   const proxy = await startTcpProxy(server.url);
-  const store = MySQLStore.fromUrl(proxy.url, { table: "silence", timeoutMs: 10_000, driver: { connectionLimit: 1 } });
+  const store = MySQLStore.fromUrl(proxy.url, {
+    table: "silence",
+    timeoutMs: 10_000,
+    driverOptions: { connectionLimit: 1 },
+  });
   await store.get("s");
   const blocker = await admin.getConnection();
   await blocker.query("LOCK TABLES silence WRITE");

@@ -17,11 +17,11 @@ const meanings: Readonly<Record<string, readonly [SessionErrorCode, string]>> = 
   "26000": ["BACKEND", "a prepared statement was lost, also when it was sent again"],
   "28": ["BACKEND", "the server refused the user or the password"],
   "3D000": ["BACKEND", "the database does not exist"],
-  "3F000": ["BACKEND", "the schema does not exist; call ensureSchema() or run schemaSql()"],
+  "3F000": ["BACKEND", "the schema does not exist; call ensureSchema() and await it, or run schemaSql()"],
   "42501": ["BACKEND", "the user lacks a permission"],
   "42703": ["BACKEND", "the table was not made by Sojourn; choose another name"],
-  "42P01": ["BACKEND", "the table does not exist; call ensureSchema() or run schemaSql()"],
-  "42883": ["BACKEND", "a function does not exist; call ensureSchema() or run schemaSql()"],
+  "42P01": ["BACKEND", "the table does not exist; call ensureSchema() and await it, or run schemaSql()"],
+  "42883": ["BACKEND", "a function does not exist; call ensureSchema() and await it, or run schemaSql()"],
 };
 
 const socketCodes: ReadonlySet<string> = new Set([

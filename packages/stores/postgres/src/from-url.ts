@@ -1,5 +1,14 @@
 import type { ConnectionOptions } from "node:tls";
-import { defaultTimeoutMs, invalidOption, isSessionError, SessionError, withTimeout } from "@sojourn/core/adapter";
+import {
+  askForCredentials,
+  assertUrlOptions,
+  type CredentialsFunction,
+  defaultTimeoutMs,
+  invalidUrl,
+  isSessionError,
+  SessionError,
+  withTimeout,
+} from "@sojourn/core/adapter";
 import pg from "pg";
 import { parseIntoClientConfig } from "pg-connection-string";
 import { type PostgresStoreOptions, packageName } from "./options.js";
@@ -17,19 +26,14 @@ export interface PostgresDriverOptions {
   readonly [option: string]: unknown;
 }
 
-/** A user and password of the server. */
-export interface PostgresCredentials {
-  /** Default: the user of the URL. */
-  readonly username?: string | undefined;
-  readonly password: string;
-}
-
 export interface PostgresUrlOptions extends Omit<PostgresStoreOptions, "pool"> {
   /** Options of `pg`, such as `{ ssl: { ca }, max: 20 }`. They override those of the URL. */
   readonly driverOptions?: PostgresDriverOptions | undefined;
   /** Returns the credentials for each new connection, for passwords that rotate. They override those of the URL. */
-  readonly credentials?: (() => PostgresCredentials | Promise<PostgresCredentials>) | undefined;
+  readonly credentials?: CredentialsFunction | undefined;
 }
+
+const urlOptions = ["schema", "table", "preparedStatements", "timeoutMs", "driverOptions", "credentials"];
 
 /** The TLS parameters that `pg` knows. It ignores others, and would then connect without encryption. */
 const tlsParameters = ["ssl", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslnegotiation"];
@@ -39,13 +43,9 @@ const tlsParameters = ["ssl", "sslmode", "sslrootcert", "sslcert", "sslkey", "ss
  *
  * @throws SessionError `INVALID_OPTION`
  */
-export function openPool(url: string, { timeoutMs, driverOptions, credentials }: PostgresUrlOptions): pg.Pool {
-  if (driverOptions !== undefined && (typeof driverOptions !== "object" || driverOptions === null)) {
-    throw invalidOption(packageName, "driverOptions", "an object of options of pg", driverOptions);
-  }
-  if (credentials !== undefined && typeof credentials !== "function") {
-    throw invalidOption(packageName, "credentials", "a function", typeof credentials);
-  }
+export function openPool(url: string, options: PostgresUrlOptions): pg.Pool {
+  assertUrlOptions(packageName, options, urlOptions);
+  const { timeoutMs, driverOptions, credentials } = options;
   const connectionTimeoutMillis = timeoutMs ?? defaultTimeoutMs;
   const pool = new pg.Pool({
     connectionTimeoutMillis,
@@ -62,7 +62,7 @@ export function openPool(url: string, { timeoutMs, driverOptions, credentials }:
 
 /** Parses the URL. Its errors do not contain the URL, because it contains a password. */
 function readUrl(url: unknown): pg.ClientConfig {
-  if (typeof url !== "string" || !/^postgres(ql)?:\/\//.test(url)) throw unreadable();
+  if (typeof url !== "string" || !/^postgres(ql)?:\/\//.test(url)) throw unreadable(url);
   try {
     const config = parseIntoClientConfig(url);
     for (const parameter of Object.keys(config)) refuseUnknownTls(parameter);
@@ -72,16 +72,16 @@ function readUrl(url: unknown): pg.ClientConfig {
   } catch (error) {
     if (isSessionError(error)) throw error;
     const { code, path } = error as NodeJS.ErrnoException;
-    if (code === undefined || path === undefined) throw unreadable();
+    if (code === undefined || path === undefined) throw unreadable(url);
     const message = `${packageName}: the file ${JSON.stringify(path)} that the URL names cannot be read (${code})`;
     throw new SessionError("INVALID_OPTION", message, { cause: error });
   }
 }
 
-function unreadable(): SessionError {
+function unreadable(url: unknown): SessionError {
   const expectation =
     'a URL that pg can read, such as "postgres://user:password@host/database", with encodeURIComponent applied to the password';
-  return invalidOption(packageName, "url", expectation, "something else");
+  return invalidUrl(packageName, expectation, url);
 }
 
 function refuseUnknownTls(parameter: string): void {
@@ -90,18 +90,17 @@ function refuseUnknownTls(parameter: string): void {
   throw new SessionError("INVALID_OPTION", message);
 }
 
-type Credentials = NonNullable<PostgresUrlOptions["credentials"]>;
 type Connected = (error: Error | null) => void;
 
 /** Returns a class of clients that get their credentials right before they connect. */
-function clientWith(credentials: Credentials, timeoutMs: number): typeof pg.Client {
+function clientWith(credentials: CredentialsFunction, timeoutMs: number): typeof pg.Client {
   return class extends pg.Client {
     constructor(config?: string | pg.ClientConfig) {
       super(config);
       const connect = (done: Connected): void => {
         withTimeout(signIn(this, credentials), timeoutMs, `${packageName}: "credentials"`).then(
           () => super.connect(done),
-          (cause: unknown) => done(new SessionError("UNAVAILABLE", `${packageName}: "credentials" failed`, { cause })),
+          (error: SessionError) => done(error),
         );
       };
       // The pool passes a callback.
@@ -110,8 +109,8 @@ function clientWith(credentials: Credentials, timeoutMs: number): typeof pg.Clie
   };
 }
 
-async function signIn(client: pg.Client, credentials: Credentials): Promise<void> {
-  const { username, password } = await credentials();
+async function signIn(client: pg.Client, credentials: CredentialsFunction): Promise<void> {
+  const { username, password } = await askForCredentials(packageName, credentials);
   client.password = password;
   if (username === undefined) return;
   client.user = username;

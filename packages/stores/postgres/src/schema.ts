@@ -1,6 +1,7 @@
+import { refuseUnknownOptions } from "@sojourn/core/adapter";
 import { createFunctions } from "./functions.js";
 import { dollarQuote, type Names, quoteText } from "./names.js";
-import { resolveNames, type TableOptions } from "./options.js";
+import { packageName, resolveNames, type TableOptions } from "./options.js";
 
 /**
  * Returns the SQL that creates the table, its indexes and its functions, for applications that run their own migrations.
@@ -10,6 +11,7 @@ import { resolveNames, type TableOptions } from "./options.js";
  * @throws SessionError `INVALID_OPTION`
  */
 export function schemaSql(options: TableOptions = {}): string {
+  refuseUnknownOptions(packageName, options, ["schema", "table"]);
   return schemaScript(resolveNames(options));
 }
 

@@ -21,8 +21,8 @@ export class PostgresStore extends DriverStore<PostgresDriver> {
    * @throws SessionError `INVALID_OPTION`
    */
   static fromUrl(url: string, options: PostgresUrlOptions = {}): PostgresStore {
-    const { driverOptions: _driverOptions, credentials: _credentials, ...own } = options;
     const pool = openPool(url, options);
+    const { driverOptions: _driverOptions, credentials: _credentials, ...own } = options;
     const store = new PostgresStore({ ...own, pool });
     store.driver.ownPool = pool;
     return store;

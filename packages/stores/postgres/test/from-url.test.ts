@@ -66,6 +66,15 @@ test("credentials that fail are UNAVAILABLE with their error as cause, and are a
   await store.close();
 });
 
+test("credentials as a string in place of an object are INVALID_OPTION, without showing it", async () => {
+  const store = PostgresStore.fromUrl(server.url, { timeoutMs, credentials: (() => "first") as never });
+  await expect(store.count()).rejects.toMatchObject({
+    code: "INVALID_OPTION",
+    message: expect.stringMatching(/"credentials" must return \{ username\?, password \}.*returned a string$/),
+  });
+  await store.close();
+});
+
 test("the last error of a connection is the cause of UNAVAILABLE", async () => {
   const store = PostgresStore.fromUrl(`postgres://127.0.0.1:${await freePort()}/db`, { timeoutMs });
   await expect(store.get("a")).rejects.toMatchObject({ code: "UNAVAILABLE", cause: { code: "ECONNREFUSED" } });

@@ -73,14 +73,22 @@ describe("fromUrl", () => {
     );
   });
 
+  test("refuses null, and lists its own options for an unknown one", () => {
+    const open = (options: unknown) => PostgresStore.fromUrl("postgres://localhost", options as PostgresUrlOptions);
+    expect(() => open(null)).toThrow(/option "options" must be an object, received null/);
+    expect(() => open({ pool })).toThrow(
+      /unknown option "pool"; the options are schema, .*, driverOptions, credentials$/,
+    );
+  });
+
   test("takes parameters that managed services add to their URLs", async () => {
     const url = "postgres://u:p@localhost/db?sslmode=verify-full&channel_binding=require&pgbouncer=true";
     await PostgresStore.fromUrl(url).close();
   });
 });
 
-test("schemaSql refuses a table that is not a name", () => {
-  expect(() => schemaSql({ table: "a\0" })).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+test.each([[{ table: "a\0" }], [{ tabel: "a" }], ["sessions"], [null]])("schemaSql refuses %j", (options) => {
+  expect(() => schemaSql(options as never)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
 });
 
 describe("names", () => {

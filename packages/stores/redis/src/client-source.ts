@@ -14,7 +14,10 @@ export interface ClientSource {
    * when the attempt fails.
    */
   connect(): Promise<RedisClient>;
-  /** The error of the last attempt to connect, if that failed. */
+  /**
+   * The error of the last attempt to connect, if that failed; otherwise an error that says that the attempt under way is
+   * unanswered.
+   */
   readonly lastFailure: unknown;
   /** How long the attempt under way has lasted, in milliseconds; 0 without one. */
   attemptMs(): number;

@@ -46,6 +46,12 @@ export function isClusterClient(client: RedisClient): client is RedisClusterClie
   return "isCluster" in client && client.isCluster === true && "nodes" in client && typeof client.nodes === "function";
 }
 
+/** Whether the client connects by TLS. */
+export function isEncrypted({ options }: RedisClient): boolean {
+  const settings: { tls?: unknown; redisOptions?: { tls?: unknown }; socket?: { tls?: unknown } } = options ?? {};
+  return Boolean(settings.tls ?? settings.redisOptions?.tls ?? settings.socket?.tls);
+}
+
 /** Whether the client would write a command to its connection now, and keep it in no queue. */
 export function canSend(client: RedisClient): boolean {
   if (!isIoredisClient(client)) return client.isReady;

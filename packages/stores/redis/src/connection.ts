@@ -187,9 +187,10 @@ export class Connection {
 
   async #connect(call: Call): Promise<RedisClient> {
     call.sent = this.#begun.has(call);
-    call.reason = this.#source.lastFailure;
     call.onOver = this.#dropIfSilent;
-    const client = await this.#source.connect();
+    const connecting = this.#source.connect();
+    call.reason = this.#source.lastFailure;
+    const client = await connecting;
     if (call.over) throw new Error("The operation has ended before there was a connection");
     call.sent = true;
     return client;

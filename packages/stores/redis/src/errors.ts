@@ -3,6 +3,13 @@ import { type ErrorContext, SessionError, type SessionErrorCode } from "@sojourn
 /** The server cannot serve at the moment: it loads, elects, has become a replica, is full, busy, or cannot persist. */
 const refusedForNow =
   /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|OOM|MISCONF|NOREPLICAS|READONLY|ERR max number of clients)\b/;
+/** Answers to the first commands of a connection. */
+const refusedConnections: readonly (readonly [reply: RegExp, meaning: string])[] = [
+  [/^WRONGPASS|^ERR invalid password/, "the server refused the user or the password"],
+  [/^NOAUTH/, "the server requires a password"],
+  [/^ERR (invalid )?DB index/i, "the server has no database of this number"],
+  [/^ERR This instance has cluster support disabled/, "the server is not a node of a Cluster; use a Redis client"],
+];
 /** Errors that a client raises before anything is sent: ioredis, then node-redis. */
 const neverSent =
   /enableOfflineQueue|Failed to refresh slots cache|startup nodes|^The client is (closed|offline)$|^The command was aborted$|^The queue is full$/;
@@ -34,6 +41,8 @@ function meaningOf(reply: string): [code: SessionErrorCode, reason: string] {
   if (/^(MOVED|ASK|CROSSSLOT)\b|same slot|non local key/.test(reply)) {
     return ["BACKEND", "the server is a node of a Cluster; use a Cluster client"];
   }
+  const refused = refusedConnections.find(([pattern]) => pattern.test(reply));
+  if (refused !== undefined) return ["BACKEND", refused[1]];
   const permission = missingPermission(reply);
   if (permission !== undefined) return ["BACKEND", `the server's user lacks a permission: ${permission}`];
   return ["BACKEND", `the server answered ${firstWord(reply)}`];

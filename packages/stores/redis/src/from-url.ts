@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
-import { invalidOption, SessionError } from "@sojourn/core/adapter";
+import { askForCredentials, type CredentialsFunction, SessionError } from "@sojourn/core/adapter";
 import type { IoredisClient } from "./client.js";
 import { readUrl } from "./url.js";
 
@@ -14,12 +14,6 @@ export interface RedisDriverOptions {
   readonly [option: string]: unknown;
 }
 
-/** A user and password of the server. */
-export interface RedisCredentials {
-  readonly username?: string | undefined;
-  readonly password: string;
-}
-
 export interface FromUrlOptions {
   /**
    * Options of ioredis, such as `{ tls: { ca }, keepAlive: 30_000 }`. They override the URL. The options that decide
@@ -27,7 +21,7 @@ export interface FromUrlOptions {
    */
   readonly driverOptions?: RedisDriverOptions | undefined;
   /** Called before each new connection, for credentials that rotate. They override the URL. */
-  readonly credentials?: (() => RedisCredentials | Promise<RedisCredentials>) | undefined;
+  readonly credentials?: CredentialsFunction | undefined;
 }
 
 /**
@@ -38,20 +32,15 @@ export interface FromUrlOptions {
  * @throws SessionError `INVALID_OPTION`
  */
 export function clientFromUrl(url: string, { driverOptions, credentials }: FromUrlOptions): IoredisClient {
-  const fromUrl = readUrl(url);
-  if (driverOptions !== undefined && (typeof driverOptions !== "object" || driverOptions === null)) {
-    throw invalidOption("@sojourn/redis", "driverOptions", "an object of options of ioredis", driverOptions);
-  }
-  if (credentials !== undefined && typeof credentials !== "function") {
-    throw invalidOption("@sojourn/redis", "credentials", "a function", typeof credentials);
-  }
-  const options = { ...fromUrl, ...driverOptions };
+  const options = { ...readUrl(url), ...driverOptions };
   return {
     options,
     callBuffer: () => Promise.reject(new TypeError("a client that is only duplicated sends nothing")),
     duplicate: async (settings) => {
       const { Redis } = await loadIoredis();
-      return new Redis({ ...options, ...(await credentials?.()), ...settings });
+      if (credentials === undefined) return new Redis({ ...options, ...settings });
+      const { username, password } = await askForCredentials("@sojourn/redis", credentials);
+      return new Redis({ ...options, ...(username !== undefined && { username }), password, ...settings });
     },
   };
 }

@@ -1,5 +1,5 @@
 export type { IoredisClient, RedisClient, RedisClusterClient } from "./client.js";
-export type { RedisCredentials, RedisDriverOptions } from "./from-url.js";
+export type { RedisDriverOptions } from "./from-url.js";
 export type { NodeRedisClient } from "./node-redis.js";
 export type { RedisStoreOptions } from "./options.js";
 export { RedisStore, type RedisUrlOptions } from "./store.js";

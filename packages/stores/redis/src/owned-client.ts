@@ -22,14 +22,16 @@ const retryAfterMs = 50;
 export class OwnedClient implements ClientSource {
   readonly isCluster: boolean;
   readonly isOwned = true;
+  readonly #isEncrypted: boolean;
   readonly #open: () => Promise<OpenClient>;
   #current: OpenClient | undefined;
   #attempt: Attempt | undefined;
   #failure: { readonly error: unknown; readonly at: number } | undefined;
   #isClosed = false;
 
-  constructor(isCluster: boolean, open: () => Promise<OpenClient>) {
+  constructor(isCluster: boolean, isEncrypted: boolean, open: () => Promise<OpenClient>) {
     this.isCluster = isCluster;
+    this.#isEncrypted = isEncrypted;
     this.#open = open;
   }
 
@@ -50,7 +52,7 @@ export class OwnedClient implements ClientSource {
   }
 
   get lastFailure(): unknown {
-    return this.#failure?.error;
+    return this.#failure?.error ?? (this.#attempt && unanswered(this.#isEncrypted));
   }
 
   attemptMs(): number {
@@ -58,7 +60,11 @@ export class OwnedClient implements ClientSource {
   }
 
   drop(): void {
-    if (this.#attempt !== undefined) this.#failure = { error: this.#attempt.abandon(), at: performance.now() };
+    if (this.#attempt !== undefined) {
+      const error = unanswered(this.#isEncrypted);
+      this.#attempt.abandon(error);
+      this.#failure = { error, at: performance.now() };
+    }
     this.#attempt = undefined;
     this.#current?.close();
     this.#current = undefined;
@@ -80,6 +86,13 @@ export class OwnedClient implements ClientSource {
     this.#current = outcome;
     this.#failure = undefined;
   };
+}
+
+function unanswered(isEncrypted: boolean): Error {
+  const message = isEncrypted
+    ? "The server did not answer the attempt to connect by TLS; does the port speak TLS?"
+    : "The server did not answer the attempt to connect";
+  return Object.assign(new Error(message), { code: "ETIMEDOUT" });
 }
 
 /** One attempt to open a client and connect it. */
@@ -106,13 +119,11 @@ class Attempt {
     this.connected.catch(() => {});
   }
 
-  /** Returns the error that its callers get. */
-  abandon(): Error {
-    const error = Object.assign(new Error("The server did not answer the attempt to connect"), { code: "ETIMEDOUT" });
+  /** Gives it up. Its callers get the error. */
+  abandon(error: Error): void {
     this.#isAbandoned = true;
     this.#opened?.close();
     this.#rejectAbandoned?.(error);
-    return error;
   }
 
   async #connect(): Promise<RedisClient> {

@@ -1,6 +1,6 @@
-import { DriverStore, refuseUnknownOptions } from "@sojourn/core/adapter";
+import { assertUrlOptions, DriverStore } from "@sojourn/core/adapter";
 import { BorrowedClient } from "./borrowed-client.js";
-import { isClusterClient } from "./client.js";
+import { isClusterClient, isEncrypted } from "./client.js";
 import { ClusterDriver } from "./cluster-driver.js";
 import { Connection } from "./connection.js";
 import type { RedisDriver } from "./driver.js";
@@ -43,7 +43,7 @@ export class RedisStore extends DriverStore<RedisDriver> {
    * ```
    */
   static fromUrl(url: string, options: RedisUrlOptions = {}): RedisStore {
-    refuseUnknownOptions("@sojourn/redis", options, ["prefix", "timeoutMs", "driverOptions", "credentials"]);
+    assertUrlOptions("@sojourn/redis", options, ["prefix", "timeoutMs", "driverOptions", "credentials"]);
     const { driverOptions, credentials, ...shared } = options;
     return new RedisStore({ ...shared, client: clientFromUrl(url, { driverOptions, credentials }) });
   }
@@ -53,7 +53,7 @@ function driverOf(options: RedisStoreOptions): RedisDriver {
   const { client, prefix, timeoutMs, singleSlot, duplicate: duplicates } = resolveOptions(options);
   const isCluster = isClusterClient(client);
   const source = duplicates
-    ? new OwnedClient(isCluster, () => duplicate(client, timeoutMs))
+    ? new OwnedClient(isCluster, isEncrypted(client), () => duplicate(client, timeoutMs))
     : new BorrowedClient(isCluster, client);
   const Driver = isCluster && !singleSlot ? ClusterDriver : SingleSlotDriver;
   return new Driver(new Connection(source, timeoutMs), keyspace(prefix), timeoutMs);

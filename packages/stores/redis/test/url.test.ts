@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from "node:net";
 import { createServer } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { freePort, makeCertificate, startRedis, type TestServer, whyNoCertificate } from "@sojourn/test-fixtures";
-import { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { RedisStore, type RedisUrlOptions } from "../src/index.js";
 import { readUrl } from "../src/url.js";
@@ -70,6 +70,7 @@ describe("a URL", () => {
       closing.push(() => store.close());
       await expect(store.create(session("a"))).rejects.toMatchObject({ code: "BACKEND", outcomeUnknown: false });
     }
+    await expect(open(`${server.url}/99`).get("a")).rejects.toThrow("no database of this number");
     expect(await admin.dbsize()).toBe(0);
     expect((await open(`${server.url}/3`).create(session("a"))).status).toBe("created");
     expect(await admin.info("keyspace")).toContain("db3:keys=1");
@@ -96,7 +97,12 @@ describe("an attempt to connect that fails", () => {
     const locked = await startRedis({ args: ["--requirepass", "right"], password: "right" });
     closing.push(() => locked.stop());
     const store = open(locked.url.replace("right", "wr0ng"));
-    await expect(store.create(session("a"))).rejects.toMatchObject({ code: "BACKEND", retryable: false });
+    const backend = { code: "BACKEND", retryable: false };
+    const refused = { ...backend, message: expect.stringContaining("refused the user or the password") };
+    await expect(store.create(session("a"))).rejects.toMatchObject(refused);
+    const required = { ...backend, message: expect.stringContaining("requires a password") };
+    const without = open(`redis://127.0.0.1:${locked.port}`);
+    await expect(without.create(session("a"))).rejects.toMatchObject(required);
   });
 });
 
@@ -133,11 +139,13 @@ describe.skipIf(noCertificate !== undefined)(`TLS${noCertificate ? `: ${noCertif
 
   it("is UNAVAILABLE, with the reason, where the server does not speak TLS", async () => {
     const store = open(server.url.replace("redis:", "rediss:"), { timeoutMs: 1_000 });
-    const error = await store
-      .create(session("a"))
-      .catch(() => store.create(session("a")).catch((again: unknown) => again));
-    expect(error).toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: false });
-    expect((error as Error).cause).toBeInstanceOf(Error);
+    for (const id of ["first", "second"]) {
+      await expect(store.create(session(id))).rejects.toMatchObject({
+        code: "UNAVAILABLE",
+        outcomeUnknown: false,
+        cause: { message: expect.stringContaining("does the port speak TLS?") },
+      });
+    }
   });
 });
 
@@ -154,6 +162,7 @@ describe("options for the driver", () => {
   });
 
   it.each([
+    ["options", null],
     ["driverOptions", { driverOptions: 7 }],
     ["credentials", { credentials: "secret" }],
     ["client", { client: {} }],
@@ -188,6 +197,24 @@ describe("options for the driver", () => {
     await admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
     expect((await store.get("a"))?.id).toBe("a");
     expect(asked).toBe(2);
+  });
+});
+
+it("credentials as a string in place of an object are INVALID_OPTION, without showing it", async () => {
+  const error: unknown = await open(server.url, { credentials: (() => "s3cret") as never })
+    .get("a")
+    .catch((cause: unknown) => cause);
+  expect(error).toMatchObject({ code: "INVALID_OPTION" });
+  expect(String(error)).toMatch(/"credentials" must return \{ username\?, password \}.*returned a string$/);
+});
+
+it("a Cluster client on a server without cluster mode is BACKEND, and says so", async () => {
+  const client = new Cluster([{ host: "127.0.0.1", port: server.port }], { lazyConnect: true });
+  const store = new RedisStore({ client, timeoutMs: 5_000 });
+  closing.push(() => store.close());
+  await expect(store.get("a")).rejects.toMatchObject({
+    code: "BACKEND",
+    message: expect.stringContaining("not a node of a Cluster; use a Redis client"),
   });
 });
 
