@@ -39,7 +39,6 @@ const table: readonly [name: string, error: unknown, code: SessionErrorCode, unk
     false,
   ],
   ["a server without TLS", coded("HANDSHAKE_NO_SSL_SUPPORT"), "BACKEND", false],
-  ["a password function that failed", coded("SOJOURN_PASSWORD"), "UNAVAILABLE", false],
   ["ER_NO_DB_ERROR", answered(1046), "BACKEND", false],
   ["ER_BAD_DB_ERROR", answered(1049), "BACKEND", false],
   ["ER_NO_SUCH_TABLE", answered(1146), "BACKEND", false],
