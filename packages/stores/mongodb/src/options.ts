@@ -1,10 +1,4 @@
-import {
-  assertUrlOptions,
-  defaultTimeoutMs,
-  invalidOption,
-  invalidUrl,
-  requireOptions,
-} from "@sojourn/core/adapter";
+import { assertUrlOptions, defaultTimeoutMs, invalidOption, invalidUrl, requireOptions } from "@sojourn/core/adapter";
 import type { Collection, MongoClient, MongoClientOptions, WriteConcernSettings } from "mongodb";
 
 const packageName = "@sojourn/mongodb";
