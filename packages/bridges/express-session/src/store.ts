@@ -55,7 +55,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: ExpressSessionStoreOptions<Data>) {
     super();
-    const resolved = resolveStoreBridgeOptions(packageName, "new ExpressSessionStore({ store })", options);
+    const resolved = resolveStoreBridgeOptions(packageName, options, "new ExpressSessionStore({ store })");
     this.manager = resolved.manager;
     this.#sessions = new ExpressStoreProtocol(packageName, resolved, new ExpressObjects());
   }
