@@ -69,43 +69,16 @@ export class ClusterDriver extends RedisDriver {
   async create(session: NewSession, limit: SessionLimit | undefined, call: Call): Promise<CreateResult> {
     const { id, userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 } = session;
     const lifetimeMs = Math.min(idleMs, absoluteMs);
-    const random = nonce();
     if (userId === undefined) {
-      const timed = [noMembership(random), "", lifetimeMs, "", "", absoluteMs, version];
-      const { status, now } = await this.#records.run(call, steps.put, id, [...timed, "", payload, ageMs, inactiveMs]);
+      const timed = [noMembership(nonce()), "", lifetimeMs, "", "", absoluteMs, version];
+      const args = [...timed, "", payload, ageMs, inactiveMs, ""];
+      const { status, now } = await this.#records.store(call, steps.put, id, args);
       if (status === "duplicate") return { status };
       return { status: "created", record: createdRecord(session, now), evicted: [] };
     }
-    const joined = await this.#members.join(call, userId, { id, limit, random, ageMs, expires: lifetimeMs });
-    if (joined.status !== "joined") return { status: await this.#refusal(call, id, joined) };
-    const record = createdRecord(session, joined.now);
-    const { expiresAt, lastActiveAt, createdAt, endsAt } = record;
-    const args = [
-      joined.membership,
-      joined.notAfter,
-      expiresAt,
-      lastActiveAt,
-      createdAt,
-      endsAt,
-      version,
-      userId,
-      payload,
-    ];
-    const { status, now } = await this.#records.run(call, steps.put, id, args);
-    switch (status) {
-      case "duplicate":
-        await this.#index.leave(call, userId, joined);
-        return { status };
-      case "late":
-        await this.#index.leave(call, userId, joined);
-        throw tooLate("create", joinForMs);
-      case "stored":
-      case "past":
-      // Ended before it was stored, by a log-out or for want of room: created first, then ended.
-      case "ended": {
-        const evicted = await this.#members.evict(call, userId, joined);
-        return { status: "created", record: { ...record, now }, evicted };
-      }
+    for (let isFirst = true; ; isFirst = false) {
+      const created = await this.#createOf(userId, session, limit, isFirst, call);
+      if (created !== undefined) return created;
     }
   }
 
@@ -149,7 +122,11 @@ export class ClusterDriver extends RedisDriver {
     for (;;) {
       const { now, members } = await this.#index.list(call, userId);
       const read = (id: string) => this.#records.read(call, id);
-      const { owned, missing } = await this.#members.heal(call, userId, members, now, read);
+      const { owned, missing, owing } = await this.#members.heal(call, userId, members, now, read);
+      if (owing.length > 0) {
+        await this.#members.evictFor(call, userId, owing);
+        continue;
+      }
       // A member without a record may have been renamed in between, and is then to be listed under its new id.
       if (missing === 0 || members.every(({ text }) => seen.has(text))) {
         return owned.map(([id, value]) => tryReadRecord(id, value, now)).sort(oldestFirst);
@@ -160,7 +137,7 @@ export class ClusterDriver extends RedisDriver {
 
   async destroyByUser(userId: string, except: string | undefined, call: Call): Promise<string[]> {
     const ordered = await this.#index.order(call, userId, except);
-    const { ended, gone } = await this.#members.end(call, ordered, "order");
+    const { ended, gone } = await this.#members.end(call, ordered, "");
     await this.#index.remove(call, userId, gone);
     return ended.map(({ id }) => id);
   }
@@ -207,8 +184,54 @@ export class ClusterDriver extends RedisDriver {
   /** As a log-out, but corrupt records lose their places too: they are about to be removed. */
   async #clearIndex(userId: string, call: Call): Promise<void> {
     const ordered = await this.#index.order(call, userId);
-    await this.#members.end(call, ordered, "order");
+    await this.#members.end(call, ordered, "");
     await this.#index.remove(call, userId, ordered);
+  }
+
+  /**
+   * Creates a session of a user.
+   *
+   * @returns `undefined` when another call needed to know whether it would arrive: it has to join again
+   */
+  async #createOf(
+    userId: string,
+    session: NewSession,
+    limit: SessionLimit | undefined,
+    isFirst: boolean,
+    call: Call,
+  ): Promise<CreateResult | undefined> {
+    const { id, payload, idleMs, absoluteMs, ageMs = 0, version = 1 } = session;
+    const expires = Math.min(idleMs, absoluteMs);
+    const joined = await this.#members.join(call, userId, { id, limit, random: nonce(), ageMs, expires });
+    if (joined.status !== "joined") return { status: await this.#refusal(call, id, joined) };
+    const record = createdRecord(session, joined.now);
+    const { expiresAt, lastActiveAt, createdAt, endsAt } = record;
+    const times = [expiresAt, lastActiveAt, createdAt, endsAt];
+    const args = [joined.membership, joined.notAfter, ...times, version, userId, payload, "", ""];
+    const [{ status, now }, rivals] = await Promise.all([
+      this.#records.store(call, steps.put, id, [...args, isFirst ? "" : "again"]),
+      this.#members.rivals(call, joined),
+    ]);
+    switch (status) {
+      case "stored": {
+        const evicted = await this.#members.evict(call, userId, joined, rivals, limit?.max ?? 0);
+        return { status: "created", record: { ...record, now }, evicted };
+      }
+      case "duplicate":
+        await this.#index.remove(call, userId, [joined]);
+        return { status };
+      case "denied":
+        await this.#index.remove(call, userId, [joined]);
+        return undefined;
+      case "late":
+        await this.#index.remove(call, userId, [joined]);
+        throw tooLate("create", joinForMs);
+      // Its lifetime has passed on the way, or it was stored before and has ended since.
+      case "past":
+      case "ended":
+        await this.#index.remove(call, userId, [joined]);
+        return { status: "created", record: { ...record, now }, evicted: [] };
+    }
   }
 
   /** A session that the limit refuses is a duplicate first. */

@@ -5,6 +5,7 @@ import { detachedCall } from "./detached-call.js";
 import { isLeftOver, joinForMs, type Member, type ScoredMember } from "./member.js";
 import { isTombstone, readOwnership } from "./record.js";
 import * as steps from "./scripts/cluster-record.js";
+import { settle } from "./scripts/cluster-rename.js";
 
 export type JoinResult =
   | Joined
@@ -13,16 +14,26 @@ export type JoinResult =
   /** The member that it replaces has been ordered dead. */
   | { readonly status: "ordered" };
 
-/** The outcome of an order to end sessions. */
+/** The outcome of ending sessions. */
 export interface Ended {
   /** The members of the sessions that this call ended. */
   readonly ended: readonly Member[];
-  /** The members of sessions that were still on their way, and will not arrive. */
-  readonly denied: readonly Member[];
   /** The members that have no session any more: the index can forget them. */
   readonly gone: readonly Member[];
   /** The members whose records cannot be read. Record and member stay, so that lists report them. */
   readonly corrupt: readonly Member[];
+}
+
+/** One session in the index: one member, or two while it is renamed. */
+type Indexed = readonly Member[];
+
+interface Decided {
+  /** The sessions that live, oldest first. */
+  readonly living: readonly Indexed[];
+  /** Members without a session. */
+  readonly absent: readonly Member[];
+  /** Those of them that the index can forget. */
+  readonly gone: readonly Member[];
 }
 
 /** A session that a user's list shows: its id and its record, or an unreadable value. */
@@ -33,12 +44,17 @@ export interface Healed {
   readonly owned: readonly Owned[];
   /** How many members had no record although they were not ordered dead. */
   readonly missing: number;
-  /** How many members were removed. */
-  readonly removed: number;
+  /** Members whose sessions still have to make room for themselves, and their limits. */
+  readonly owing: readonly Owing[];
 }
 
-/** Who ends sessions: the call that has ordered them dead, or a call that finishes the order of a process that may have died. */
-type By = "order" | "heal";
+interface Owing {
+  readonly text: string;
+  readonly max: number;
+}
+
+/** Who ends a session: the call that was to end it, or a call that does so for a process that may have died. */
+type By = "" | "heal";
 
 /** Keeps the indexes of users true although the records lie on other nodes. */
 export class ClusterMembers {
@@ -50,18 +66,23 @@ export class ClusterMembers {
     this.#index = index;
   }
 
-  /** Adds a session to the index before its record is written. Of a full index it first heals what a dead process left. */
+  /** Adds a session to the index before its record is written. Before the limit refuses it, finds out which members count. */
   async join(call: Call, userId: string, join: Join): Promise<JoinResult> {
+    let without: readonly Member[] = [];
     for (;;) {
-      const joined = await this.#index.join(call, userId, join);
+      const joined = await this.#index.join(call, userId, { ...join, without });
       switch (joined.status) {
         case "ordered":
           return joined;
         case "full": {
-          const { members, now } = joined;
-          const { removed } = await this.heal(call, userId, members, now, (id) => this.#records.head(call, id));
-          if (removed > 0) continue;
-          return { status: members.some(({ id }) => id === join.id) ? "duplicate" : "limitReached" };
+          const { living, absent, gone } = await this.#decide(call, joined.members);
+          if (absent.length === 0) {
+            const isListed = living.some((members) => members.some(({ id }) => id === join.id));
+            return { status: isListed ? "duplicate" : "limitReached" };
+          }
+          await this.#index.remove(call, userId, gone);
+          without = absent;
+          break;
         }
         case "joined":
           if (joined.leftOver.length > 0) this.#healLater(userId, joined);
@@ -70,26 +91,76 @@ export class ClusterMembers {
     }
   }
 
-  /** Ends the sessions that a join has ordered dead. Returns the ids of those that this call ended, oldest first. */
-  async evict(call: Call, userId: string, { victims }: Joined): Promise<string[]> {
-    if (victims.length === 0) return [];
-    const { ended, denied, gone } = await this.end(call, victims, "order");
-    // Not waited for: members that are ordered dead are invisible, and found again if they stay.
-    this.#index.remove(detachedCall("evict"), userId, gone).catch(ignore);
-    // A session that is renamed meanwhile has two members, and ends once.
-    const alive = new Set(ended.map(({ random }) => random));
-    const evicted = new Set([...ended, ...denied.filter(({ random }) => !alive.has(random))]);
-    return victims.filter((victim) => evicted.has(victim)).map(({ id }) => id);
+  /**
+   * Finds out which of a session's rivals live, after it has joined. A rival that is still on its way has to join again, after
+   * it, and then makes room itself.
+   */
+  async rivals(call: Call, { rivals, now }: Joined): Promise<readonly Indexed[]> {
+    const sessions = sessionsOf(rivals);
+    const isSettled = (members: Indexed) => members.some((member) => isLeftOver(member, now));
+    const { living } = await this.#decide(call, sessions.filter((members) => !isSettled(members)).flat());
+    return [...sessions.filter(isSettled), ...living].sort(byAge);
   }
 
-  /** Ends sessions that have been ordered dead, and denies those that have yet to be written. */
+  /**
+   * Ends the oldest sessions beyond the limit, once a session that had rivals is stored.
+   *
+   * @returns the ids of those that this call ended, oldest first
+   */
+  async evict(
+    call: Call,
+    userId: string,
+    joined: Pick<Joined, "text" | "rivals">,
+    living: readonly Indexed[],
+    max: number,
+    by: By = "",
+  ): Promise<string[]> {
+    const evicted: string[] = [];
+    if (joined.rivals.length === 0) return evicted;
+    for (let left = living; ; ) {
+      const victims = left.slice(0, Math.max(left.length + 1 - max, 0));
+      const { ended, gone, corrupt } = await this.end(call, victims.flat(), by);
+      evicted.push(...ended.map(({ id }) => id));
+      await this.#index.orderThese(call, userId, corrupt);
+      const isDone = ended.length + corrupt.length >= victims.length;
+      // Not waited for: members without a session are invisible, and found again if they stay.
+      const settled = this.#index.settle(isDone ? detachedCall("evict") : call, userId, joined.text, gone);
+      if (isDone) {
+        settled.catch(ignore);
+        return evicted;
+      }
+      await settled;
+      // One of them has ended or moved in between.
+      const { now, members } = await this.#index.list(call, userId);
+      const alive = members.filter(({ score }) => score >= now);
+      if (!alive.some(({ text }) => text === joined.text)) return evicted;
+      left = (
+        await this.#decide(
+          call,
+          alive.filter(({ text }) => text !== joined.text),
+        )
+      ).living;
+    }
+  }
+
+  /** Evicts for sessions whose processes may have died before they had made room. */
+  async evictFor(call: Call, userId: string, owing: readonly Owing[]): Promise<void> {
+    for (const { text, max } of owing) {
+      const { members, now } = await this.#index.list(call, userId);
+      const rivals = members.filter(({ text: other, score }) => other !== text && score >= now);
+      const { living } = await this.#decide(call, rivals);
+      if (rivals.length > 0) await this.evict(call, userId, { text, rivals }, living, max, "heal");
+      else await this.#index.settle(call, userId, text, []);
+    }
+  }
+
+  /** Ends sessions, and denies those that have yet to be written: they have to join again. */
   async end(call: Call, members: readonly Member[], by: By): Promise<Ended> {
-    const outcomes = await Promise.all(members.map((member) => this.#endOne(call, member, by)));
+    const ended = await Promise.all(sessionsOf(members).map((session) => this.#endEach(call, session, by)));
     const having = (...wanted: readonly Outcome[]) =>
-      members.filter((_, n) => wanted.some((outcome) => outcome === outcomes[n]));
+      ended.flat().flatMap(({ member, outcome }) => (wanted.includes(outcome) ? [member] : []));
     return {
       ended: having("ended"),
-      denied: having("denied"),
       gone: having("ended", "denied", "gone", "other"),
       corrupt: having("corrupt"),
     };
@@ -122,7 +193,7 @@ export class ClusterMembers {
     const ordered = members.filter(({ score }) => score < 0);
     const readAll = (of: readonly Member[]) => Promise.all(of.map(({ id }) => read(id)));
     const [values, { gone, corrupt }] = await Promise.all([readAll(living), this.end(call, ordered, "heal")]);
-    const found: (readonly [member: Member, value: Buffer])[] = [];
+    const found: (readonly [member: ScoredMember, value: Buffer])[] = [];
     const removed: Member[] = [...gone];
     const raising: Promise<void>[] = [];
     for (const [n, member] of living.entries()) {
@@ -137,23 +208,44 @@ export class ClusterMembers {
       const value = unreadable[n];
       if (value !== undefined && !isAbsent(value) && readOwnership(value) === undefined) owned.push([id, value]);
     }
-    return { owned, missing: living.length - found.length, removed: removed.length };
+    const owing = found.flatMap(([{ text, score }]) => (score % 1 === 0 ? [] : [{ text, max: (score % 1) * 4_096 }]));
+    return { owned, missing: living.length - found.length, owing };
   }
 
-  async #endOne(call: Call, { id, membership }: Member, by: By): Promise<Outcome> {
-    const { status, rest } = await this.#records.run(call, steps.end, id, [membership, joinForMs, by]);
-    switch (status) {
-      case "ended":
-      case "denied":
-      case "gone":
-      case "other":
-      case "corrupt":
-        return status;
-      case "arriving": {
-        const [oldId, claim] = rest.map(String);
-        // Once the old id is dead, the arrival is the session.
-        return (await this.#records.hasMoved(call, oldId ?? "", claim ?? "")) ? "ended" : "denied";
-      }
+  /** Decides which sessions live. Those that are still on their way will not arrive without joining again. */
+  async #decide(call: Call, members: readonly Member[]): Promise<Decided> {
+    const sessions = sessionsOf(members);
+    const decided = await Promise.all(sessions.map((session) => this.#endEach(call, session, "spare")));
+    const isAlive = (outcomes: readonly EndedOne[]) => outcomes.some(({ outcome }) => lives(outcome));
+    const absent = decided.filter((outcomes) => !isAlive(outcomes)).flat();
+    return {
+      living: sessions.filter((_, n) => isAlive(decided[n] ?? [])),
+      absent: absent.map(({ member }) => member),
+      // A member whose id is another session's may be of a login that is about to find that out.
+      gone: absent.flatMap(({ member, outcome }) => (outcome === "other" ? [] : [member])),
+    };
+  }
+
+  /** Ends one session: first under its old id, while it has two. Otherwise a rename could carry it past the end. */
+  async #endEach(call: Call, session: Indexed, mode: By | "spare"): Promise<readonly EndedOne[]> {
+    const ended: EndedOne[] = [];
+    for (const member of session) {
+      const outcome = await this.#endOne(call, member, mode);
+      ended.push({ member, outcome });
+      if (mode === "spare" && lives(outcome)) break;
+    }
+    return ended;
+  }
+
+  async #endOne(call: Call, { id, membership }: Member, mode: By | "spare"): Promise<Outcome> {
+    for (;;) {
+      const { status, rest } = await this.#records.run(call, steps.end, id, [membership, joinForMs, mode]);
+      if (status !== "arriving") return status;
+      const [oldId = "", claim = ""] = rest.map(String);
+      if ((await this.#records.decide(call, oldId, claim)) === "revoked") return "denied";
+      // The arrival is the session.
+      if (mode === "spare") return "live";
+      await this.#records.run(call, settle, id, [claim, ""]);
     }
   }
 
@@ -191,6 +283,35 @@ function withoutMoved(found: readonly (readonly [member: Member, value: Buffer])
 }
 
 /** `other`: the session of the id is of another membership, and lives. */
-type Outcome = "ended" | "denied" | "gone" | "other" | "corrupt";
+type Outcome = Exclude<(typeof steps.end)["statuses"][number], "arriving">;
+
+interface EndedOne {
+  readonly member: Member;
+  readonly outcome: Outcome;
+}
+
+/** Whether a session counts. One that cannot be read may be alive. */
+function lives(outcome: Outcome): boolean {
+  return outcome === "live" || outcome === "corrupt";
+}
+
+/** Returns the sessions that these members are of, oldest first, each with the member first that joined first. */
+function sessionsOf(members: readonly Member[]): Indexed[] {
+  const sessions = new Map<string, Member[]>();
+  for (const member of members) {
+    const known = sessions.get(member.random);
+    if (known === undefined) sessions.set(member.random, [member]);
+    else known.push(member);
+  }
+  for (const session of sessions.values()) session.sort((a, b) => a.joinedAt - b.joinedAt);
+  return [...sessions.values()].sort(byAge);
+}
+
+/** The text of a member begins with the digits of its creation. */
+function byAge([a]: Indexed, [b]: Indexed): number {
+  const [first, second] = [a?.text ?? "", b?.text ?? ""];
+  if (first === second) return 0;
+  return first < second ? -1 : 1;
+}
 
 function ignore(): void {}

@@ -53,16 +53,19 @@ export class ClusterMove {
     const { createdAt, expiresAt: expires } = moved;
     const joined = await this.#members.join(call, userId, { id, limit, random, createdAt, expires });
     if (joined.status !== "joined") return { status: "limitReached" };
-    const reply = await this.#send(write, call, random, joined);
+    const [reply, rivals] = await Promise.all([
+      this.#send(write, call, random, joined),
+      this.#members.rivals(call, joined),
+    ]);
     switch (reply.status) {
       case "written":
-      // Ended on its way, by a log-out of the new user or for want of room: moved first, then ended.
+      // It had been written before, and has ended since.
       case "ended": {
         const isWritten = reply.status === "written";
         const record = isWritten ? readRecord(id, asBuffer(reply.rest[0]), reply.now, payload) : moved;
         const before = memberOf(id, asBuffer(isWritten ? reply.rest[1] : rest[0]));
         const [evicted] = await Promise.all([
-          this.#members.evict(call, userId, joined),
+          isWritten ? this.#members.evict(call, userId, joined, rivals, limit?.max ?? 0) : [],
           before.userId === undefined ? undefined : this.#index.remove(call, before.userId, [before.member]),
         ]);
         return { status: "written", record, evicted };
@@ -72,7 +75,7 @@ export class ClusterMove {
       case "conflict":
       case "missing":
       case "corrupt":
-        await this.#index.leave(call, userId, joined);
+        await this.#index.remove(call, userId, [joined]);
         return this.#outcomeOf(write, call, reply);
     }
   }

@@ -4,8 +4,11 @@ import { isWrongType } from "./errors.js";
 import type { Keyspace } from "./keys.js";
 import { hasMoved, isTombstone, longestHeadBytes, readArrival } from "./record.js";
 import { asBuffer, type ScriptReply } from "./reply.js";
-import { settle } from "./scripts/cluster-rename.js";
+import type { put } from "./scripts/cluster-record.js";
+import { type announce, revoke, settle } from "./scripts/cluster-rename.js";
 import type { Script } from "./scripts/script.js";
+
+type StoreStatus = (typeof put | typeof announce)["statuses"][number];
 
 /** The keys of sessions on a Cluster, each on the node that holds its slot. */
 export class ClusterRecords {
@@ -48,6 +51,31 @@ export class ClusterRecords {
     }
   }
 
+  /**
+   * Stores a record, or an arrival. Where another session may be about to arrive, its rename is decided first: it has happened,
+   * or has to begin again.
+   */
+  async store(
+    call: Call,
+    step: typeof put | typeof announce,
+    id: string,
+    args: readonly (string | number)[],
+  ): Promise<{ readonly status: Exclude<StoreStatus, "arriving">; readonly now: number }> {
+    let dismissed = "";
+    for (;;) {
+      const { status, now, rest } = await this.run(call, step, id, [...args, dismissed]);
+      if (status !== "arriving") return { status, now };
+      const [oldId = "", claim = ""] = rest.map(String);
+      if ((await this.decide(call, oldId, claim)) === "moved") return { status: "duplicate", now };
+      dismissed = claim;
+    }
+  }
+
+  /** Decides the rename of this claim: it has moved the session, or will not any more. */
+  async decide(call: Call, oldId: string, claim: string): Promise<"moved" | "revoked"> {
+    return (await this.run(call, revoke, oldId, [claim])).status;
+  }
+
   /** Whether the rename of this claim has ended the session under its old id, and thereby moved it. */
   async hasMoved(call: Call, oldId: string, claim: string): Promise<boolean> {
     const tombstone = await this.#get(call, oldId);
@@ -64,8 +92,7 @@ export class ClusterRecords {
 
   /** Whether a live session, or a value that is no session, has the id. */
   async isTaken(call: Call, id: string): Promise<boolean> {
-    const head = await this.head(call, id);
-    return head !== undefined && !isTombstone(head);
+    return (await this.read(call, id)) !== undefined;
   }
 
   #get(call: Call, id: string): Promise<Buffer | undefined> {
