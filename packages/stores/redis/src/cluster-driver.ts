@@ -61,7 +61,7 @@ export class ClusterDriver extends RedisDriver {
     super(connection, keys, timeoutMs);
     this.#records = new ClusterRecords(connection, keys);
     this.#index = new ClusterIndex(connection, keys);
-    this.#members = new ClusterMembers(this.#records, this.#index);
+    this.#members = new ClusterMembers(this.#records, this.#index, timeoutMs);
     this.#move = new ClusterMove(this.#records, this.#index, this.#members);
     this.#rename = new ClusterRename(this.#records, this.#index, this.#members);
   }
@@ -88,7 +88,7 @@ export class ClusterDriver extends RedisDriver {
   }
 
   async touch({ id, idleMs, shorten }: Touch, call: Call): Promise<boolean> {
-    const { status, rest } = await this.#records.run(call, steps.touch, id, [idleMs, shorten ? "shorten" : ""]);
+    const { status, rest } = await this.#records.change(call, steps.touch, id, [idleMs, shorten ? "shorten" : ""]);
     switch (status) {
       case "touched": {
         const { userId, member, expiresAt } = memberOf(id, asBuffer(rest[0]));
@@ -103,7 +103,7 @@ export class ClusterDriver extends RedisDriver {
   }
 
   async destroy(id: string, call: Call): Promise<EndedSession | undefined> {
-    const { status, rest } = await this.#records.run(call, steps.destroy, id, []);
+    const { status, rest } = await this.#records.change(call, steps.destroy, id, []);
     switch (status) {
       case "ended": {
         const { userId, member } = memberOf(id, asBuffer(rest[0]));

@@ -60,10 +60,12 @@ type By = "" | "heal";
 export class ClusterMembers {
   readonly #records: ClusterRecords;
   readonly #index: ClusterIndex;
+  readonly #timeoutMs: number;
 
-  constructor(records: ClusterRecords, index: ClusterIndex) {
+  constructor(records: ClusterRecords, index: ClusterIndex, timeoutMs: number) {
     this.#records = records;
     this.#index = index;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** Adds a session to the index before its record is written. Before the limit refuses it, finds out which members count. */
@@ -76,7 +78,7 @@ export class ClusterMembers {
           return joined;
         case "full": {
           const { living, absent, gone } = await this.#decide(call, joined.members);
-          if (absent.length === 0) {
+          if (absent.every(({ text }) => without.some((member) => member.text === text))) {
             const isListed = living.some((members) => members.some(({ id }) => id === join.id));
             return { status: isListed ? "duplicate" : "limitReached" };
           }
@@ -95,11 +97,8 @@ export class ClusterMembers {
    * Finds out which of a session's rivals live, after it has joined. A rival that is still on its way has to join again, after
    * it, and then makes room itself.
    */
-  async rivals(call: Call, { rivals, now }: Joined): Promise<readonly Indexed[]> {
-    const sessions = sessionsOf(rivals);
-    const isSettled = (members: Indexed) => members.some((member) => isLeftOver(member, now));
-    const { living } = await this.#decide(call, sessions.filter((members) => !isSettled(members)).flat());
-    return [...sessions.filter(isSettled), ...living].sort(byAge);
+  async rivals(call: Call, { rivals }: Joined): Promise<readonly Indexed[]> {
+    return (await this.#decide(call, rivals)).living;
   }
 
   /**
@@ -134,12 +133,8 @@ export class ClusterMembers {
       const { now, members } = await this.#index.list(call, userId);
       const alive = members.filter(({ score }) => score >= now);
       if (!alive.some(({ text }) => text === joined.text)) return evicted;
-      left = (
-        await this.#decide(
-          call,
-          alive.filter(({ text }) => text !== joined.text),
-        )
-      ).living;
+      const others = alive.filter(({ text }) => text !== joined.text);
+      left = (await this.#decide(call, others)).living;
     }
   }
 
@@ -208,7 +203,10 @@ export class ClusterMembers {
       const value = unreadable[n];
       if (value !== undefined && !isAbsent(value) && readOwnership(value) === undefined) owned.push([id, value]);
     }
-    const owing = found.flatMap(([{ text, score }]) => (score % 1 === 0 ? [] : [{ text, max: (score % 1) * 4_096 }]));
+    // The operation that was to make room is over: it had died, or its outcome is unknown.
+    const owing = found
+      .filter(([{ score, joinedAt }]) => score % 1 !== 0 && joinedAt + this.#timeoutMs < now)
+      .map(([{ text, score }]) => ({ text, max: (score % 1) * 4_096 }));
     return { owned, missing: living.length - found.length, owing };
   }
 

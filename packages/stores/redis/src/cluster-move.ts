@@ -109,7 +109,7 @@ export class ClusterMove {
 
   #send(write: Write, call: Call, random: string, joined?: Joined): Promise<WriteReply> {
     const { id, payload, userId, idleMs, expectedVersion } = write;
-    return this.#records.run(call, steps.write, id, [
+    return this.#records.change(call, steps.write, id, [
       expectedVersion ?? "",
       idleMs ?? "",
       ...(userId === undefined ? ["keep", ""] : ["set", userId ?? ""]),

@@ -29,6 +29,22 @@ export class ClusterRecords {
     return this.#connection.script(call, step, [this.#prefix + id], args);
   }
 
+  /** Runs a step on a session, also on one whose rename has finished and has yet to turn its arrival into a record. */
+  async change<Status extends string>(
+    call: Call,
+    step: Script<Status | "missing">,
+    id: string,
+    args: readonly (string | number)[],
+  ): Promise<ScriptReply<Status | "missing">> {
+    for (;;) {
+      const reply = await this.run(call, step, id, args);
+      const [oldId, claim] = reply.rest;
+      const mayHaveArrived = reply.status === "missing" && oldId !== undefined;
+      if (!mayHaveArrived || !(await this.hasMoved(call, String(oldId), String(claim)))) return reply;
+      await this.run(call, settle, id, [String(claim), ""]);
+    }
+  }
+
   /** Reads the record of a session, and settles an arrival whose rename has finished. `undefined` where there is no session. */
   async read(call: Call, id: string): Promise<Buffer | undefined> {
     const value = await this.#get(call, id);

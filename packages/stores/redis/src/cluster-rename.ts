@@ -52,7 +52,7 @@ export class ClusterRename {
   async #attempt(write: Rename, isFirst: boolean, call: Call): Promise<WriteOutcome | undefined> {
     const { id, expectedVersion } = write;
     const claim = nonce();
-    const { status, now, rest } = await this.#records.run(call, steps.claim, id, [
+    const { status, now, rest } = await this.#records.change(call, steps.claim, id, [
       expectedVersion ?? "",
       claim,
       claimForMs,

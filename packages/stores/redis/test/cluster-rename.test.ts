@@ -124,6 +124,53 @@ describe("a rename on a Cluster", () => {
     expect(steps).toBeGreaterThanOrEqual(5);
   });
 
+  it("and a create of its new id: exactly one of them gets the id, at any step", async () => {
+    const outcomes = new Set<string>();
+    await atEachStep(
+      async ({ store, rename: renaming, step }) => {
+        const { status } = await store.create(session("new"));
+        const renamed = (await renaming) as { status: string };
+        outcomes.add(`${status} ${renamed.status}`);
+        expect((await store.get("new"))?.userId, `step ${step}`).toBe(status === "created" ? undefined : "u");
+        const old = status === "created" ? "old" : undefined;
+        expect((await store.get("old"))?.id, `step ${step}`).toBe(old);
+        expect((await store.listByUser("u")).map(({ id }) => id)).toEqual([old ?? "new"]);
+      },
+      (store) => store.rename("old", "new"),
+    );
+    expect(outcomes).toEqual(new Set(["created duplicate", "duplicate renamed"]));
+  });
+
+  it("and another rename to its new id: exactly one of them gets the id, at any step", async () => {
+    await atEachStep(
+      async ({ store, rename: renaming, step }) => {
+        const outcomes = [await store.rename("anonymous", "new"), await renaming] as { status: string }[];
+        expect(outcomes.map(({ status }) => status).sort(), `step ${step}`).toEqual(["duplicate", "renamed"]);
+        const alive = await Promise.all(["old", "anonymous", "new"].map((id) => store.get(id)));
+        expect(alive.filter((record) => record !== undefined)).toHaveLength(2);
+      },
+      (store) => store.rename("old", "new"),
+    );
+  });
+
+  it("has moved the session for all calls at once, also when the old id is taken again at once", async () => {
+    let moved = 0;
+    await atEachStep(
+      async ({ store, rename: renaming, step }) => {
+        const { status } = await store.create(session("old", "v"));
+        if (status === "created") {
+          moved++;
+          expect((await store.get("new"))?.userId, `step ${step}`).toBe("u");
+          expect(await store.destroy("new"), `step ${step}`).toEqual({ id: "new", userId: "u" });
+        }
+        expect(((await renaming) as { status: string }).status).toBe("renamed");
+        expect((await store.get("new"))?.userId, `step ${step}`).toBe(status === "created" ? undefined : "u");
+      },
+      (store) => store.rename("old", "new"),
+    );
+    expect(moved).toBeGreaterThan(0);
+  });
+
   it("whose process dies at any step leaves one session under one id", async () => {
     for (let commands = 1; ; commands++) {
       const prefix = freshPrefix();

@@ -116,6 +116,13 @@ end
 local function bury(tombstone) redis.call('SET', KEYS[1], tombstone, 'PX', tombstone_ms) end
 
 local function answer(status, ...) return { status, now, ... } end
+
+-- Where there is no session yet: the old id and the claim of one that may have arrived are answered too.
+local function answer_failure(failure, tombstone)
+  local arrival = failure == 'missing' and arrival_in(tombstone)
+  if arrival then return answer(failure, arrival.old_id, arrival.claim) end
+  return answer(failure)
+end
 `;
 
 /** Returns a step, which answers { status, now, ... }. */

@@ -87,8 +87,8 @@ return answer('denied')
 export const destroy: Script<"ended" | "missing" | "corrupt"> = step(
   ["ended", "missing", "corrupt"],
   `
-local r, failure = read()
-if not r then return answer(failure) end
+local r, failure, tombstone = read()
+if not r then return answer_failure(failure, tombstone) end
 bury(tombstone_of(r))
 return answer('ended', head_of(r))
 `,
@@ -99,8 +99,8 @@ return answer('ended', head_of(r))
 export const touch: Script<"touched" | "missing" | "corrupt"> = step(
   ["touched", "missing", "corrupt"],
   `
-local r, failure = read()
-if not r then return answer(failure) end
+local r, failure, tombstone = read()
+if not r then return answer_failure(failure, tombstone) end
 if is_claimed(r) then return answer('missing') end
 local expires = math.min(now + tonumber(ARGV[1]), r.ends)
 if ARGV[2] == '' then expires = math.max(expires, r.expires) end
@@ -125,7 +125,7 @@ export const write: Script<"written" | "moves" | "conflict" | "lost" | "ended" |
   `
 local old, failure, tombstone = read()
 if not old and failure == 'missing' and ARGV[8] ~= '' and find(tombstone, ARGV[8]) then return answer('ended') end
-if not old then return answer(failure) end
+if not old then return answer_failure(failure, tombstone) end
 if ARGV[8] ~= '' and old.membership == ARGV[8] then
   return answer('written', head_of(old) .. payload_of(old), head_of(old))
 end

@@ -12,8 +12,8 @@ import type { Script } from "./script.js";
 export const claim: Script<"claimed" | "conflict" | "missing" | "corrupt"> = step(
   ["claimed", "conflict", "missing", "corrupt"],
   `
-local r, failure = read()
-if not r then return answer(failure) end
+local r, failure, tombstone = read()
+if not r then return answer_failure(failure, tombstone) end
 local record = redis.call('GET', KEYS[1])
 if r.claim == ARGV[2] and r.claimed_until ~= evidence then return answer('claimed', record) end
 if is_claimed(r) then return answer('missing') end
