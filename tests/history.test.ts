@@ -61,10 +61,6 @@ describe("the checker", () => {
  */
 const known: Readonly<Record<string, readonly string[]>> = {
   memcached: ["list-misses", "wrong-error"],
-  cluster: [
-    ...["ended-twice", "ghost", "id-shared", "limit-too-strict", "list-misses", "list-shows-dead", "lost-session"],
-    ...["refused-took-effect", "resurrection", "survived-log-out", "two-ids", "unlisted", "version-jumps"],
-  ],
 };
 
 // The others take longer to start, or to fail over: nightly.

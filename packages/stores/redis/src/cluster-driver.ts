@@ -61,7 +61,7 @@ export class ClusterDriver extends RedisDriver {
     super(connection, keys, timeoutMs);
     this.#records = new ClusterRecords(connection, keys);
     this.#index = new ClusterIndex(connection, keys);
-    this.#members = new ClusterMembers(this.#records, this.#index, timeoutMs);
+    this.#members = new ClusterMembers(this.#records, this.#index);
     this.#move = new ClusterMove(this.#records, this.#index, this.#members);
     this.#rename = new ClusterRename(this.#records, this.#index, this.#members);
   }

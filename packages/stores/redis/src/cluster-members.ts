@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Call } from "@sojourn/core/adapter";
 import type { ClusterIndex, Join, Joined } from "./cluster-index.js";
 import type { ClusterRecords } from "./cluster-records.js";
@@ -30,6 +31,8 @@ type Indexed = readonly Member[];
 interface Decided {
   /** The sessions that live, oldest first. */
   readonly living: readonly Indexed[];
+  /** Whether one of them has been renamed since: it lives under another member. */
+  readonly hasMoved: boolean;
   /** Members without a session. */
   readonly absent: readonly Member[];
   /** Those of them that the index can forget. */
@@ -48,24 +51,25 @@ export interface Healed {
   readonly owing: readonly Owing[];
 }
 
-interface Owing {
-  readonly text: string;
+interface Owing extends Pick<Member, "text" | "joinedAt"> {
   readonly max: number;
 }
 
 /** Who ends a session: the call that was to end it, or a call that does so for a process that may have died. */
 type By = "" | "heal";
+type Mode = By | "spare" | "look";
+
+/** How long a call waits for another one whose session is on its way. */
+const patienceMs = 250;
 
 /** Keeps the indexes of users true although the records lie on other nodes. */
 export class ClusterMembers {
   readonly #records: ClusterRecords;
   readonly #index: ClusterIndex;
-  readonly #timeoutMs: number;
 
-  constructor(records: ClusterRecords, index: ClusterIndex, timeoutMs: number) {
+  constructor(records: ClusterRecords, index: ClusterIndex) {
     this.#records = records;
     this.#index = index;
-    this.#timeoutMs = timeoutMs;
   }
 
   /** Adds a session to the index before its record is written. Before the limit refuses it, finds out which members count. */
@@ -93,59 +97,56 @@ export class ClusterMembers {
     }
   }
 
-  /**
-   * Finds out which of a session's rivals live, after it has joined. A rival that is still on its way has to join again, after
-   * it, and then makes room itself.
-   */
-  async rivals(call: Call, { rivals }: Joined): Promise<readonly Indexed[]> {
-    return (await this.#decide(call, rivals)).living;
+  /** Finds out which of the members that joined before it live. */
+  rivals(call: Call, { rivals }: Joined): Promise<Decided> {
+    return this.#decide(call, rivals);
   }
 
   /**
-   * Ends the oldest sessions beyond the limit, once a session that had rivals is stored.
+   * Ends the oldest sessions beyond the limit, once a session that had rivals is stored. Rivals are those that joined before it:
+   * later ones make room themselves.
    *
    * @returns the ids of those that this call ended, oldest first
    */
   async evict(
     call: Call,
     userId: string,
-    joined: Pick<Joined, "text" | "rivals">,
-    living: readonly Indexed[],
+    { text, rivals }: Pick<Joined, "text" | "rivals">,
+    decided: Decided,
     max: number,
     by: By = "",
   ): Promise<string[]> {
     const evicted: string[] = [];
-    if (joined.rivals.length === 0) return evicted;
-    for (let left = living; ; ) {
-      const victims = left.slice(0, Math.max(left.length + 1 - max, 0));
-      const { ended, gone, corrupt } = await this.end(call, victims.flat(), by);
+    if (rivals.length === 0) return evicted;
+    const randoms = new Set(rivals.map(({ random }) => random));
+    for (let { living, gone: left, hasMoved } = decided; ; ) {
+      const victims = living.slice(0, Math.max(living.length + 1 - max, 0));
+      const { ended, gone: over, corrupt } = await this.end(call, victims.flat(), by);
+      const gone = [...left, ...over];
       evicted.push(...ended.map(({ id }) => id));
       await this.#index.orderThese(call, userId, corrupt);
-      const isDone = ended.length + corrupt.length >= victims.length;
-      // Not waited for: members without a session are invisible, and found again if they stay.
-      const settled = this.#index.settle(isDone ? detachedCall("evict") : call, userId, joined.text, gone);
-      if (isDone) {
-        settled.catch(ignore);
+      if (!hasMoved && ended.length + corrupt.length >= victims.length) {
+        // Not waited for: members without a session are invisible, and found again if they stay.
+        this.#index.settle(detachedCall("evict"), userId, text, gone).catch(ignore);
         return evicted;
       }
-      await settled;
       // One of them has ended or moved in between.
+      await this.#index.remove(call, userId, gone);
       const { now, members } = await this.#index.list(call, userId);
       const alive = members.filter(({ score }) => score >= now);
-      if (!alive.some(({ text }) => text === joined.text)) return evicted;
-      const others = alive.filter(({ text }) => text !== joined.text);
-      left = (await this.#decide(call, others)).living;
+      if (!alive.some((member) => member.text === text)) return evicted;
+      const earlier = alive.filter(({ random }) => randoms.has(random));
+      ({ living, gone: left, hasMoved } = await this.#decide(call, earlier));
     }
   }
 
-  /** Evicts for sessions whose processes may have died before they had made room. */
+  /** Makes room for sessions whose processes may have died before they have done so. */
   async evictFor(call: Call, userId: string, owing: readonly Owing[]): Promise<void> {
-    for (const { text, max } of owing) {
+    for (const { text, joinedAt, max } of owing) {
       const { members, now } = await this.#index.list(call, userId);
-      const rivals = members.filter(({ text: other, score }) => other !== text && score >= now);
-      const { living } = await this.#decide(call, rivals);
-      if (rivals.length > 0) await this.evict(call, userId, { text, rivals }, living, max, "heal");
-      else await this.#index.settle(call, userId, text, []);
+      const rivals = members.filter((member) => member.score >= now && member.joinedAt < joinedAt);
+      if (rivals.length === 0) await this.#index.settle(call, userId, text, []);
+      else await this.evict(call, userId, { text, rivals }, await this.#decide(call, rivals), max, "heal");
     }
   }
 
@@ -156,7 +157,7 @@ export class ClusterMembers {
       ended.flat().flatMap(({ member, outcome }) => (wanted.includes(outcome) ? [member] : []));
     return {
       ended: having("ended"),
-      gone: having("ended", "denied", "gone", "other"),
+      gone: having("ended", "denied", "moved", "gone", "other"),
       corrupt: having("corrupt"),
     };
   }
@@ -203,21 +204,39 @@ export class ClusterMembers {
       const value = unreadable[n];
       if (value !== undefined && !isAbsent(value) && readOwnership(value) === undefined) owned.push([id, value]);
     }
-    // The operation that was to make room is over: it had died, or its outcome is unknown.
     const owing = found
-      .filter(([{ score, joinedAt }]) => score % 1 !== 0 && joinedAt + this.#timeoutMs < now)
-      .map(([{ text, score }]) => ({ text, max: (score % 1) * 4_096 }));
+      .filter(([{ score }]) => score % 1 !== 0)
+      .map(([{ text, joinedAt, score }]) => ({ text, joinedAt, max: (score % 1) * 4_096 }));
     return { owned, missing: living.length - found.length, owing };
   }
 
-  /** Decides which sessions live. Those that are still on their way will not arrive without joining again. */
+  /**
+   * Decides which sessions live. Waits a little for those that are still on their way. Then they will not arrive without joining
+   * again.
+   */
   async #decide(call: Call, members: readonly Member[]): Promise<Decided> {
+    const decided = new Map<Indexed, readonly EndedOne[]>();
     const sessions = sessionsOf(members);
-    const decided = await Promise.all(sessions.map((session) => this.#endEach(call, session, "spare")));
-    const isAlive = (outcomes: readonly EndedOne[]) => outcomes.some(({ outcome }) => lives(outcome));
-    const absent = decided.filter((outcomes) => !isAlive(outcomes)).flat();
+    const startedAt = performance.now();
+    for (let pauseMs = 1; decided.size < sessions.length; pauseMs *= 2) {
+      const isPatient = performance.now() - startedAt < patienceMs;
+      const open = sessions.filter((session) => !decided.has(session));
+      const looks = await Promise.all(
+        open.map((session) => this.#endEach(call, session, isPatient ? "look" : "spare")),
+      );
+      for (const [n, session] of open.entries()) {
+        const outcomes = looks[n] ?? [];
+        if (outcomes.some(({ outcome }) => lives(outcome)) || !outcomes.some(({ outcome }) => outcome === "pending")) {
+          decided.set(session, outcomes);
+        }
+      }
+      if (decided.size < sessions.length) await delay(pauseMs);
+    }
+    const isAlive = (session: Indexed) => decided.get(session)?.some(({ outcome }) => lives(outcome)) === true;
+    const absent = sessions.filter((session) => !isAlive(session)).flatMap((session) => decided.get(session) ?? []);
     return {
-      living: sessions.filter((_, n) => isAlive(decided[n] ?? [])),
+      living: sessions.filter(isAlive),
+      hasMoved: absent.some(({ outcome }) => outcome === "moved"),
       absent: absent.map(({ member }) => member),
       // A member whose id is another session's may be of a login that is about to find that out.
       gone: absent.flatMap(({ member, outcome }) => (outcome === "other" ? [] : [member])),
@@ -225,21 +244,22 @@ export class ClusterMembers {
   }
 
   /** Ends one session: first under its old id, while it has two. Otherwise a rename could carry it past the end. */
-  async #endEach(call: Call, session: Indexed, mode: By | "spare"): Promise<readonly EndedOne[]> {
+  async #endEach(call: Call, session: Indexed, mode: Mode): Promise<readonly EndedOne[]> {
     const ended: EndedOne[] = [];
     for (const member of session) {
       const outcome = await this.#endOne(call, member, mode);
       ended.push({ member, outcome });
-      if (mode === "spare" && lives(outcome)) break;
+      if ((mode === "spare" || mode === "look") && lives(outcome)) break;
     }
     return ended;
   }
 
-  async #endOne(call: Call, { id, membership }: Member, mode: By | "spare"): Promise<Outcome> {
+  async #endOne(call: Call, { id, membership }: Member, mode: Mode): Promise<Outcome> {
     for (;;) {
       const { status, rest } = await this.#records.run(call, steps.end, id, [membership, joinForMs, mode]);
       if (status !== "arriving") return status;
       const [oldId = "", claim = ""] = rest.map(String);
+      if (mode === "look") return (await this.#records.hasMoved(call, oldId, claim)) ? "live" : "pending";
       if ((await this.#records.decide(call, oldId, claim)) === "revoked") return "denied";
       // The arrival is the session.
       if (mode === "spare") return "live";
@@ -288,9 +308,9 @@ interface EndedOne {
   readonly outcome: Outcome;
 }
 
-/** Whether a session counts. One that cannot be read may be alive. */
+/** Whether a session counts. One that cannot be read may be alive. One that a list has ended is still to be reported. */
 function lives(outcome: Outcome): boolean {
-  return outcome === "live" || outcome === "corrupt";
+  return outcome === "live" || outcome === "healed" || outcome === "corrupt";
 }
 
 /** Returns the sessions that these members are of, oldest first, each with the member first that joined first. */

@@ -111,10 +111,7 @@ export class ClusterRename {
     const { id, newId, limit } = write;
     const { claim, old, renamed, before } = claimed;
     const membership = joined?.membership ?? noMembership(claim);
-    const [announced, rivals] = await Promise.all([
-      this.#announce(write, call, claimed, membership, joined),
-      joined === undefined ? [] : this.#members.rivals(call, joined),
-    ]);
+    const announced = await this.#announce(write, call, claimed, membership, joined);
     switch (announced.status) {
       case "duplicate":
         return { status: await this.#refuse(call, claimed, id, joined) };
@@ -130,11 +127,14 @@ export class ClusterRename {
       case "stored":
         break;
     }
-    const finished = await this.#records.run(call, steps.finishRename, id, [claim, old.createdAt]);
+    const [finished, rivals] = await Promise.all([
+      this.#records.run(call, steps.finishRename, id, [claim, old.createdAt]),
+      joined && this.#members.rivals(call, joined),
+    ]);
     switch (finished.status) {
       case "finished": {
         const [evicted] = await Promise.all([
-          joined === undefined || renamed.userId === undefined
+          joined === undefined || rivals === undefined || renamed.userId === undefined
             ? []
             : this.#members.evict(call, renamed.userId, joined, rivals, limit?.max ?? 0),
           this.#records.run(call, steps.settle, newId, [claim, ""]),

@@ -5,6 +5,7 @@ import { Cluster } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RedisStore } from "../src/index.js";
 import { keyspace } from "../src/keys.js";
+import { warmUp } from "./harness.js";
 import { type Send, wrapClient } from "./wrapped-client.js";
 
 let servers: TestCluster;
@@ -13,13 +14,7 @@ beforeAll(async () => {
   servers = await startRedisCluster();
   client = new Cluster([...servers.startupNodes], { retryDelayOnFailover: 0 });
   // A node sees each script once for the first time: not while steps are counted.
-  for (let n = 0; n < 20; n++) {
-    const store = open(freshPrefix());
-    await store.create(session("old", "u"));
-    await store.rename("old", "new");
-    await store.create(session("login", "u"), { limit: { max: 1, whenReached: "evictOldest" } });
-    await store.destroyByUser("u");
-  }
+  await warmUp(client);
 });
 afterAll(async () => {
   client.disconnect();

@@ -52,6 +52,8 @@ if ARGV[7] ~= '' then
   local score = redis.call('ZSCORE', index, ARGV[7])
   if score and tonumber(score) < 0 then return answer('ordered') end
 end
+-- A rename joins later than the member that it replaces, also within one millisecond.
+local joined = math.max(now, (tonumber(string.sub(ARGV[7], 14, 26)) or 0) + 1)
 local max, rivals, owed = tonumber(ARGV[1]), {}, 0
 local left_over = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. number(now), 'WITHSCORES', 'LIMIT', 0, 500)
 if max > 0 then
@@ -65,14 +67,14 @@ if max > 0 then
   if sessions >= max then
     if ARGV[2] == 'reject' then return answer('full', live) end
     rivals = live
+    -- Of two sessions that make room, the one that joined later counts the other.
+    for _, member in ipairs(live) do joined = math.max(joined, tonumber(string.sub(member, 14, 26)) + 1) end
     if max < 4096 then owed = max / 4096 end
   end
 end
 local created, expires = ARGV[5], tonumber(ARGV[6])
 -- Members sort by 13 digits: no time is before 1970.
 if created == '' then created, expires = string.format('%013.0f', math.max(now - tonumber(ARGV[8]), 0)), now + expires end
--- A rename joins later than the member that it replaces, also within one millisecond.
-local joined = math.max(now, (tonumber(string.sub(ARGV[7], 14, 26)) or 0) + 1)
 local membership = string.format('%013.0f', joined) .. ARGV[4]
 redis.call('ZADD', index, number(expires + owed), created .. membership .. ARGV[3])
 extend(expires)

@@ -37,29 +37,36 @@ return answer('stored')
 `,
 );
 
+type EndStatus =
+  | ("ended" | "live" | "healed" | "denied" | "pending")
+  | ("arriving" | "moved" | "gone" | "other" | "corrupt");
+
 /**
  * Ends the session if it is of this membership, or denies the membership to a put that is yet to come.
  *
  * ARGV: 1 membership, 2 for how long a join may still be followed by its put, 3 "heal" when another process was to end it,
- * "spare" to let it live. Answers `ended`, also where a process that healed the index has done so; `live` when it was spared;
- * `denied` when the put might still have come; `arriving`, old id and claim of its arrival; `gone` when there was nothing to
- * end; `other` when the session is of another membership; `corrupt`.
+ * "spare" to let it live, "look" to change nothing. Answers `ended`, also where a process that healed the index has done so;
+ * `live` when it lives on; `healed` when it was to be looked at, and has been ended in the place of another process; `denied`
+ * when the put might still have come, and `pending` when it still may; `arriving`, old id and claim of its arrival; `moved` when
+ * it has another id now; `gone` when there was nothing to end; `other` when the session is of another membership; `corrupt`.
  */
-export const end: Script<"ended" | "live" | "denied" | "arriving" | "gone" | "other" | "corrupt"> = step(
-  ["ended", "live", "denied", "arriving", "gone", "other", "corrupt"],
+export const end: Script<EndStatus> = step(
+  ["ended", "live", "healed", "denied", "pending", "arriving", "moved", "gone", "other", "corrupt"],
   `
 local r, failure, tombstone = read()
 if failure == 'corrupt' then return answer(failure) end
 local membership, mode = ARGV[1], ARGV[3]
+local looks = mode == 'look' or mode == 'spare'
 local joined, random = tonumber(string.sub(membership, 1, 13)), string.sub(membership, 14)
 local may_come = now <= joined + tonumber(ARGV[2])
 if r and r.membership == membership then
-  if mode == 'spare' then return answer('live') end
+  if looks then return answer('live') end
   bury(tombstone_of(r) .. (mode == 'heal' and healed(membership) or ''))
   return answer('ended')
 end
 if r then
-  if r.pending ~= random then return answer('other') end
+  if r.pending ~= random then return answer(r.claimed_until == evidence and 'moved' or 'other') end
+  if mode == 'look' then return answer('pending') end
   -- It has not moved yet, and has to begin again.
   r.pending = none
   save_head(r)
@@ -70,13 +77,18 @@ if arrival then
   if arrival.membership ~= membership then return answer('other') end
   return answer('arriving', arrival.old_id, arrival.claim)
 end
-local mark = mode == '' and find(tombstone, healed(membership))
+local mark = mode ~= 'heal' and find(tombstone, healed(membership))
 if mark then
+  if looks then return answer('healed') end
   -- One process was to end it: it alone reports the end, and once.
   bury(string.sub(tombstone, 1, mark - 1) .. string.sub(tombstone, mark + 25))
   return answer('ended')
 end
-if find(tombstone, membership) or find(tombstone, denied(membership)) or not may_come then return answer('gone') end
+if find(tombstone, membership) then
+  return answer(string.find(tombstone, 'R' .. none, 1, true) and 'moved' or 'gone')
+end
+if find(tombstone, denied(membership)) or not may_come then return answer('gone') end
+if mode == 'look' then return answer('pending') end
 bury(tombstone .. denied(membership))
 return answer('denied')
 `,
