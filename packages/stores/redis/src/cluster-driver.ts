@@ -46,8 +46,8 @@ interface ClearPosition {
  *
  * At any moment, and wherever a process dies, a live session is in the index of its user. So the index is written first when a
  * user gains a session, and last when the user loses it. A list shows a member only with the record that names its membership.
- * A log-out first orders the members dead, then ends the records, and leaves tombstones for the sessions that are still on
- * their way. `docs/adr/0007-redis-cluster-index-first.md` gives the reason of each step.
+ * A log-out first orders the members dead, then ends the records. A login that is still on its way joins again after it.
+ * `docs/adr/0007-redis-cluster-index-first.md` gives the reason of each step.
  */
 export class ClusterDriver extends RedisDriver {
   readonly capabilities: StoreCapabilities = { ...commonCapabilities, userIndex: "eventual", limit: "settled" };
