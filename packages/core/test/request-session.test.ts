@@ -44,10 +44,37 @@ class Fixture {
   }
 }
 
+describe("several cookies of one name, as after a release that has changed the path", () => {
+  /** Joins the cookies of two requests. */
+  const both = (first: TestRequest, second: TestRequest): TestRequest => ({
+    ...first,
+    headers: { cookie: `${first.headers.cookie}; ${second.headers.cookie}` },
+  });
+
+  test("the one that finds a session is used, in either order, and an event says so", async () => {
+    const fixture = new Fixture();
+    const events: unknown[] = [];
+    fixture.sessions.manager.on("security", ({ kind, source }) => events.push([kind, source]));
+    const [old, live] = [await fixture.visit(), await fixture.visit()];
+    await (await fixture.open(old)).destroy();
+    for (const request of [both(old, live), both(live, old)]) {
+      const session = await fixture.open(request);
+      expect([session.data, session.isNew, session.expired]).toEqual([{ name: "Ann" }, false, false]);
+    }
+    expect(events).toEqual([["severalTokens", visitor.ip]]);
+  });
+
+  test("none is used if several find one: it could be the session of an attacker", async () => {
+    const fixture = new Fixture();
+    const request = both(await fixture.visit(), await fixture.visit());
+    expect((await fixture.open(request)).isNew).toBe(true);
+  });
+});
+
 describe("open", () => {
   test("needs no store call and no promise for a request without a token", async () => {
     const { sessions, calls } = new Fixture();
-    expect(sessions.tokenOf(visitor)).toBeUndefined();
+    expect(sessions.tokensOf(visitor)).toEqual([]);
     const session = sessions.openNew(visitor);
     expect([session.isNew, session.finish(new TestResponse()), calls]).toEqual([true, undefined, []]);
   });

@@ -1,4 +1,4 @@
-import { HttpSessions } from "@sojourn/core/bridge";
+import { HttpSessions, SessionError } from "@sojourn/core/bridge";
 import type { FastifyInstance } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import { framework, packageName } from "./framework.js";
@@ -29,6 +29,7 @@ export const fastifySessions: (app: FastifyInstance, options: FastifySessionsOpt
 
     const sessions = new RequestSessions(http);
     app.decorateRequest(sessions.key, null);
+    if (app.hasRequestDecorator(managerKey(http.manager))) throw sameManager();
     app.decorateRequest(managerKey(http.manager), {
       getter() {
         return sessions.open(this);
@@ -52,3 +53,9 @@ export const fastifySessions: (app: FastifyInstance, options: FastifySessionsOpt
   },
   { fastify: "5.x", name: packageName },
 );
+
+function sameManager(): SessionError {
+  const reason =
+    "two registrations in one scope have the same manager, so that each would write over the other's changes";
+  return new SessionError("INVALID_OPTION", `${packageName}: ${reason}: use one of them`);
+}

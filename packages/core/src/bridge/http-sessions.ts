@@ -1,3 +1,4 @@
+import type { Client } from "../sessions/client.js";
 import type { SessionManager } from "../sessions/manager.js";
 import { toHttpError } from "./http-errors.js";
 import type { HttpFramework } from "./http-framework.js";
@@ -8,6 +9,9 @@ import {
 } from "./http-sessions-options.js";
 import { RequestClient } from "./request-client.js";
 import { RequestSession } from "./request-session.js";
+
+/** The largest number of tokens of one request that are looked up. */
+const maxTokens = 4;
 
 /**
  * The sessions of HTTP requests, for bridges to frameworks: finds the token of a request and loads its session.
@@ -27,28 +31,51 @@ export class HttpSessions<Request, Response> {
     return this.#options.manager;
   }
 
-  /** Returns the text that the client presents as its token. Without one, `openNew` opens the session without waiting. */
-  tokenOf(request: Request): string | undefined {
+  /** Returns the texts that the client presents as its token. Without one, `openNew` opens the session without waiting. */
+  tokensOf(request: Request): readonly string[] {
     return this.#options.transport.read(request);
   }
 
   /**
    * Loads the session of a request; a new one if the token finds none.
    *
+   * Of several tokens the one that finds a session is used. If several do, none is used: one of them could be the session of
+   * an attacker.
+   *
    * @throws SessionError with a `statusCode`: {@link toHttpError}
    */
   async open(
     request: Request,
-    token: string | undefined = this.tokenOf(request),
+    tokens: readonly string[] = this.tokensOf(request),
   ): Promise<RequestSession<object, Request, Response>> {
+    const [token, ...others] = tokens;
     if (token === undefined) return this.openNew(request);
     const { framework, manager } = this.#options;
+    const client = new RequestClient(framework, request);
     try {
-      const session = await manager.get(token, { client: new RequestClient(framework, request) });
-      return new RequestSession(this.#options, request, token, session);
+      if (others.length > 0) return await this.#openOneOf(request, tokens, client);
+      return new RequestSession(this.#options, request, token, await manager.get(token, { client }));
     } catch (error) {
       throw toHttpError(error);
     }
+  }
+
+  async #openOneOf(
+    request: Request,
+    tokens: readonly string[],
+    client: Client,
+  ): Promise<RequestSession<object, Request, Response>> {
+    const { manager } = this.#options;
+    manager.reportSeveralTokens({ client });
+    // A client can send any number of cookies, but only with tokens that it has been given.
+    const few = tokens.slice(0, maxTokens);
+    const all = await Promise.all(few.map(async (token) => ({ token, session: await manager.get(token, { client }) })));
+    const found = all.filter(({ session }) => session !== undefined);
+    const [one] = found;
+    if (one !== undefined && found.length === 1) {
+      return new RequestSession(this.#options, request, one.token, one.session);
+    }
+    return new RequestSession(this.#options, request, found.length === 0 ? tokens[0] : undefined, undefined);
   }
 
   /** Opens a new session. It is stored when the request has put data into it. */

@@ -27,12 +27,12 @@ export class LazySession<Request, Response> {
   openNow(): RequestSession<object, Request, Response> | Promise<RequestSession<object, Request, Response>> {
     if (this.#loaded !== undefined) return this.#loaded;
     if (this.#opening !== undefined) return this.#opening;
-    const token = this.#sessions.tokenOf(this.#request);
-    if (token === undefined) {
+    const tokens = this.#sessions.tokensOf(this.#request);
+    if (tokens.length === 0) {
       this.#loaded = this.#sessions.openNew(this.#request);
       return this.#loaded;
     }
-    this.#opening = refuseUnawaited(this.#sessions.open(this.#request, token));
+    this.#opening = refuseUnawaited(this.#sessions.open(this.#request, tokens));
     // Runs before the caller continues. The caller handles errors; a request that does not await has nothing to save.
     this.#opening.then((session) => {
       this.#loaded = session;

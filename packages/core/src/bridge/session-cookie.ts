@@ -130,16 +130,22 @@ export class SessionCookie {
    * Returns the token in a `Cookie` header; `undefined` if it is missing, malformed or has no valid signature.
    *
    * A subdomain or another path may have added more cookies of this name. Those without a valid signature are ignored. If two
-   * valid ones differ, none is used: one of them could be the session of an attacker.
+   * valid ones differ, none is used: one of them could be the session of an attacker. {@link readAll} returns both.
    */
   read(header: string | undefined): string | undefined {
+    const [token, ...others] = this.readAll(header);
+    return others.length === 0 ? token : undefined;
+  }
+
+  /**
+   * Returns the different tokens of this name that have a valid signature. There are several after a release that has changed
+   * the cookie's `path` or `domain` and not its `name`: browsers keep both cookies.
+   */
+  readAll(header: string | undefined): readonly string[] {
     const values = this.#values(header);
-    const [first] = values;
-    if (values.length < 2) return first === undefined ? undefined : this.#verify(first);
+    if (values.length === 0) return none;
     const tokens = new Set(values.map((value) => this.#verify(value)));
-    tokens.delete(undefined);
-    const [token] = tokens;
-    return tokens.size === 1 ? token : undefined;
+    return [...tokens].filter((token) => token !== undefined);
   }
 
   /** Whether the header has a cookie of this name, valid or not. */
@@ -192,6 +198,8 @@ export class SessionCookie {
     return `${this.name}=${token}`;
   }
 }
+
+const none: readonly string[] = [];
 
 /** Our values need no decoding. */
 const undecoded = { decode: (value: string): string => value };

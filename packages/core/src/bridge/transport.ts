@@ -3,8 +3,11 @@ import type { SessionCookie, SessionToSend } from "./session-cookie.js";
 
 /** Carries the token between client and server: by cookie or by header, never by both. */
 export interface Transport<Request, Response> {
-  /** Returns the text that the client presents as its token. It may be malformed: the manager reports that. */
-  read(request: Request): string | undefined;
+  /**
+   * Returns the texts that the client presents as its token. They may be malformed: the manager reports that. There are several
+   * if the client has several cookies of the name.
+   */
+  read(request: Request): readonly string[];
   /** Sends a new token to the client. */
   send(response: Response, session: SessionToSend): void;
   /** Makes the client forget its token. */
@@ -23,7 +26,8 @@ export function cookieTransport<Request, Response>(
   return {
     read: (request) => {
       const header = framework.header(request, "cookie");
-      return cookie.read(header) ?? (cookie.isIn(header) ? forged : undefined);
+      const tokens = cookie.readAll(header);
+      return tokens.length === 0 && cookie.isIn(header) ? forged : tokens;
     },
     send: (response, session) => set(response, cookie.issue(session).header),
     remove: (response) => set(response, cookie.remove().header),
@@ -31,7 +35,7 @@ export function cookieTransport<Request, Response>(
 }
 
 /** Stands for a cookie whose signature does not verify. It is a malformed token, so that the manager reports it. */
-const forged = "forged";
+const forged: readonly string[] = ["forged"];
 
 /**
  * Carries the token in a request header, for `authorization` behind `Bearer`. A new token is answered in the response
@@ -53,7 +57,8 @@ export function headerTransport<Request, Response>(
     read: (request) => {
       const value = framework.header(request, header);
       // The application may use other schemes for other purposes.
-      return isAuthorization ? /^Bearer +(.*)$/i.exec(value ?? "")?.[1] : value;
+      const token = isAuthorization ? /^Bearer +(.*)$/i.exec(value ?? "")?.[1] : value;
+      return token === undefined ? [] : [token];
     },
     send: (response, { token }) => set(response, token),
     remove: (response) => set(response, ""),

@@ -26,9 +26,17 @@ export type ConflictReason = "retried" | "refused" | "ended" | "changedUser" | "
  *   does;
  * - `unreadable`: a stored session cannot be decrypted, decoded, validated or upgraded;
  * - `bindingMismatch`: a session was presented by another client than the one it is bound to;
- * - `limitReached`: the session limit refused a user a session.
+ * - `limitReached`: the session limit refused a user a session;
+ * - `severalTokens`: a client presented several valid tokens at once, as after a release that changed the cookie's path. The
+ *   one that finds a session is used; none if several do.
  */
-export type SecurityKind = "malformedToken" | "unknownTokens" | "unreadable" | "bindingMismatch" | "limitReached";
+export type SecurityKind =
+  | "malformedToken"
+  | "unknownTokens"
+  | "unreadable"
+  | "bindingMismatch"
+  | "limitReached"
+  | "severalTokens";
 
 interface Dated {
   /** The time of the event: epoch milliseconds (UTC) by the manager's `clock`. */

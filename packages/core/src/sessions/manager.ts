@@ -332,6 +332,11 @@ export class SessionManager<Data extends object = SessionData, Input extends obj
     await this.#store.close();
   }
 
+  /** @internal Reports that a client presented several valid tokens at once, for bridges. */
+  reportSeveralTokens({ client }: ClientOptions): void {
+    this.#detection.report("severalTokens", client?.ip, { source: client?.ip });
+  }
+
   async #getMalformed(token: unknown, options: GetOptions): Promise<undefined> {
     this.#refuse(token, options, checkGet);
     this.#statistics.misses++;
