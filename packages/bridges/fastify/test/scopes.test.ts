@@ -76,17 +76,21 @@ describe("scopes", () => {
     expect((await browser.get("api")).headers.get("session-token")).toMatch(/^[\w-]{43}$/);
   });
 
+  const sameManager =
+    "@sojourn/fastify: two registrations in one scope have the same manager, so that each would write over the other's changes: use one of them";
   test.each([
-    ["the same decorator twice", { manager: () => managerOf<Visit>() }],
-    ["the same manager twice", { manager: (manager: SessionManager<Visit>) => manager, decorator: "other" }],
-  ])("%s in one scope is refused", async (_name, { manager, ...options }) => {
+    ["the same decorator twice", { manager: () => managerOf<Visit>() }, /'session' has already been added/],
+    [
+      "the same manager twice",
+      { manager: (manager: SessionManager<Visit>) => manager, decorator: "other" },
+      sameManager,
+    ],
+  ])("%s in one scope is refused", async (_name, { manager, ...options }, message) => {
     const first = managerOf<Visit>();
     const app = Fastify();
     app.register(fastifySessions, { manager: first, secret });
     app.register(fastifySessions, { manager: manager(first), secret, ...options });
-    await expect(app.ready()).rejects.toThrow(
-      "@sojourn/fastify: two registrations in one scope have the same manager, so that each would write over the other's changes: use one of them",
-    );
+    await expect(app.ready()).rejects.toThrow(message);
     await app.close();
   });
 
