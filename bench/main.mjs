@@ -1,7 +1,7 @@
 /**
  *     pnpm bench [suite...] [--full] [--runs n]
  *     pnpm bench report
- *     pnpm bench context | encryption | drafts | compare | hops [argument...]
+ *     pnpm bench context | encryption | compare | hops [argument...]
  *
  * Runs the suites that are named, or all of them, and writes their figures to results/. A suite that fails is
  * reported at the end and costs the others nothing. `report` makes docs/benchmarks.md and its charts of the results. What
@@ -31,7 +31,7 @@ const suites = {
   "scale-postgres": scaleSuite("postgres", scaleOfPostgres),
 };
 
-const alone = ["context", "encryption", "drafts", "compare", "hops"].find((name) => name === process.argv[2]);
+const alone = ["context", "encryption", "compare", "hops"].find((name) => name === process.argv[2]);
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   // A module that is run alone parses its own arguments.

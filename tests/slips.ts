@@ -84,7 +84,6 @@ export function scriptOf(cases: readonly Slip[], ioredis: string): string {
     const { token } = await manager.create();
     const secret = { secret: "at least thirty-two bytes of text", resave: false, saveUninitialized: false };
     let warning;
-    process.removeAllListeners("warning"); // that of Node.js prints
     process.on("warning", (error) => { warning ??= error.message; });
     const answers = [];
     for (const call of [${calls.join(", ")}]) {

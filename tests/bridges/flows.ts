@@ -6,6 +6,8 @@ export interface Flow {
   readonly name: string;
   /** Outcomes that are allowed with Sojourn's sessions. */
   readonly wanted: readonly string[];
+  /** The subjects whose protocol allows another outcome only, with that outcome. */
+  readonly limits?: Readonly<Record<string, string>>;
   readonly limit?: FlowOptions["limit"];
   readonly graceMs?: FlowOptions["graceMs"];
   /** Walks the flow, and returns the outcome in a few words. */
@@ -77,6 +79,43 @@ export const flows: readonly Flow[] = [
       const answers = await Promise.all(finishes.map((finish) => finish()));
       const accounts = answers.map(({ body }) => Object(body).account);
       return accounts.every((account) => account === "u1") ? "all are logged in" : "some are logged out";
+    },
+  },
+  {
+    name: "a late request writes with the visitor's cookie, after the login",
+    wanted: ["logged in"],
+    // Its `regenerate` is a `destroy` like that of a logout.
+    limits: { "@fastify/session, Sojourn": "logged out: the late cookie replaced the login's" },
+    async walk({ browser }) {
+      const user = browser();
+      await user.get("put?key=a");
+      const late = browser(user.cookie);
+      await user.get("login?account=u1");
+      const before = late.cookie;
+      await late.get("put?key=b");
+      // The browser has one cookie for all its requests.
+      if (late.cookie !== before) user.cookie = late.cookie;
+      return (await accountOf(user)) === "u1" ? "logged in" : "logged out: the late cookie replaced the login's";
+    },
+  },
+  {
+    name: "a late request writes with the visitor's cookie, loaded before the login",
+    wanted: ["logged in"],
+    // They send the cookie of a changed session before they ask the store.
+    limits: {
+      "express-session, Sojourn": "logged out: the late cookie replaced the login's",
+      "@fastify/session, Sojourn": "logged out: the late cookie replaced the login's",
+    },
+    async walk({ browser, hold }) {
+      const user = browser();
+      await user.get("put?key=a");
+      const late = browser(user.cookie);
+      const finish = await hold(late, "put?key=b");
+      await user.get("login?account=u1");
+      late.cookie = undefined;
+      await finish();
+      user.cookie = late.cookie ?? user.cookie;
+      return (await accountOf(user)) === "u1" ? "logged in" : "logged out: the late cookie replaced the login's";
     },
   },
   {

@@ -275,8 +275,9 @@ describe("an alias", () => {
     for await (const { id } of manager.byId.scan()) walked.push(id);
     expect(walked).toEqual([session.id]);
     expect((await manager.listByUser("42")).map(({ id }) => id)).toEqual([session.id]);
-    expect(await manager.byId.count()).toMatchObject({ sessions: 2, sessionsWithUser: 1, users: 1 });
-    clock.now += grace;
+    expect(await manager.byId.count()).toMatchObject({ sessions: 1, sessionsWithUser: 1, users: 1 });
+    // The alias outlives the grace, as the mark of a moved id.
+    clock.now += grace + 30_000;
     expect(await store.sweep({ limit: 10 })).toHaveLength(1);
     expect(await manager.byId.count()).toMatchObject({ sessions: 1 });
     expect(events).toEqual([]);

@@ -1,7 +1,7 @@
 import { deserialize, serialize } from "node:v8";
 import { describe, expect, test } from "vitest";
 import { HttpSessions, type HttpSessionsOptions, LazySession, type RequestSession } from "../src/bridge/index.js";
-import { SessionError, type SessionManagerOptions } from "../src/index.js";
+import { SessionError, type SessionManagerOptions, tokenToId } from "../src/index.js";
 import { nextRequest, secret, type TestRequest, TestResponse, testFramework } from "./http-support.js";
 import { overriding, setUp } from "./support.js";
 
@@ -17,10 +17,13 @@ class Fixture {
   readonly ipReads: TestRequest[] = [];
   readonly sessions: HttpSessions<TestRequest, TestResponse>;
   fault: SessionError | undefined;
+  /** The method of the store that alone fails. */
+  failing: string | undefined;
 
   constructor(options: Partial<SessionManagerOptions> = {}) {
     const store = overriding(setUp().store, (method, original) => (...args) => {
       this.calls.push(method);
+      if (method === this.failing) return Promise.reject(down);
       return this.fault === undefined ? original(...args) : Promise.reject(this.fault);
     });
     const all = { store, sweep: false, secret, ...options } as HttpSessionsOptions<TestRequest>;
@@ -176,6 +179,84 @@ describe("finish", () => {
     const next = await fixture.open(nextRequest(response));
     expect([next.userId, next.data]).toEqual(["ann", { name: "Ann" }]);
   });
+});
+
+describe("a late request, with a token that a login has regenerated", () => {
+  async function late(options: Partial<SessionManagerOptions> = {}, login: object = { userId: "ann" }) {
+    const fixture = new Fixture(options);
+    const request = await fixture.visit();
+    const user = await fixture.open(request);
+    await user.regenerate(login);
+    const conflicts: unknown[] = [];
+    fixture.sessions.manager.on("conflict", ({ at: _, ...event }) => conflicts.push(event));
+    const calls = [...fixture.calls];
+    fixture.calls.length = 0;
+    return { fixture, request, user, calls, conflicts };
+  }
+
+  test("begins no session, and sends no cookie", async () => {
+    const { fixture, request, calls, conflicts } = await late();
+    expect(calls).toEqual(["get", "create", "get", "rename"]);
+    const session = await fixture.open(request);
+    expect([session.isNew, session.expired]).toEqual([true, true]);
+    session.data.name = "late";
+    const response = new TestResponse();
+    await session.finish(response);
+    expect([[...response.headers], session.hasEnded, fixture.calls]).toEqual([[], true, ["get", "get"]]);
+    expect(conflicts).toEqual([{ id: tokenToId(fixture.sessions.tokensOf(request)[0] ?? ""), reason: "moved" }]);
+  });
+
+  test.each([
+    ["save", (session: Session) => session.save()],
+    ["update", (session: Session) => session.update((data) => data)],
+    ["regenerate", (session: Session) => session.regenerate()],
+  ])("learns it from %s", async (_name, write) => {
+    const { fixture, request, conflicts } = await late();
+    const session = await fixture.open(request);
+    expect(await write(session)).toBe(false);
+    expect([session.hasEnded, conflicts.length]).toEqual([true, 1]);
+  });
+
+  test("can still log in", async () => {
+    const { fixture, request } = await late();
+    const session = await fixture.open(request);
+    expect(await session.regenerate({ userId: "bob" })).toBe(true);
+    expect(session.userId).toBe("bob");
+  });
+
+  test("that only reads asks the store once", async () => {
+    const { fixture, request } = await late();
+    const session = await fixture.open(request);
+    expect([session.data, session.finish(new TestResponse())]).toEqual([{}, undefined]);
+    expect(fixture.calls).toEqual(["get"]);
+  });
+
+  test.each([
+    ["anonymous, where there is a grace for others", { regenerationGrace: "10s" } as const, { userId: "ann" }],
+    ["told that it has no grace", { regenerationGrace: "10s" } as const, { userId: "ann", grace: false }],
+  ])("is recognised if its session was %s", async (_name, options, login) => {
+    const { fixture, request } = await late(options, login);
+    const session = await fixture.open(request);
+    expect([session.isNew, await session.save()]).toEqual([true, false]);
+  });
+
+  test("is no session in lists, walks, limits and statistics", async () => {
+    const { fixture, user } = await late({ sessionLimit: { max: 1, whenReached: "reject" } });
+    const { manager } = fixture.sessions;
+    const walked = [];
+    for await (const { id } of manager.byId.scan()) walked.push(id);
+    expect([walked, (await manager.listByUser("ann")).map(({ id }) => id)]).toEqual([[user.id], [user.id]]);
+    // The two loads: of the visitor, and of no session by nobody else.
+    expect(await manager.stats()).toMatchObject({ hits: 1, misses: 0 });
+  });
+});
+
+test("a mark that cannot be written fails no login", async () => {
+  const fixture = new Fixture();
+  const request = await fixture.visit();
+  const session = await fixture.open(request);
+  fixture.failing = "create";
+  expect(await session.regenerate({ userId: "ann" })).toBe(true);
 });
 
 describe("a request whose token another request has regenerated, within the grace", () => {

@@ -16,6 +16,7 @@ import {
   type CreateOptions,
   type CreateResult,
   type DestroyByUserOptions,
+  isAliasId,
   type NewSession,
   type ReadManyOptions,
   type ReadOptions,
@@ -225,7 +226,8 @@ export class ModelStore implements SessionStore {
 
   async count(call?: StoreCallOptions): Promise<SessionCounts> {
     this.assertOpen(call);
-    const live = [...this.backend.sessions.values()].filter((session) => this.isLive(session));
+    const records = [...this.backend.sessions.values()];
+    const live = records.filter((session) => this.isLive(session) && !isAliasId(session.id));
     const users = live.map(({ userId }) => userId).filter((userId) => userId !== undefined);
     return { sessions: live.length, sessionsWithUser: users.length, users: new Set(users).size };
   }

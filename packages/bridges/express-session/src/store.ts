@@ -23,7 +23,7 @@ export type ExpressSessionStoreOptions<Data extends object = ManagedData> = Stor
 >;
 
 export interface DestroyByUserInput extends CallOptions {
-  /** The session id (`req.sessionID`) or the storage id of a session to keep, usually the caller\'s own. Default: all end. */
+  /** The session id (`req.sessionID`) or the storage id of a session to keep, usually the caller's own. Default: all end. */
   readonly except?: string | undefined;
 }
 
@@ -55,7 +55,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: ExpressSessionStoreOptions<Data>) {
     super();
-    const resolved = resolveStoreBridgeOptions(packageName, options, "new ExpressSessionStore({ store })");
+    const resolved = resolveStoreBridgeOptions(packageName, "new ExpressSessionStore({ store })", options);
     this.manager = resolved.manager;
     this.#sessions = new ExpressStoreProtocol(packageName, resolved, new ExpressObjects());
   }
@@ -143,6 +143,15 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
     return session;
   }
 
+  /**
+   * Gives a request a new session, as express-session does. A late request with the old id then begins no session, because
+   * its cookie would replace the new one.
+   */
+  override regenerate(req: Request, callback: (error?: unknown) => unknown): void {
+    // Never rejects.
+    void this.#sessions.retire(req.sessionID, req.session).then(() => super.regenerate(req, callback));
+  }
+
   /** Makes the new session of a request. `session({ store })` assigns it. */
   get generate(): ((req: Request) => void) | undefined {
     return this.#generate;
@@ -158,7 +167,7 @@ export class ExpressSessionStore<Data extends object = ManagedData> extends Stor
   }
 
   async #get(sid: string): Promise<SessionData | null> {
-    return (await this.#sessions.get(sid)) ?? null;
+    return (await this.#sessions.get(sid)) ?? (await this.#sessions.getLate(sid)) ?? null;
   }
 
   async #ids(): Promise<string[]> {

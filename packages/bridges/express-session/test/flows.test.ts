@@ -68,12 +68,12 @@ const flows: Flow[] = [
   {
     name: "regenerate, assign",
     requests: [set({ a: 1 }), all(regenerate, set({ b: 1 }))],
-    calls: "create | get+destroy+create",
+    calls: "create | get+create+destroy+create",
   },
   {
     name: "regenerate, assign, save",
     requests: [set({ a: 1 }), all(regenerate, set({ b: 1 }), save)],
-    calls: "create | get+destroy+create+touch",
+    calls: "create | get+create+destroy+create+touch",
   },
   {
     name: "destroy",

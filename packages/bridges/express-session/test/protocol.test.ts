@@ -103,10 +103,13 @@ describe("callbacks", () => {
     const done = ["one", "two"].map((name) =>
       context.run(name, () => store.get("same", () => seen.push(context.getStore()))),
     );
-    await new Promise(setImmediate);
-    context.run("foreign", () => {
-      for (const answer of waiting) answer();
-    });
+    // A session that is not found is looked for among the regenerated ones.
+    for (let read = 0; read < 2; read++) {
+      await new Promise(setImmediate);
+      context.run("foreign", () => {
+        for (const answer of waiting.splice(0)) answer();
+      });
+    }
     await Promise.all(done);
     await new Promise(setImmediate);
     expect(seen).toEqual(["one", "two"]);

@@ -7,7 +7,6 @@ export const packageName = "@sojourn/express";
 export const framework: HttpFramework<Request, Response> = {
   ...nodeHttp,
   packageName,
-  ownOptions: ["decorator", "eager"],
   // A request of socket.io has no `ip`.
   ip: (request) => request.ip ?? request.socket.remoteAddress,
   isHeadSent: (response) => !canBeHeld(response) || nodeHttp.isHeadSent(response),

@@ -53,7 +53,7 @@ export class FastifySessionStore<Data extends object = ManagedData> {
 
   /** @throws SessionError `INVALID_OPTION` */
   constructor(options: FastifySessionStoreOptions<Data>) {
-    const resolved = resolveStoreBridgeOptions(packageName, options, "new FastifySessionStore({ store })");
+    const resolved = resolveStoreBridgeOptions(packageName, "new FastifySessionStore({ store })", options);
     this.manager = resolved.manager;
     this.#sessions = new ExpressStoreProtocol(packageName, resolved, this.#objects);
   }

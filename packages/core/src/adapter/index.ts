@@ -1,3 +1,4 @@
+export { aliasPrefix, isAliasId } from "../contract/alias.js";
 export type { BusListener, BusMessage, BusState, SessionBus } from "../contract/bus.js";
 export type { CallOptions, StoreCallOptions } from "../contract/call.js";
 export { type Clock, systemClock } from "../contract/clock.js";

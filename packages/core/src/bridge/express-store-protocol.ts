@@ -8,6 +8,7 @@ import type { Session } from "../sessions/session.js";
 import type { SessionsById } from "../sessions/sessions-by-id.js";
 import { isToken, tokenToId } from "../sessions/tokens.js";
 import { cloneJson } from "./clone-json.js";
+import { LateSessions } from "./late-sessions.js";
 import type { ResolvedStoreBridgeOptions } from "./store-bridge-options.js";
 import {
   fromStored,
@@ -88,6 +89,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
   readonly #objects: FrameworkObjects<Request>;
   /** Whole saves of one session, in the order of the calls. A `destroy` must not overtake the `save` before it. */
   readonly #saves = new KeyedQueue();
+  readonly #late: LateSessions;
 
   /** @param packageName - the bridge's, for error messages */
   constructor(
@@ -99,6 +101,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     const { manager, userId, metadata } = options;
     // The type of the data concerns framework and application: here it is JSON.
     this.#byId = manager.byId as SessionsById;
+    this.#late = new LateSessions(this.#byId);
     // The application states the type of its sessions.
     this.#userId = (data) => userIdText(userId(data as Partial<Framework>)) ?? undefined;
     this.#metadata = metadata;
@@ -117,6 +120,20 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     if (writes !== undefined) await writes;
     const session = await this.#byId.get(id, { touch: false });
     return session && this.#toFramework(id, session);
+  }
+
+  /**
+   * Returns an empty session for a request whose id another request has regenerated a moment ago; `undefined` otherwise. For
+   * an id that `get` does not find, in a framework that calls {@link ExpressStoreProtocol.retire}. Saves of it are dropped.
+   */
+  async getLate(sid: string): Promise<Framework | undefined> {
+    // The application states the type of its sessions.
+    return isSid(sid) ? ((await this.#late.open(tokenToId(sid))) as Framework | undefined) : undefined;
+  }
+
+  /** Makes the id of a loaded session known as moved, before the framework destroys the session in order to regenerate it. */
+  async retire(sid: string, object: object): Promise<void> {
+    if (isSid(sid) && this.#find(tokenToId(sid), object) !== undefined) await this.#byId.markMoved(tokenToId(sid));
   }
 
   /**
@@ -140,6 +157,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
    * show, because the framework has members of these names, do not count as deleted by the request.
    */
   rebind(data: object, built: object): void {
+    this.#late.rebind(data, built);
     const loaded = this.#objects.get(data);
     if (loaded === undefined) return;
     const isVisible = (key: string): boolean => Object.prototype.propertyIsEnumerable.call(built, key);
@@ -156,6 +174,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
    *   is dropped, and the manager emits `conflict`.
    * - A session that the framework made new is created.
    * - An object of the application's own is created or replaces the stored data.
+   * - The session of a late request is dropped: {@link ExpressStoreProtocol.getLate}.
    * - Any other object is refused: without the data that was loaded, a save could undo a concurrent update or a logout.
    *
    * A session whose cookie has expired is destroyed.
@@ -165,6 +184,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
    */
   async save(sid: string, object: object): Promise<void> {
     const id = this.#idOf(sid, object);
+    if (this.#late.has(object)) return this.#late.drop(object);
     const data = this.#snapshot(object);
     const lifetime = this.#lifetimeMs(object);
     await this.#saves.run(id, async () => {
@@ -184,7 +204,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
    * @returns `undefined` when there is nothing to write, so that a framework need not wait
    */
   touch(sid: string, object: object | undefined): Promise<void> | undefined {
-    if (!isSid(sid)) return undefined;
+    if (!isSid(sid) || this.#late.has(object)) return undefined;
     const id = this.#idOf(sid, object);
     return this.#isTouchDue(id, object) ? this.#touch(id, object) : undefined;
   }

@@ -6,7 +6,7 @@ import { type UserId, userIdText } from "../contract/user-id.js";
 import type { CreateInput, RenameInput, UpdateFunction } from "../sessions/inputs.js";
 import type { TokenSession } from "../sessions/manager.js";
 import type { Session, SessionInfo } from "../sessions/session.js";
-import { isToken } from "../sessions/tokens.js";
+import { isToken, tokenToId } from "../sessions/tokens.js";
 import { Draft, type SessionDraft } from "./draft.js";
 import { leaveFlash, takeFlash } from "./flash.js";
 import { withHttpErrors } from "./http-errors.js";
@@ -15,7 +15,8 @@ import { RequestClient } from "./request-client.js";
 import { TokenDelivery } from "./token-delivery.js";
 import { WriteQueue } from "./write-queue.js";
 
-export interface RegenerateInput<Data extends object> extends Omit<RenameInput<Data>, "update" | "client"> {
+export interface RegenerateInput<Data extends object>
+  extends Omit<RenameInput<Data>, "update" | "client" | "leaveMark"> {
   /** Whether the data is kept, or the keys to keep. Default true. */
   readonly keep?: boolean | readonly (keyof Data)[] | undefined;
   /** Whether a new session begins, without the data, if this one has ended. Default: true if `userId` is a user. */
@@ -163,9 +164,9 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
       if (this.#hasEnded) return false;
       let mark = this.#draft.snapshot();
       if (this.#stored === undefined) {
-        const session = await this.#create(await apply(this.#draft.snapshot()));
-        this.#draft.rebase(session.data, mark);
-        return true;
+        const session = await this.#begin(await apply(this.#draft.snapshot()));
+        if (session !== undefined) this.#draft.rebase(session.data, mark);
+        return session !== undefined;
       }
       const { session } = this.#stored;
       const isUpdated = await session.update((stored) => {
@@ -393,11 +394,25 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     return isSaved;
   }
 
-  async #saveNew(): Promise<true> {
+  async #saveNew(): Promise<boolean> {
     const data = this.#draft.snapshot();
-    await this.#create(data);
-    this.#draft.saved(data);
-    return true;
+    const session = await this.#begin(data);
+    if (session !== undefined) this.#draft.saved(data);
+    return session !== undefined;
+  }
+
+  /**
+   * Begins the first session of this request.
+   *
+   * @returns `undefined` for a late request, whose token another one has regenerated: its cookie would replace the newer one
+   */
+  async #begin(data: object): Promise<Session<object> | undefined> {
+    const { byId } = this.#options.manager;
+    const id = this.#presented && tokenToId(this.#presented);
+    if (id === undefined || !(await byId.isMoved(id))) return this.#create(data);
+    byId.reportMoved(id);
+    this.#end();
+    return undefined;
   }
 
   async #create(
@@ -413,7 +428,7 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
   async #rename({ token }: TokenSession<object>, input: RenameInput<object>): Promise<Session<object> | undefined> {
     this.#delivery.requireHead();
     // The type of the data concerns the application only: for the manager it is JSON.
-    const change = { ...(input as RenameInput<SessionData>), client: this.#client() };
+    const change = { ...(input as RenameInput<SessionData>), client: this.#client(), leaveMark: true };
     const fresh = await this.#options.manager.regenerate(token, change);
     return fresh && this.#adopt(fresh);
   }
@@ -425,7 +440,8 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
     beginIfEnded: boolean,
   ): Promise<Session<object> | undefined> {
     const { userId, authenticated, idleTimeout, absoluteTimeout, persistent } = input;
-    if (!this.isNew && !beginIfEnded) {
+    if (!beginIfEnded) {
+      if (this.isNew) return this.#begin(update({}));
       this.#end();
       return undefined;
     }

@@ -65,8 +65,8 @@ export interface ResolvedStoreBridgeOptions<Request, Framework extends object, D
  */
 export function resolveStoreBridgeOptions<Request, Framework extends object, Data extends object>(
   packageName: string,
+  usage: string,
   options: StoreBridgeOptions<Request, Framework, Data>,
-  usage: string = "the options as { store }",
 ): ResolvedStoreBridgeOptions<Request, Framework, Data> {
   const own = ["manager", "userId", "metadata"];
   requireOptions(options, { packageName, usage, known: [...own, ...managerOptions] });

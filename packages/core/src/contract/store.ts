@@ -320,6 +320,7 @@ export interface SessionStore {
 
   /**
    * Counts live sessions and users of this namespace. May cost time in proportion to their number: not for each request.
+   * Leaves out records whose id begins with `alias:`. A manager keeps them, and they are no sessions.
    *
    * @throws SessionError `NOT_SUPPORTED`
    */

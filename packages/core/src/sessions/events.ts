@@ -10,13 +10,14 @@ export type DestroyReason = "destroyed" | "destroyedByUser" | "limit" | "capacit
 /**
  * The outcome of a write that met a concurrent one:
  *
+ * - `moved`: a new session was dropped, because its request came late with a token that another request had regenerated;
  * - `retried`: it was computed again from the fresh data;
  * - `refused`: by policy, or after too many attempts;
  * - `ended`: it was dropped because the session had ended;
  * - `changedUser`: it was dropped because the session belongs to another user since it was loaded;
  * - `superseded`: it was dropped because the session was regenerated since, and its old token only reads.
  */
-export type ConflictReason = "retried" | "refused" | "ended" | "changedUser" | "superseded";
+export type ConflictReason = "moved" | "retried" | "refused" | "ended" | "changedUser" | "superseded";
 
 /**
  * The kind of a security event:

@@ -58,6 +58,7 @@ export const checkRegenerate: InputCheck = inputCheck<RenameInput<object>>("rege
   userId: true,
   update: true,
   grace: true,
+  leaveMark: true,
   authenticated: true,
   ...lifetime,
   ...client,
@@ -70,6 +71,7 @@ export const checkDestroyByUser: InputCheck = inputCheck<DestroyByUserInput>("de
 export const checkDestroy: InputCheck = inputCheck<CallOptions>("destroy", call);
 export const checkListByUser: InputCheck = inputCheck<CallOptions>("listByUser", call);
 export const checkExportUser: InputCheck = inputCheck<CallOptions>("exportUser", call);
+export const checkIsMoved: InputCheck = inputCheck<CallOptions>("isMoved", call);
 export const checkScan: InputCheck = inputCheck<CallOptions>("scan", call);
 export const checkCount: InputCheck = inputCheck<CallOptions>("count", call);
 export const checkClear: InputCheck = inputCheck<CallOptions>("clear", call);

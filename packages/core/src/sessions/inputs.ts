@@ -56,6 +56,11 @@ export interface RenameInput<Data extends object> extends CallOptions, LifetimeI
    */
   readonly grace?: boolean | undefined;
   /**
+   * Whether the old id is known as moved for some seconds: see `byId.isMoved`. For bridges. The mark is written while the
+   * session is read. Default false.
+   */
+  readonly leaveMark?: boolean | undefined;
+  /**
    * Whether the session's user has just authenticated, for `session.isFresh`. Needs a user. Default: an earlier
    * authentication stays valid, unless the user changes.
    */

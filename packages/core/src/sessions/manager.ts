@@ -6,6 +6,7 @@ import { asSessionError, SessionError } from "../contract/errors.js";
 import type { InputCheck } from "../contract/input-check.js";
 import type { SessionStore } from "../contract/store.js";
 import type { UserId } from "../contract/user-id.js";
+import { sessionsOnly } from "./aliases.js";
 import type { ClientOptions } from "./client.js";
 import { Detection } from "./detection.js";
 import { EventHub, type SessionEvents, type SessionListener } from "./events.js";
@@ -28,7 +29,6 @@ import type {
   WriteOptions,
 } from "./inputs.js";
 import { type ResolvedManagerOptions, resolveManagerOptions, type SessionManagerOptions } from "./options.js";
-import { sessionsOnly } from "./regeneration-grace.js";
 import type { Session } from "./session.js";
 import { SessionsById } from "./sessions-by-id.js";
 import { type SessionStatistics, StatisticsCollector } from "./statistics.js";

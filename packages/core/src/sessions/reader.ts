@@ -4,11 +4,12 @@ import type { CallOptions } from "../contract/call.js";
 import type { SessionError } from "../contract/errors.js";
 import type { SessionRecord } from "../contract/store.js";
 import type { Activity } from "./activity.js";
+import { sessionsOnly } from "./aliases.js";
 import type { ClientBinding } from "./binding.js";
 import type { Client } from "./client.js";
 import type { Contents } from "./contents.js";
 import type { EventHub } from "./events.js";
-import { type RegenerationGrace, sessionsOnly } from "./regeneration-grace.js";
+import type { RegenerationGrace } from "./regeneration-grace.js";
 import type { StoreCalls } from "./store-calls.js";
 
 /** How a session is read. */

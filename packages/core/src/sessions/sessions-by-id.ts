@@ -9,6 +9,7 @@ import type { SessionCounts } from "../contract/store.js";
 import { type UserId, userIdText } from "../contract/user-id.js";
 import { assertId } from "../contract/validate.js";
 import { Activity } from "./activity.js";
+import { Aliases } from "./aliases.js";
 import { ClientBinding } from "./binding.js";
 import { Contents } from "./contents.js";
 import type { Detection } from "./detection.js";
@@ -21,6 +22,7 @@ import {
   checkDestroyByUser,
   checkExportUser,
   checkGet,
+  checkIsMoved,
   checkListByUser,
   checkRegenerate,
   checkScan,
@@ -34,6 +36,7 @@ import type {
   UpdateFunction,
 } from "./inputs.js";
 import { Lifetimes } from "./lifetimes.js";
+import { MovedMarks, movedMs } from "./moved-marks.js";
 import type { ResolvedManagerOptions } from "./options.js";
 import { requireUnreadablePolicy } from "./policies.js";
 import { type Lookup, type ReadInput, SessionReader } from "./reader.js";
@@ -75,6 +78,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   readonly #binding: ClientBinding | undefined;
   readonly #contents: Contents;
   readonly #grace: RegenerationGrace | undefined;
+  readonly #moved: MovedMarks;
   readonly #reader: SessionReader;
   readonly #writer: SessionWriter;
   readonly #renamer: SessionRenamer;
@@ -90,7 +94,9 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     this.#shared = shared;
     this.#lifetimes = new Lifetimes(options);
     this.#binding = binding && new ClientBinding(binding, detection);
-    this.#grace = regenerationGraceMs > 0 ? new RegenerationGrace(regenerationGraceMs, codec, calls) : undefined;
+    const aliases = new Aliases(regenerationGraceMs + movedMs, codec, calls);
+    this.#moved = new MovedMarks(aliases);
+    this.#grace = regenerationGraceMs > 0 ? new RegenerationGrace(regenerationGraceMs, aliases, calls) : undefined;
     const grace = this.#grace;
     const contents = new Contents(new ContentFormat(options), onUnreadable, events, detection);
     const activity = new Activity(options, calls, events, grace);
@@ -167,19 +173,44 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     assertId(id);
     assertId(newId, "newId");
     checkRegenerate(input);
-    const { update = same, authenticated = false, client, signal, timeoutMs } = input;
+    const { update = same, authenticated = false, client, leaveMark = false, signal, timeoutMs } = input;
     const userId = userIdText(input.userId);
     const { idleTimeout, absoluteTimeout, persistent } = input;
     const lifetimes = { idleTimeout, absoluteTimeout, persistent };
     const call = { signal, timeoutMs };
+    const isGraceful = this.#grace !== undefined && wantsGrace(input);
+    // Beside the read, so that the mark is there before the old id is dead, and takes no round trip of its own.
+    const marking = leaveMark && !isGraceful ? this.#moved.leave(id, call) : undefined;
     const base = await answerUnreadable(this.#onUnreadable, this.#reader.read(id, call));
+    await marking;
     if (base === undefined || !this.#reader.admits(base, client)) return undefined;
-    await this.#announce(base, newId, { ...input, userId });
+    const isAnnounced = isGraceful && (await this.#announce(base, newId, userId, call));
+    if (isGraceful && leaveMark && !isAnnounced) await this.#moved.leave(id, call);
     const boundTo = client && this.#binding?.bind(client);
     // The caller states the type of its payloads, and `update` receives data of that type.
     const change = update as unknown as UpdateFunction<object>;
     const state = await this.#renamer.rename(base, newId, { userId, change, authenticated, lifetimes, boundTo }, call);
     return state && this.#open(state);
+  }
+
+  /**
+   * Whether this id was regenerated with `leaveMark` some seconds ago. For bridges: a request that presents such an id is
+   * late and must begin no session, because its cookie would replace the one of the regeneration.
+   */
+  async isMoved(id: string, options: CallOptions = {}): Promise<boolean> {
+    assertId(id);
+    checkIsMoved(options);
+    return this.#moved.has(id, options);
+  }
+
+  /** Marks an id as moved, for a bridge whose framework regenerates by other calls. Never rejects. */
+  async markMoved(id: string): Promise<void> {
+    await this.#moved.leave(id, {});
+  }
+
+  /** Reports that a bridge has dropped the session of a late request, as a `conflict` event. */
+  reportMoved(id: string): void {
+    this.#shared.events.emit("conflict", { id, userId: undefined, reason: "moved" });
   }
 
   /**
@@ -246,8 +277,7 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
   }
 
   /**
-   * Counts live sessions and users. May cost the store time. Each regeneration with grace counts as one more anonymous
-   * session until the grace is over.
+   * Counts live sessions and users. May cost the store time.
    *
    * @throws SessionError `NOT_SUPPORTED`
    */
@@ -296,22 +326,31 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     }
   }
 
-  /** Lets the old id go on reading for the grace, if this rename may have one. */
+  /**
+   * Lets the old id go on reading for the grace.
+   *
+   * @returns false when this session may have none
+   */
   async #announce(
     { id, userId: owner, content }: SessionState,
     newId: string,
-    input: Omit<RenameInput<Data>, "userId"> & { readonly userId: string | null | undefined },
-  ): Promise<void> {
-    const { userId, update, authenticated = false, grace = update === undefined && !authenticated, ...call } = input;
-    if (this.#grace === undefined || !grace || owner === undefined) return;
+    userId: string | null | undefined,
+    call: CallOptions,
+  ): Promise<boolean> {
+    if (this.#grace === undefined || owner === undefined) return false;
     // A session that gained its user in place has no grace: its token may have been planted before the login.
-    if (content.gainedUserAs === id || (userId ?? owner) !== owner || userId === null) return;
-    await this.#grace.announce(id, newId, owner, { signal: call.signal, timeoutMs: call.timeoutMs });
+    if (content.gainedUserAs === id || (userId ?? owner) !== owner || userId === null) return false;
+    await this.#grace.announce(id, newId, owner, call);
+    return true;
   }
 
   #open(state: SessionState, actions: SessionActions = this.#writer): Session<Data> {
     return new Session<Data>(state, actions);
   }
+}
+
+function wantsGrace<Data extends object>({ update, authenticated = false, grace }: RenameInput<Data>): boolean {
+  return grace ?? (update === undefined && !authenticated);
 }
 
 function same<T>(data: T): T {

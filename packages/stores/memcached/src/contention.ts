@@ -5,7 +5,7 @@ import type { Exchange } from "./exchange.js";
 /**
  * Runs `attempt` until it answers. It answers `undefined` when another writer was faster.
  *
- * @throws SessionError `UNAVAILABLE` when the deadline leaves no time for one more
+ * @throws SessionError `CONFLICT` when the deadline leaves no time for one more
  */
 export async function untilWon<Result>(
   exchange: Exchange,
@@ -16,7 +16,7 @@ export async function untilWon<Result>(
     const result = await attempt(count);
     if (result !== undefined) return result;
     const tookMs = remainingMs - exchange.remainingMs;
-    if (exchange.remainingMs < tookMs) throw contention(exchange);
+    if (exchange.remainingMs < tookMs) throw contention();
     await backOff(count);
   }
 }
@@ -26,8 +26,7 @@ async function backOff(count: number): Promise<void> {
   if (count >= 2) await delay(Math.random() * Math.min(count, 16));
 }
 
-function contention(exchange: Exchange): SessionError {
-  exchange.isContended = true;
+function contention(): SessionError {
   const message = "@sojourn/memcached: other writers of the same session or user were faster until the time was up";
-  return new SessionError("UNAVAILABLE", message);
+  return new SessionError("CONFLICT", message);
 }

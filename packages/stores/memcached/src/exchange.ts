@@ -15,8 +15,6 @@ export class Exchange {
   hasWritten = false;
   /** Whether the write that decides has been made: whatever fails from here on, the operation may have succeeded. */
   hasDecided = false;
-  /** Whether other writers were faster until the time was up. Then nothing was applied that has not decided. */
-  isContended = false;
 
   /**
    * @param call - `undefined` for requests that several operations wait for
@@ -56,8 +54,7 @@ export class Exchange {
       return new SessionError(sent ? "TIMEOUT" : "UNAVAILABLE", message, { outcomeUnknown: sent });
     }
     if (!isSessionError(error)) return classify(error, { operation, sent: this.hasWritten });
-    const isOutage =
-      !this.isContended && (error.code === "UNAVAILABLE" || error.code === "BACKEND" || error.code === "TIMEOUT");
+    const isOutage = error.code === "UNAVAILABLE" || error.code === "BACKEND" || error.code === "TIMEOUT";
     if (isOutage ? !this.hasWritten : !this.hasDecided) return error;
     return new SessionError(error.code, error.message, { cause: error, outcomeUnknown: true });
   }

@@ -70,24 +70,6 @@ test("a write that meets a connection closed while idle is not sent again, and s
   await proxy.stop();
 });
 
-test("requests in flight on a connection that breaks are UNAVAILABLE at once, not at the deadline", async () => {
-  const { proxy, store } = await proxied(20_000);
-  await store.create({ id: "a", userId: "u", ...lifetime });
-  proxy.freeze("all");
-  const begunAt = performance.now();
-  const reading = store.get("a");
-  const writing = store.touch("a", { idleMs: hour });
-  await sleep(50);
-  proxy.cut("reset");
-  await proxy.stop();
-  const [read, written] = await Promise.allSettled([reading, writing]);
-  expect(read).toMatchObject({ status: "rejected", reason: { code: "UNAVAILABLE", outcomeUnknown: false } });
-  expect(written).toMatchObject({ status: "rejected", reason: { code: "UNAVAILABLE" } });
-  // After half the timeout the connection would be given up as silent.
-  expect(performance.now() - begunAt).toBeLessThan(8_000);
-  await store.close();
-});
-
 test.each(["a client of the store", "a patient client of the application"])(
   "a connection that drops packets without a word, of %s, is replaced within twice the timeout",
   async (name) => {

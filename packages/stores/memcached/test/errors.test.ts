@@ -1,8 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { untilWon } from "../src/contention.js";
 import { classify, refusal } from "../src/errors.js";
-import { Exchange } from "../src/exchange.js";
 
 function socketError(code: string): Error {
   return Object.assign(new Error(`${code} happened`), { code });
@@ -41,23 +38,4 @@ test.each([
   [0x4242, "BACKEND"],
 ])("an answer of the server with status %i is %s", (status, code) => {
   expect(refusal(status, "add")).toMatchObject({ code });
-});
-
-test.each([
-  ["nothing was applied", false],
-  ["the write that decides was made before", true],
-])("a call that other writers beat until its time was up is UNAVAILABLE: %s", async (_what, hasDecided) => {
-  const exchange = new Exchange({
-    operation: "rename",
-    deadline: performance.now() + 30,
-    sent: true,
-    reason: undefined,
-    over: false,
-    onOver: undefined,
-    signal: new AbortController().signal,
-  });
-  exchange.sending(false);
-  exchange.hasDecided = hasDecided;
-  const error = await untilWon(exchange, () => delay(5)).catch((cause) => exchange.explain(cause));
-  expect(error).toMatchObject({ code: "UNAVAILABLE", outcomeUnknown: hasDecided });
 });

@@ -169,8 +169,8 @@ export class MemoryDriver implements StoreDriver {
       await nextTurn();
       if (this.#isClosed) throw new SessionError("CLOSED", `${this.name}: count: the store has been closed`);
     }
-    const { size, expired, users } = this.#sessions;
-    return { sessions: size - expired, sessionsWithUser: users.sessions, users: users.users };
+    const { size, expired, aliases, users } = this.#sessions;
+    return { sessions: size - expired - aliases, sessionsWithUser: users.sessions, users: users.users };
   }
 
   /** Takes constant time: the garbage collector frees the sessions as a whole. */

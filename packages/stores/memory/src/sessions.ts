@@ -1,4 +1,4 @@
-import type { EndedSession, NewSession, SessionRecord } from "@sojourn/core/adapter";
+import { type EndedSession, isAliasId, type NewSession, type SessionRecord } from "@sojourn/core/adapter";
 import { sessionBytes } from "./bytes.js";
 import { type Budget, ExpiryWheel } from "./expiry-wheel.js";
 import { Rings } from "./rings.js";
@@ -23,6 +23,7 @@ export class Sessions {
   #leastRecent: number = none;
   #firstExpired: number = none;
   #expiredCount = 0;
+  #aliasCount = 0;
   #bytes = 0;
 
   constructor(now: number) {
@@ -42,6 +43,11 @@ export class Sessions {
   /** The number of sessions known to have expired: all expired ones, after `findExpired` has finished. */
   get expired(): number {
     return this.#expiredCount;
+  }
+
+  /** The number of aliases, which are no sessions, without those known to have expired. */
+  get aliases(): number {
+    return this.#aliasCount;
   }
 
   /** The number of users, and of sessions with a user, without sessions known to have expired. */
@@ -121,6 +127,7 @@ export class Sessions {
     this.#table.setNumber(slot, number.version, version);
     this.#table.setNumber(slot, number.bytes, 0);
     this.#slots.set(id, slot);
+    this.#aliasCount += Number(isAliasId(id));
     this.#users.add(slot, userId);
     this.#wheel.add(slot);
     this.#leastRecent = this.#recency.append(slot, this.#leastRecent);
@@ -171,6 +178,7 @@ export class Sessions {
   /** Gives a session another id, which must belong to no live session. */
   setId(slot: number, id: string): void {
     this.#removeExpired(id);
+    this.#aliasCount += Number(isAliasId(id)) - Number(isAliasId(this.id(slot)));
     this.#slots.delete(this.id(slot));
     this.#slots.set(id, slot);
     this.#table.setText(slot, text.id, id);
@@ -187,6 +195,7 @@ export class Sessions {
       this.#firstExpired = this.#expired.remove(slot, this.#firstExpired);
       this.#expiredCount -= 1;
     } else {
+      this.#aliasCount -= Number(isAliasId(ended.id));
       this.#users.remove(slot);
       this.#wheel.remove(slot);
     }
@@ -247,6 +256,7 @@ export class Sessions {
 
   /** Keeps a session that has left the wheel until it is removed. */
   #setAside(slot: number): void {
+    this.#aliasCount -= Number(isAliasId(this.id(slot)));
     this.#users.remove(slot);
     this.#table.setLink(slot, link.bucket, none);
     this.#firstExpired = this.#expired.append(slot, this.#firstExpired);

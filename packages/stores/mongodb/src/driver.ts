@@ -1,18 +1,19 @@
-import type {
-  Call,
-  CreateResult,
-  EndedSession,
-  NewSession,
-  Page,
-  Read,
-  SessionCounts,
-  SessionLimit,
-  SessionRecord,
-  StoreCapabilities,
-  StoreDriver,
-  Touch,
-  Write,
-  WriteOutcome,
+import {
+  aliasPrefix,
+  type Call,
+  type CreateResult,
+  type EndedSession,
+  type NewSession,
+  type Page,
+  type Read,
+  type SessionCounts,
+  type SessionLimit,
+  type SessionRecord,
+  type StoreCapabilities,
+  type StoreDriver,
+  type Touch,
+  type Write,
+  type WriteOutcome,
 } from "@sojourn/core/adapter";
 import type { Collection, Document, Filter, MongoClient, ObjectId } from "mongodb";
 import { precisionMs } from "./clock.js";
@@ -37,6 +38,7 @@ import { Trips } from "./trips.js";
 import { changeSession, insertSession } from "./writes.js";
 
 const removalBatchSize = 1_000;
+const notAlias = { $not: new RegExp(`^${aliasPrefix}`) };
 
 /** Where a step of `scan` begins. */
 interface ScanPosition {
@@ -196,7 +198,7 @@ export class MongoDriver implements StoreDriver {
 
   async count(call: Call): Promise<SessionCounts> {
     const trips = this.#begin(call);
-    const live = isLive(await trips.now());
+    const live = { ...isLive(await trips.now()), sid: notAlias };
     const { sessions } = this.#connection;
     const ofUsers = { ...live, userId: { $exists: true } };
     const countAll = (filter: Filter<SessionDocument>) =>

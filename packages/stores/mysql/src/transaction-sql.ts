@@ -1,3 +1,4 @@
+import { aliasPrefix } from "@sojourn/core/adapter";
 import type { Names } from "./names.js";
 import type { Row } from "./record.js";
 import { clock, guardLifetimeMs, insertedColumns, noLimit, recordColumns, selectSessions } from "./sql.js";
@@ -69,7 +70,7 @@ export function transactionSql(names: Names): TransactionSql {
     scan: (size) => `SELECT pk, id, ${recordColumns}, ${clock} AS now_ms, @@autocommit AS autocommit FROM ${sessions}
       WHERE pk > ? AND expires_at > ${clock} ORDER BY pk LIMIT ${size}`,
     count: `SELECT COUNT(*) AS sessions, COUNT(user_id) AS sessions_with_user, COUNT(DISTINCT user_id) AS users,
-      @@autocommit AS autocommit FROM ${sessions} WHERE expires_at > ${clock}`,
+      @@autocommit AS autocommit FROM ${sessions} WHERE expires_at > ${clock} AND id NOT LIKE '${aliasPrefix}%'`,
     lock: (byId, byUser) => lockRows(names, byId, byUser),
     remove: (rows) => `DELETE FROM ${sessions} WHERE pk IN (${keysOf(rows)})`,
     postpone: (rows) => `UPDATE ${sessions} SET sweep_at = expires_at WHERE pk IN (${keysOf(rows)})`,

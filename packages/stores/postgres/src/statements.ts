@@ -1,3 +1,4 @@
+import { aliasPrefix } from "@sojourn/core/adapter";
 import { fingerprint, type Names } from "./names.js";
 import { changedColumns, clock, insertSession, later, statementClock, touchedColumns } from "./sql.js";
 
@@ -156,7 +157,8 @@ WHERE s.id > $1::text AND s.expires_at > ${now} ORDER BY s.id LIMIT $2::bigint`,
       "count",
       `SELECT coalesce(sum(u.sessions), 0)::text, coalesce(sum(u.sessions) FILTER (WHERE u.user_id IS NOT NULL), 0)::text,
   count(u.user_id)::text
-FROM (SELECT s.user_id, count(*) AS sessions FROM ${table} s WHERE s.expires_at > (SELECT ${clock}) GROUP BY s.user_id) u`,
+FROM (SELECT s.user_id, count(*) AS sessions FROM ${table} s
+  WHERE s.expires_at > (SELECT ${clock}) AND s.id NOT LIKE '${aliasPrefix}%' GROUP BY s.user_id) u`,
     ),
     clear: statement(
       "clear",

@@ -1,16 +1,17 @@
-import type {
-  Call,
-  CreateResult,
-  EndedSession,
-  NewSession,
-  Read,
-  SessionCounts,
-  SessionLimit,
-  SessionRecord,
-  StoreCapabilities,
-  Touch,
-  Write,
-  WriteOutcome,
+import {
+  aliasPrefix,
+  type Call,
+  type CreateResult,
+  type EndedSession,
+  type NewSession,
+  type Read,
+  type SessionCounts,
+  type SessionLimit,
+  type SessionRecord,
+  type StoreCapabilities,
+  type Touch,
+  type Write,
+  type WriteOutcome,
 } from "@sojourn/core/adapter";
 import { ClusterIndex } from "./cluster-index.js";
 import { ClusterMembers, type JoinResult } from "./cluster-members.js";
@@ -33,7 +34,7 @@ import {
 } from "./record.js";
 import { asBuffer } from "./reply.js";
 import * as steps from "./scripts/cluster-record.js";
-import { liveSizes, type WalkPosition, walk, walkAll, walkSize } from "./walk.js";
+import { liveSizes, startsWith, type WalkPosition, walk, walkAll, walkSize } from "./walk.js";
 
 /** Where `clear` goes on. */
 interface ClearPosition {
@@ -46,8 +47,8 @@ interface ClearPosition {
  *
  * At any moment, and wherever a process dies, a live session is in the index of its user. So the index is written first when a
  * user gains a session, and last when the user loses it. A list shows a member only with the record that names its membership.
- * A log-out first orders the members dead, then ends the records. A login that is still on its way joins again after it.
- * `docs/adr/0007-redis-cluster-index-first.md` gives the reason of each step.
+ * A log-out first orders the members dead, then ends the records, and leaves tombstones for the sessions that are still on
+ * their way. `docs/adr/0007-redis-cluster-index-first.md` gives the reason of each step.
  */
 export class ClusterDriver extends RedisDriver {
   readonly capabilities: StoreCapabilities = { ...commonCapabilities, userIndex: "eventual", limit: "settled" };
@@ -69,16 +70,43 @@ export class ClusterDriver extends RedisDriver {
   async create(session: NewSession, limit: SessionLimit | undefined, call: Call): Promise<CreateResult> {
     const { id, userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 } = session;
     const lifetimeMs = Math.min(idleMs, absoluteMs);
+    const random = nonce();
     if (userId === undefined) {
-      const timed = [noMembership(nonce()), "", lifetimeMs, "", "", absoluteMs, version];
-      const args = [...timed, "", payload, ageMs, inactiveMs, ""];
-      const { status, now } = await this.#records.store(call, steps.put, id, args);
+      const timed = [noMembership(random), "", lifetimeMs, "", "", absoluteMs, version];
+      const { status, now } = await this.#records.run(call, steps.put, id, [...timed, "", payload, ageMs, inactiveMs]);
       if (status === "duplicate") return { status };
       return { status: "created", record: createdRecord(session, now), evicted: [] };
     }
-    for (let isFirst = true; ; isFirst = false) {
-      const created = await this.#createOf(userId, session, limit, isFirst, call);
-      if (created !== undefined) return created;
+    const joined = await this.#members.join(call, userId, { id, limit, random, ageMs, expires: lifetimeMs });
+    if (joined.status !== "joined") return { status: await this.#refusal(call, id, joined) };
+    const record = createdRecord(session, joined.now);
+    const { expiresAt, lastActiveAt, createdAt, endsAt } = record;
+    const args = [
+      joined.membership,
+      joined.notAfter,
+      expiresAt,
+      lastActiveAt,
+      createdAt,
+      endsAt,
+      version,
+      userId,
+      payload,
+    ];
+    const { status, now } = await this.#records.run(call, steps.put, id, args);
+    switch (status) {
+      case "duplicate":
+        await this.#index.leave(call, userId, joined);
+        return { status };
+      case "late":
+        await this.#index.leave(call, userId, joined);
+        throw tooLate("create", joinForMs);
+      case "stored":
+      case "past":
+      // Ended before it was stored, by a log-out or for want of room: created first, then ended.
+      case "ended": {
+        const evicted = await this.#members.evict(call, userId, joined);
+        return { status: "created", record: { ...record, now }, evicted };
+      }
     }
   }
 
@@ -88,7 +116,7 @@ export class ClusterDriver extends RedisDriver {
   }
 
   async touch({ id, idleMs, shorten }: Touch, call: Call): Promise<boolean> {
-    const { status, rest } = await this.#records.change(call, steps.touch, id, [idleMs, shorten ? "shorten" : ""]);
+    const { status, rest } = await this.#records.run(call, steps.touch, id, [idleMs, shorten ? "shorten" : ""]);
     switch (status) {
       case "touched": {
         const { userId, member, expiresAt } = memberOf(id, asBuffer(rest[0]));
@@ -103,7 +131,7 @@ export class ClusterDriver extends RedisDriver {
   }
 
   async destroy(id: string, call: Call): Promise<EndedSession | undefined> {
-    const { status, rest } = await this.#records.change(call, steps.destroy, id, []);
+    const { status, rest } = await this.#records.run(call, steps.destroy, id, []);
     switch (status) {
       case "ended": {
         const { userId, member } = memberOf(id, asBuffer(rest[0]));
@@ -122,11 +150,7 @@ export class ClusterDriver extends RedisDriver {
     for (;;) {
       const { now, members } = await this.#index.list(call, userId);
       const read = (id: string) => this.#records.read(call, id);
-      const { owned, missing, owing } = await this.#members.heal(call, userId, members, now, read);
-      if (owing.length > 0) {
-        await this.#members.evictFor(call, userId, owing);
-        continue;
-      }
+      const { owned, missing } = await this.#members.heal(call, userId, members, now, read);
       // A member without a record may have been renamed in between, and is then to be listed under its new id.
       if (missing === 0 || members.every(({ text }) => seen.has(text))) {
         return owned.map(([id, value]) => tryReadRecord(id, value, now)).sort(oldestFirst);
@@ -137,15 +161,17 @@ export class ClusterDriver extends RedisDriver {
 
   async destroyByUser(userId: string, except: string | undefined, call: Call): Promise<string[]> {
     const ordered = await this.#index.order(call, userId, except);
-    const { ended, gone } = await this.#members.end(call, ordered, "");
+    const { ended, gone } = await this.#members.end(call, ordered, "order");
     await this.#index.remove(call, userId, gone);
     return ended.map(({ id }) => id);
   }
 
   async count(call: Call): Promise<SessionCounts> {
     const counts = { sessions: 0, sessionsWithUser: 0, users: 0 };
+    const aliases = Buffer.from(this.keys.sessionPrefix + aliasPrefix);
     await walkAll(this.connection, call, this.keys.sessionPattern, async (keys) => {
-      for (const head of await Promise.all(keys.map((key) => this.readHead(key, commonHeaderBytes, call)))) {
+      const sessions = keys.filter((key) => !startsWith(key, aliases));
+      for (const head of await Promise.all(sessions.map((key) => this.readHead(key, commonHeaderBytes, call)))) {
         const hasUser = head && readHasUser(head);
         if (hasUser !== undefined) counts.sessions++;
         if (hasUser === true) counts.sessionsWithUser++;
@@ -184,54 +210,8 @@ export class ClusterDriver extends RedisDriver {
   /** As a log-out, but corrupt records lose their places too: they are about to be removed. */
   async #clearIndex(userId: string, call: Call): Promise<void> {
     const ordered = await this.#index.order(call, userId);
-    await this.#members.end(call, ordered, "");
+    await this.#members.end(call, ordered, "order");
     await this.#index.remove(call, userId, ordered);
-  }
-
-  /**
-   * Creates a session of a user.
-   *
-   * @returns `undefined` when another call needed to know whether it would arrive: it has to join again
-   */
-  async #createOf(
-    userId: string,
-    session: NewSession,
-    limit: SessionLimit | undefined,
-    isFirst: boolean,
-    call: Call,
-  ): Promise<CreateResult | undefined> {
-    const { id, payload, idleMs, absoluteMs, ageMs = 0, version = 1 } = session;
-    const expires = Math.min(idleMs, absoluteMs);
-    const joined = await this.#members.join(call, userId, { id, limit, random: nonce(), ageMs, expires });
-    if (joined.status !== "joined") return { status: await this.#refusal(call, id, joined) };
-    const record = createdRecord(session, joined.now);
-    const { expiresAt, lastActiveAt, createdAt, endsAt } = record;
-    const times = [expiresAt, lastActiveAt, createdAt, endsAt];
-    const args = [joined.membership, joined.notAfter, ...times, version, userId, payload, "", ""];
-    const [{ status, now }, rivals] = await Promise.all([
-      this.#records.store(call, steps.put, id, [...args, isFirst ? "" : "again"]),
-      this.#members.rivals(call, joined),
-    ]);
-    switch (status) {
-      case "stored": {
-        const evicted = await this.#members.evict(call, userId, joined, rivals, limit?.max ?? 0);
-        return { status: "created", record: { ...record, now }, evicted };
-      }
-      case "duplicate":
-        await this.#index.remove(call, userId, [joined]);
-        return { status };
-      case "denied":
-        await this.#index.remove(call, userId, [joined]);
-        return undefined;
-      case "late":
-        await this.#index.remove(call, userId, [joined]);
-        throw tooLate("create", joinForMs);
-      // Its lifetime has passed on the way, or it was stored before and has ended since.
-      case "past":
-      case "ended":
-        await this.#index.remove(call, userId, [joined]);
-        return { status: "created", record: { ...record, now }, evicted: [] };
-    }
   }
 
   /** A session that the limit refuses is a duplicate first. */

@@ -16,8 +16,6 @@ export interface Join {
   readonly createdAt?: number | undefined;
   /** How old a session already is that is created now. */
   readonly ageMs?: number | undefined;
-  /** Members that have no session, and do not count. */
-  readonly without?: readonly Member[] | undefined;
   /** When the session expires, or `idleMs` for one that is created now. */
   readonly expires: number;
   /** The member of the same session under its old id. */
@@ -33,16 +31,16 @@ export interface Joined {
   readonly now: number;
   /** The last moment at which the record may be written, so that a process that ordered it dead can rely on its tombstone. */
   readonly notAfter: number;
-  /** The other members of the index, where the session has to make room for itself once it is stored. */
-  readonly rivals: readonly Member[];
+  /** Ordered dead to make room, oldest first. */
+  readonly victims: readonly Member[];
   /** Members that may be left over from a process that died. */
   readonly leftOver: readonly ScoredMember[];
 }
 
 export type JoinAttempt =
   | Joined
-  /** The members that take the places. */
-  | { readonly status: "full"; readonly members: readonly Member[] }
+  /** The sessions that take the places. */
+  | { readonly status: "full"; readonly now: number; readonly members: readonly ScoredMember[] }
   /** The member that it replaces has been ordered dead. */
   | { readonly status: "ordered" };
 
@@ -58,42 +56,36 @@ export class ClusterIndex {
 
   /** Adds a session to the index before its record is written. */
   async join(call: Call, userId: string, join: Join): Promise<JoinAttempt> {
-    const { id, limit, random, createdAt, ageMs = 0, expires, replaces = "", without = [] } = join;
-    const session = [id, random, createdAt ?? "", expires, replaces, ageMs];
-    const args = [limit?.max ?? 0, limit?.whenReached ?? "", ...session, ...without.map((member) => member.random)];
+    const { id, limit, random, createdAt, ageMs = 0, expires, replaces = "" } = join;
+    const args = [limit?.max ?? 0, limit?.whenReached ?? "", id, random, createdAt ?? "", expires, replaces, ageMs];
     const { status, now, rest } = await this.#run(call, steps.join, userId, args);
     switch (status) {
       case "ordered":
         return { status };
-      case "full":
-        return { status, members: rest.map((text) => parseMember(String(text))) };
+      case "full": {
+        const members = rest.map((text) => ({ ...parseMember(String(text)), score: Number.MAX_SAFE_INTEGER }));
+        return { status, now, members };
+      }
       case "joined": {
         const [membership = "", count, ...others] = rest.map(String);
-        const rivals = others.slice(0, Number(count)).map(parseMember);
+        const victims = others.slice(0, Number(count)).map(parseMember);
         const leftOver = parseScoredMembers(others.slice(Number(count)));
         const created = createdAt ?? Math.max(now - ageMs, 0);
         const text = memberText(created, membership, id);
-        return { status, text, membership, createdAt: created, now, notAfter: now + joinForMs, rivals, leftOver };
+        return { status, text, membership, createdAt: created, now, notAfter: now + joinForMs, victims, leftOver };
       }
     }
   }
 
-  /** Notes that a session has made room for itself, and removes members that have no session any more. */
-  async settle(call: Call, userId: string, text: string, gone: readonly Member[]): Promise<void> {
-    await this.#run(call, steps.settle, userId, [text, ...gone.map((member) => member.text)]);
+  /** Takes back a join, and the orders that it gave. */
+  async leave(call: Call, userId: string, { text, victims }: Joined): Promise<void> {
+    await this.#run(call, steps.leave, userId, [text, ...victims.map((victim) => victim.text)]);
   }
 
   /** Orders all sessions of the user dead but one. From then on no rename and no list lets them live. */
   async order(call: Call, userId: string, except = ""): Promise<Member[]> {
     const { rest } = await this.#run(call, steps.order, userId, [except]);
     return rest.map((text) => parseMember(String(text)));
-  }
-
-  /** Orders these members dead. */
-  async orderThese(call: Call, userId: string, members: readonly Member[]): Promise<void> {
-    if (members.length === 0) return;
-    const scored = members.flatMap(({ text }) => [-1, text]);
-    await this.#connection.command(call, "ZADD", this.#prefix + userId, "XX", ...scored);
   }
 
   /** Returns all members, and the time of the answer. */

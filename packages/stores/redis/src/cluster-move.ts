@@ -53,19 +53,16 @@ export class ClusterMove {
     const { createdAt, expiresAt: expires } = moved;
     const joined = await this.#members.join(call, userId, { id, limit, random, createdAt, expires });
     if (joined.status !== "joined") return { status: "limitReached" };
-    const [reply, rivals] = await Promise.all([
-      this.#send(write, call, random, joined),
-      this.#members.rivals(call, joined),
-    ]);
+    const reply = await this.#send(write, call, random, joined);
     switch (reply.status) {
       case "written":
-      // It had been written before, and has ended since.
+      // Ended on its way, by a log-out of the new user or for want of room: moved first, then ended.
       case "ended": {
         const isWritten = reply.status === "written";
         const record = isWritten ? readRecord(id, asBuffer(reply.rest[0]), reply.now, payload) : moved;
         const before = memberOf(id, asBuffer(isWritten ? reply.rest[1] : rest[0]));
         const [evicted] = await Promise.all([
-          isWritten ? this.#members.evict(call, userId, joined, rivals, limit?.max ?? 0) : [],
+          this.#members.evict(call, userId, joined),
           before.userId === undefined ? undefined : this.#index.remove(call, before.userId, [before.member]),
         ]);
         return { status: "written", record, evicted };
@@ -75,7 +72,7 @@ export class ClusterMove {
       case "conflict":
       case "missing":
       case "corrupt":
-        await this.#index.remove(call, userId, [joined]);
+        await this.#index.leave(call, userId, joined);
         return this.#outcomeOf(write, call, reply);
     }
   }
@@ -109,7 +106,7 @@ export class ClusterMove {
 
   #send(write: Write, call: Call, random: string, joined?: Joined): Promise<WriteReply> {
     const { id, payload, userId, idleMs, expectedVersion } = write;
-    return this.#records.change(call, steps.write, id, [
+    return this.#records.run(call, steps.write, id, [
       expectedVersion ?? "",
       idleMs ?? "",
       ...(userId === undefined ? ["keep", ""] : ["set", userId ?? ""]),

@@ -4,11 +4,8 @@ import { isWrongType } from "./errors.js";
 import type { Keyspace } from "./keys.js";
 import { hasMoved, isTombstone, longestHeadBytes, readArrival } from "./record.js";
 import { asBuffer, type ScriptReply } from "./reply.js";
-import type { put } from "./scripts/cluster-record.js";
-import { type announce, revoke, settle } from "./scripts/cluster-rename.js";
+import { settle } from "./scripts/cluster-rename.js";
 import type { Script } from "./scripts/script.js";
-
-type StoreStatus = (typeof put | typeof announce)["statuses"][number];
 
 /** The keys of sessions on a Cluster, each on the node that holds its slot. */
 export class ClusterRecords {
@@ -27,22 +24,6 @@ export class ClusterRecords {
     args: readonly (string | number)[],
   ): Promise<ScriptReply<Status>> {
     return this.#connection.script(call, step, [this.#prefix + id], args);
-  }
-
-  /** Runs a step on a session, also on one whose rename has finished and has yet to turn its arrival into a record. */
-  async change<Status extends string>(
-    call: Call,
-    step: Script<Status | "missing">,
-    id: string,
-    args: readonly (string | number)[],
-  ): Promise<ScriptReply<Status | "missing">> {
-    for (;;) {
-      const reply = await this.run(call, step, id, args);
-      const [oldId, claim] = reply.rest;
-      const mayHaveArrived = reply.status === "missing" && oldId !== undefined;
-      if (!mayHaveArrived || !(await this.hasMoved(call, String(oldId), String(claim)))) return reply;
-      await this.run(call, settle, id, [String(claim), ""]);
-    }
   }
 
   /** Reads the record of a session, and settles an arrival whose rename has finished. `undefined` where there is no session. */
@@ -67,31 +48,6 @@ export class ClusterRecords {
     }
   }
 
-  /**
-   * Stores a record, or an arrival. Where another session may be about to arrive, its rename is decided first: it has happened,
-   * or has to begin again.
-   */
-  async store(
-    call: Call,
-    step: typeof put | typeof announce,
-    id: string,
-    args: readonly (string | number)[],
-  ): Promise<{ readonly status: Exclude<StoreStatus, "arriving">; readonly now: number }> {
-    let dismissed = "";
-    for (;;) {
-      const { status, now, rest } = await this.run(call, step, id, [...args, dismissed]);
-      if (status !== "arriving") return { status, now };
-      const [oldId = "", claim = ""] = rest.map(String);
-      if ((await this.decide(call, oldId, claim)) === "moved") return { status: "duplicate", now };
-      dismissed = claim;
-    }
-  }
-
-  /** Decides the rename of this claim: it has moved the session, or will not any more. */
-  async decide(call: Call, oldId: string, claim: string): Promise<"moved" | "revoked"> {
-    return (await this.run(call, revoke, oldId, [claim])).status;
-  }
-
   /** Whether the rename of this claim has ended the session under its old id, and thereby moved it. */
   async hasMoved(call: Call, oldId: string, claim: string): Promise<boolean> {
     const tombstone = await this.#get(call, oldId);
@@ -108,7 +64,8 @@ export class ClusterRecords {
 
   /** Whether a live session, or a value that is no session, has the id. */
   async isTaken(call: Call, id: string): Promise<boolean> {
-    return (await this.read(call, id)) !== undefined;
+    const head = await this.head(call, id);
+    return head !== undefined && !isTombstone(head);
   }
 
   #get(call: Call, id: string): Promise<Buffer | undefined> {

@@ -5,7 +5,8 @@ import type { ClusterRecords } from "./cluster-records.js";
 import { detachedCall } from "./detached-call.js";
 import { joinForMs, type MemberOf, memberOf, noMembership, nonce } from "./member.js";
 import { corrupt, readRecord, tooLate } from "./record.js";
-import { asBuffer } from "./reply.js";
+import { asBuffer, type ScriptReply } from "./reply.js";
+import { end } from "./scripts/cluster-record.js";
 import * as steps from "./scripts/cluster-rename.js";
 
 /** How long a rename keeps others from writing to its session. Later their writes win, and the rename is given up. */
@@ -20,7 +21,6 @@ interface Claimed {
   readonly renamed: SessionRecord;
   readonly before: MemberOf;
   readonly now: number;
-  readonly isFirst: boolean;
 }
 
 /**
@@ -42,17 +42,9 @@ export class ClusterRename {
   }
 
   async rename(write: Rename, call: Call): Promise<WriteOutcome> {
-    for (let isFirst = true; ; isFirst = false) {
-      const outcome = await this.#attempt(write, isFirst, call);
-      if (outcome !== undefined) return outcome;
-    }
-  }
-
-  /** @returns `undefined` when another call needed to know whether the session would arrive: the rename begins again */
-  async #attempt(write: Rename, isFirst: boolean, call: Call): Promise<WriteOutcome | undefined> {
     const { id, expectedVersion } = write;
     const claim = nonce();
-    const { status, now, rest } = await this.#records.change(call, steps.claim, id, [
+    const { status, now, rest } = await this.#records.run(call, steps.claim, id, [
       expectedVersion ?? "",
       claim,
       claimForMs,
@@ -69,8 +61,7 @@ export class ClusterRename {
           const stored = asBuffer(rest[0]);
           const old = readRecord(id, stored, now);
           const renamed = changedRecord(old, write);
-          const claimed = { claim, old, renamed, before: memberOf(id, stored), now, isFirst };
-          return await this.#renameClaimed(write, call, claimed);
+          return await this.#renameClaimed(write, call, { claim, old, renamed, before: memberOf(id, stored), now });
         } catch (error) {
           // Otherwise no call can write to the session until the claim has run out.
           this.#unclaim(detachedCall("unclaim"), id, claim).catch(() => {});
@@ -79,7 +70,7 @@ export class ClusterRename {
     }
   }
 
-  async #renameClaimed(write: Rename, call: Call, claimed: Claimed): Promise<WriteOutcome | undefined> {
+  async #renameClaimed(write: Rename, call: Call, claimed: Claimed): Promise<WriteOutcome> {
     const { id, newId, limit } = write;
     const { claim, old, renamed, before } = claimed;
     if (newId === id) {
@@ -94,7 +85,7 @@ export class ClusterRename {
       userId === old.userId
         ? // Both members count as one session.
           { id: newId, random: before.member.random, createdAt, expires, replaces: before.member.text }
-        : { id: newId, random: nonce(), createdAt, expires, limit },
+        : { id: newId, random: claim, createdAt, expires, limit },
     );
     if (joined.status === "joined") return this.#finish(write, call, claimed, joined);
     const [isTaken] = await Promise.all([this.#records.isTaken(call, newId), this.#unclaim(call, id, claim)]);
@@ -102,13 +93,8 @@ export class ClusterRename {
     return { status: isTaken ? "duplicate" : joined.status };
   }
 
-  async #finish(
-    write: Rename,
-    call: Call,
-    claimed: Claimed,
-    joined: Joined | undefined,
-  ): Promise<WriteOutcome | undefined> {
-    const { id, newId, limit } = write;
+  async #finish(write: Rename, call: Call, claimed: Claimed, joined: Joined | undefined): Promise<WriteOutcome> {
+    const { id, newId } = write;
     const { claim, old, renamed, before } = claimed;
     const membership = joined?.membership ?? noMembership(claim);
     const announced = await this.#announce(write, call, claimed, membership, joined);
@@ -118,41 +104,29 @@ export class ClusterRename {
       case "late":
         await this.#refuse(call, claimed, id, joined);
         throw tooLate("rename", joinForMs);
-      case "denied":
-        await this.#refuse(call, claimed, id, joined);
-        return undefined;
-      // Expired under its new id before it was stored there, or ended since: renamed first, then ended.
+      // Ended or expired under its new id before it was stored there: renamed first, then ended.
       case "ended":
       case "past":
       case "stored":
         break;
     }
-    const [finished, rivals] = await Promise.all([
-      this.#records.run(call, steps.finishRename, id, [claim, old.createdAt]),
-      joined && this.#members.rivals(call, joined),
-    ]);
+    const finished = await this.#records.run(call, steps.finishRename, id, [claim, old.createdAt]);
     switch (finished.status) {
       case "finished": {
         const [evicted] = await Promise.all([
-          joined === undefined || rivals === undefined || renamed.userId === undefined
-            ? []
-            : this.#members.evict(call, renamed.userId, joined, rivals, limit?.max ?? 0),
+          joined === undefined || renamed.userId === undefined ? [] : this.#members.evict(call, renamed.userId, joined),
           this.#records.run(call, steps.settle, newId, [claim, ""]),
           before.userId === undefined ? undefined : this.#index.remove(call, before.userId, [before.member]),
         ]);
         return { status: "written", record: renamed, evicted };
       }
-      case "revoked":
-        await this.#takeBack(call, newId, claim, renamed, joined);
-        return undefined;
       case "overtaken":
-        await this.#takeBack(call, newId, claim, renamed, joined);
+        await this.#takeBack(call, newId, membership, renamed, joined);
         throw tooLate("rename", claimForMs);
-      case "claimed":
       case "missing":
       case "other":
       case "corrupt":
-        await this.#takeBack(call, newId, claim, renamed, joined);
+        await this.#takeBack(call, newId, membership, renamed, joined);
         return { status: "missing" };
     }
   }
@@ -160,15 +134,15 @@ export class ClusterRename {
   #announce(
     { id, newId }: Rename,
     call: Call,
-    { claim, renamed, now, isFirst }: Claimed,
+    { claim, renamed, now }: Claimed,
     membership: string,
     joined: Joined | undefined,
-  ): ReturnType<ClusterRecords["store"]> {
+  ): Promise<ScriptReply<(typeof steps.announce)["statuses"][number]>> {
     const { userId = "", payload, version, createdAt, lastActiveAt, expiresAt, endsAt } = renamed;
     const notAfter = joined?.notAfter ?? now + joinForMs;
     const times = [expiresAt, lastActiveAt, createdAt, endsAt];
     const args = [membership, notAfter, ...times, version, userId, payload, claim, id];
-    return this.#records.store(call, steps.announce, newId, [...args, isFirst ? "" : "again"]);
+    return this.#records.run(call, steps.announce, newId, args);
   }
 
   /** Gives the session back whose new id is in use. Another call may have taken the new id by evicting this very session. */
@@ -181,7 +155,7 @@ export class ClusterRename {
     const [unclaimed, isOrdered] = await Promise.all([
       this.#unclaim(call, id, claim),
       before.userId !== undefined && this.#index.isOrdered(call, before.userId, before.member),
-      joined && renamed.userId !== undefined ? this.#index.remove(call, renamed.userId, [joined]) : undefined,
+      joined && renamed.userId !== undefined ? this.#index.leave(call, renamed.userId, joined) : undefined,
     ]);
     return isOrdered || unclaimed === "missing" ? "missing" : "duplicate";
   }
@@ -190,12 +164,12 @@ export class ClusterRename {
   async #takeBack(
     call: Call,
     newId: string,
-    claim: string,
+    membership: string,
     { userId }: SessionRecord,
     joined: Joined | undefined,
   ): Promise<void> {
-    await this.#records.run(call, steps.dismiss, newId, [claim]);
-    if (joined && userId !== undefined) await this.#index.remove(call, userId, [joined]);
+    await this.#records.run(call, end, newId, [membership, joinForMs, "order"]);
+    if (joined && userId !== undefined) await this.#index.leave(call, userId, joined);
   }
 
   async #unclaim(call: Call, id: string, claim: string): Promise<"unclaimed" | "other" | "missing" | "corrupt"> {

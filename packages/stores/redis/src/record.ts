@@ -13,8 +13,7 @@ import {
  * A session is one string, so that reading it is one plain GET and a touch rewrites a few bytes at its head:
  *
  *   format 1 · expiresAt 13 · lastActiveAt 13 · createdAt 13 · endsAt 13 · version 10 · bytes of the user id 3
- *   (format 2, on a Cluster, goes on: membership 25 · pending move 12 · claim of a rename 12 · claimed until 13, or 1 or 2 as
- *   scripts/cluster-prelude.ts says)
+ *   (format 2, on a Cluster, goes on: membership 25 · pending move 12 · claim of a rename 12 · claimed until 13)
  *   user id · payload
  *
  * All digits are decimal and padded with zeros. A value that begins with "T" is a tombstone or an arrival on a Cluster:
@@ -109,14 +108,12 @@ export function readArrival(stored: Buffer): Arrival | undefined {
   };
 }
 
-/** Whether the value under the old id says that the rename of this claim has moved the session. */
-export function hasMoved(value: Buffer, claim: string): boolean {
-  // A session that was created since keeps the claim.
-  if (hasHeader(value)) return digits(value, 115, 128) === 2 && value.toString("latin1", 103, 115) === claim;
-  if (!isTombstone(value)) return false;
+/** Whether the tombstone under the old id says that the rename of this claim has moved the session. */
+export function hasMoved(tombstone: Buffer, claim: string): boolean {
+  if (!isTombstone(tombstone)) return false;
   const entry = `R${"-".repeat(12)}${claim}`;
-  for (let at = 1; at < value.length; at += entry.length) {
-    if (value.toString("latin1", at, at + entry.length) === entry) return true;
+  for (let at = 1; at < tombstone.length; at += entry.length) {
+    if (tombstone.toString("latin1", at, at + entry.length) === entry) return true;
   }
   return false;
 }

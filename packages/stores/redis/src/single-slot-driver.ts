@@ -1,18 +1,19 @@
-import type {
-  Batch,
-  BatchLimits,
-  Call,
-  CreateResult,
-  EndedSession,
-  NewSession,
-  Read,
-  SessionCounts,
-  SessionLimit,
-  StoreCapabilities,
-  StoreDriver,
-  Touch,
-  Write,
-  WriteOutcome,
+import {
+  aliasPrefix,
+  type Batch,
+  type BatchLimits,
+  type Call,
+  type CreateResult,
+  type EndedSession,
+  type NewSession,
+  type Read,
+  type SessionCounts,
+  type SessionLimit,
+  type StoreCapabilities,
+  type StoreDriver,
+  type Touch,
+  type Write,
+  type WriteOutcome,
 } from "@sojourn/core/adapter";
 import type { Connection } from "./connection.js";
 import { commonCapabilities, RedisDriver } from "./driver.js";
@@ -22,7 +23,7 @@ import { asBuffer, type ScriptReply } from "./reply.js";
 import * as oneSession from "./scripts/one-session.js";
 import type { Script } from "./scripts/script.js";
 import * as scripts from "./scripts/single-slot.js";
-import { liveSizes, type WalkPosition, walk, walkAll, walkSize } from "./walk.js";
+import { liveSizes, startsWith, type WalkPosition, walk, walkAll, walkSize } from "./walk.js";
 
 /** Enough for the gain, few enough to keep an answer small. */
 const maxIdsPerRead = 100;
@@ -104,10 +105,11 @@ export class SingleSlotDriver extends RedisDriver {
   async count(call: Call): Promise<SessionCounts> {
     const { sessionPrefix, pattern } = this.keys;
     const own = Buffer.from(sessionPrefix);
+    const aliases = Buffer.from(sessionPrefix + aliasPrefix);
     const counts = { sessions: 0, sessionsWithUser: 0, users: 0 };
     await walkAll(this.connection, call, pattern, async (keys) => {
       const indexes = keys.filter((key) => !startsWith(key, own));
-      counts.sessions += keys.length - indexes.length;
+      counts.sessions += keys.length - indexes.length - keys.filter((key) => startsWith(key, aliases)).length;
       const sizes = await liveSizes(this.connection, call, indexes);
       counts.sessionsWithUser += sizes.reduce((sum, size) => sum + size, 0);
       counts.users += sizes.length;
@@ -206,8 +208,4 @@ function outcomeOf({ id, newId, payload }: Write, { status, now, rest }: ScriptR
     case "corrupt":
       throw corrupt(id);
   }
-}
-
-function startsWith(key: Buffer, prefix: Buffer): boolean {
-  return key.length >= prefix.length && key.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
 }

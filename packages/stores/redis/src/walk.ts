@@ -79,3 +79,7 @@ function addressOf({ options }: RedisClient): string {
   const { host, port }: { host?: unknown; port?: unknown } = options ?? {};
   return `${host}:${port}`;
 }
+
+export function startsWith(key: Buffer, prefix: Buffer): boolean {
+  return key.length >= prefix.length && key.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
+}

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { startRedisCluster, type TestCluster } from "@sojourn/test-fixtures";
 import { Cluster } from "ioredis";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { RedisStore } from "../src/index.js";
 import { keyspace } from "../src/keys.js";
 import { wrapClient } from "./wrapped-client.js";
@@ -66,91 +66,6 @@ it("logs out a session that was to make room for one that came to nothing, and i
   expect(await store.get("old")).toBeUndefined();
   expect(await store.get("new")).toBeUndefined();
   expect(await store.listByUser("u")).toEqual([]);
-});
-
-describe("a login that is on its way", () => {
-  const limit = { max: 1, whenReached: "evictOldest" } as const;
-  const idsOf = async (store: RedisStore) => (await store.listByUser("u")).map(({ id }) => id);
-
-  it("ends no session if it comes to nothing, although the user's sessions are listed meanwhile", async () => {
-    const prefix = freshPrefix();
-    const store = open(prefix);
-    await store.create(session("taken", "v"));
-    await store.create(session("old", "u"));
-    const login = openHeld(prefix, 1);
-    const loggingIn = login.store.create(session("taken", "u"), { limit });
-    await login.reached;
-    expect(await idsOf(store)).toEqual(["old"]);
-    login.release();
-    expect(await loggingIn).toEqual({ status: "duplicate" });
-    expect(await idsOf(store)).toEqual(["old"]);
-  });
-
-  it("takes no place from other logins if it comes to nothing", async () => {
-    const prefix = freshPrefix();
-    const store = open(prefix);
-    await store.create(session("taken", "v"));
-    const login = openHeld(prefix, 1);
-    const loggingIn = login.store.create(session("taken", "u"));
-    await login.reached;
-    const refusing = { max: 1, whenReached: "reject" } as const;
-    expect((await store.create(session("first", "u"), { limit: refusing })).status).toBe("created");
-    expect((await store.create(session("second", "u"), { limit: refusing })).status).toBe("limitReached");
-    login.release();
-    expect(await loggingIn).toEqual({ status: "duplicate" });
-  });
-
-  it("is not evicted by one that overtakes it, joins again, and evicts that one", async () => {
-    const prefix = freshPrefix();
-    const store = open(prefix);
-    await store.create(session("old", "u"));
-    const login = openHeld(prefix, 1);
-    const loggingIn = login.store.create(session("late", "u"), { limit });
-    await login.reached;
-    expect(await store.create(session("early", "u"), { limit })).toMatchObject({ evicted: ["old"] });
-    login.release();
-    expect(await loggingIn).toMatchObject({ status: "created", evicted: ["early"] });
-    expect(await idsOf(store)).toEqual(["late"]);
-  });
-
-  it.each([
-    ["create", (store: RedisStore) => store.create(session("late", "u"), { limit })],
-    ["update", (store: RedisStore) => store.update("anonymous", { userId: "u" }, { limit })],
-    ["rename", (store: RedisStore) => store.rename("anonymous", "late", { userId: "u" }, { limit })],
-  ])("by %s arrives after a log-out that ran meanwhile, at any step", async (_verb, act) => {
-    for (let step = 1; ; step++) {
-      const prefix = freshPrefix();
-      const store = open(prefix);
-      await store.create({ id: "anonymous", payload: "", idleMs: hour, absoluteMs: hour });
-      await store.create(session("old", "u"));
-      const login = openHeld(prefix, step);
-      const acting = act(login.store);
-      const isHeld = await Promise.race([login.reached.then(() => true), acting.then(() => false)]);
-      const ended = await store.destroyByUser("u");
-      login.release();
-      const outcome = await acting;
-      const evicted = outcome.status === "missing" || !("evicted" in outcome) ? [] : outcome.evicted;
-      const alive = await idsOf(store);
-      // Each session of the user has ended once, or is alive.
-      const fates = [...ended, ...evicted, ...alive].sort();
-      expect(fates, `step ${step}`).toEqual([_verb === "update" ? "anonymous" : "late", "old"].sort());
-      if (!isHeld) return expect(step).toBeGreaterThan(2);
-    }
-  });
-
-  it("has its eviction done by a list that comes before it, and reports it", async () => {
-    const prefix = freshPrefix();
-    const store = open(prefix);
-    await store.create(session("old", "u"));
-    // It has joined, is stored, and has looked at the other session.
-    const login = openHeld(prefix, 3);
-    const loggingIn = login.store.create(session("new", "u"), { limit });
-    await login.reached;
-    expect(await idsOf(store)).toEqual(["new"]);
-    expect(await store.get("old")).toBeUndefined();
-    login.release();
-    expect(await loggingIn).toMatchObject({ status: "created", evicted: ["old"] });
-  });
 });
 
 it.each(["update", "update to another user", "touch"])(

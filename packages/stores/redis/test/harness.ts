@@ -22,7 +22,6 @@ export interface HarnessOptions {
 export function redisHarness(options: HarnessOptions): ConformanceHarness {
   const { name, client, through = client, singleSlot = false, duplicate = true, outage, roundTrips } = options;
   const waits = new WaitCounter();
-  let warmedUp: Promise<void> | undefined;
   const keysFor = (namespace: string) => keyspace(prefixFor(namespace));
   const prefixFor = (namespace: string): string => (singleSlot ? `{slot}${namespace}` : namespace);
   const openThrough = async (namespace: string, client: RedisClient, duplicate: boolean): Promise<RedisStore> =>
@@ -69,29 +68,8 @@ export function redisHarness(options: HarnessOptions): ConformanceHarness {
       return left.filter((ms) => ms !== -2).map((ms) => (ms === -1 ? undefined : ms));
     },
     ...(outage === undefined ? {} : { outage }),
-    roundTrips: {
-      count: async (operation) => {
-        if (isClusterClient(client)) {
-          warmedUp ??= warmUp(client);
-          await warmedUp;
-        }
-        return waits.count(operation);
-      },
-      promised: roundTrips,
-    },
+    roundTrips: { count: (operation) => waits.count(operation), promised: roundTrips },
   };
-}
-
-/** Runs each script on every node of a Cluster. A node that sees one for the first time, or after a restart, costs a round trip. */
-export async function warmUp(client: RedisClient): Promise<void> {
-  const store = new RedisStore({ client, duplicate: false, prefix: "warm up", timeoutMs: 10_000 });
-  for (let n = 0; n < 20; n++) {
-    const session = (id: string) => ({ id, userId: `u ${n}`, payload: "", idleMs: 60_000, absoluteMs: 60_000 });
-    await store.create(session(`old ${n}`));
-    await store.rename(`old ${n}`, `new ${n}`);
-    await store.create(session(`login ${n}`), { limit: { max: 1, whenReached: "evictOldest" } });
-    await store.destroyByUser(`u ${n}`);
-  }
 }
 
 /** Each operation on one node. */

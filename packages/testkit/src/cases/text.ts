@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { isSessionError } from "@sojourn/core";
+import { aliasPrefix } from "@sojourn/core/adapter";
 import { type ConformanceCase, idsOf, inParallel, session } from "../case.js";
 
 /** Texts with a special meaning for some backend, or for careless code. */
@@ -244,6 +245,22 @@ export const namespaceCases: readonly ConformanceCase[] = [
       await other.create(session("b"));
       await store.destroy("b");
       assert.equal((await other.get("b"))?.id, "b");
+    },
+  },
+  {
+    id: "count/leaves-out-aliases",
+    promise: 9,
+    title: "count leaves out the aliases that a manager keeps beside its sessions, and get reads them",
+    needs: (_, { count }) => (count ? undefined : "this store cannot count"),
+    async run({ store }) {
+      const aliases = ["a", "b", "c"].map((name) => `${aliasPrefix}${name}`);
+      for (const id of [...aliases, "anonymous", "alias"]) await store.create(session(id));
+      await store.create(session("u", { userId: "u" }));
+      assert.deepEqual(await store.count(), { sessions: 3, sessionsWithUser: 1, users: 1 });
+      assert.equal((await store.get(`${aliasPrefix}a`))?.id, `${aliasPrefix}a`);
+      await store.destroy(`${aliasPrefix}b`);
+      await store.destroy("anonymous");
+      assert.deepEqual(await store.count(), { sessions: 2, sessionsWithUser: 1, users: 1 });
     },
   },
   {

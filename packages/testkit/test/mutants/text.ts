@@ -4,6 +4,7 @@ import {
   type CreateResult,
   isId,
   type NewSession,
+  type SessionCounts,
   type SessionRecord,
   type UpdateResult,
 } from "@sojourn/core/adapter";
@@ -82,6 +83,15 @@ export const textMutants: Mutants = {
         for (const backend of this.backend.server.backends.values())
           for (const id of ended) backend.sessions.delete(id);
         return ended;
+      }
+    },
+  },
+  "count/leaves-out-aliases": {
+    breaks: "count counts aliases",
+    Store: class extends SimulatedStore {
+      override async count(): Promise<SessionCounts> {
+        const live = [...this.backend.sessions.values()].filter((session) => this.isLive(session));
+        return { ...(await super.count()), sessions: live.length };
       }
     },
   },

@@ -1,3 +1,4 @@
+import { aliasPrefix } from "@sojourn/core/adapter";
 import type { Names } from "../names.js";
 import { clock, recordColumns } from "../sql.js";
 import { procedure } from "./common.js";
@@ -32,7 +33,7 @@ export function readingProcedures({ sessions }: Names): Record<ReadingProcedure,
       access: "READ ONLY",
       body: `
   SELECT COUNT(*) AS sessions, COUNT(user_id) AS sessions_with_user, COUNT(DISTINCT user_id) AS users
-    FROM ${sessions} WHERE expires_at > ${clock};`,
+    FROM ${sessions} WHERE expires_at > ${clock} AND id NOT LIKE '${aliasPrefix}%';`,
     }),
   };
 }

@@ -6,9 +6,10 @@ import { type Script, type ScriptOptions, script } from "./script.js";
  * The key holds one of three values:
  *
  *   a record: see record.ts;
- *   a tombstone, for a minute: "T", then entries of 25 characters. An entry is a membership whose session has ended. Or it is "R", padding and a claim: the rename of this claim has moved the session. Or it
- *     is "E", padding and the random part of a membership: a process that healed the index has ended it, in place of the
- *     process that was to end it. Or it is "N", likewise: the put of this membership came too late, and begins again;
+ *   a tombstone, for a minute: "T", then entries of 25 characters. An entry is a membership that is denied: a put of it that
+ *     is still on its way is refused. Or it is "R", padding and a claim: the rename of this claim has moved the session. Or it
+ *     is "E" or "D", padding and the random part of a membership: a process that healed the index has ended or denied it, in
+ *     place of the process that gave the order;
  *   an arrival, for a minute: "TA", claim 12, bytes of the old id 3, bytes of the record 10, old id, record. The session that
  *     a rename is about to move here. It is a tombstone for every reader until the key of the old id holds "R" with its claim.
  */
@@ -19,9 +20,6 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local header_bytes, longest_user = 128, 512
 local header_pattern = '^2' .. string.rep('%d', 65)
 local none, tombstone_ms = string.rep('-', 12), 60000
--- In place of the time until which a session is claimed: a claim was revoked or given back; the claim is of the rename that has
--- moved the session before this one, and its arrival may still look for it here.
-local revoked, evidence = 1, 2
 
 -- The record without its payload, or nil and why: 'missing', 'corrupt'; and the tombstone or arrival, if there is one.
 local function read()
@@ -66,8 +64,7 @@ end
 -- Whether a rename keeps others from writing. A rename that took too long no longer does, and must not win over a write that
 -- ignored it: the write takes its claim away.
 local function is_claimed(r)
-  if r.claim == none or r.claimed_until == evidence then return false end
-  if now <= r.claimed_until then return true end
+  if r.claim ~= none and now <= r.claimed_until then return true end
   r.claim, r.claimed_until = none, 0
   return false
 end
@@ -88,18 +85,7 @@ local function save(r, payload)
 end
 
 local function moved_by(claim) return 'R' .. string.rep('-', 12) .. claim end
-local function healed(membership) return 'E' .. string.rep('-', 12) .. string.sub(membership, 14) end
-local function denied(membership) return 'N' .. string.rep('-', 12) .. string.sub(membership, 14) end
-
--- The tombstone of a session that ends.
-local function tombstone_of(r)
-  return 'T' .. r.membership .. (r.claimed_until == evidence and moved_by(r.claim) or '')
-end
-
--- Whether a tombstone is younger than a membership: another session may have had the id meanwhile.
-local function is_younger(tombstone, membership)
-  return #tombstone > 1 and now + redis.call('PTTL', KEYS[1]) - tombstone_ms > tonumber(string.sub(membership, 1, 13))
-end
+local function healed(as, membership) return as .. string.rep('-', 12) .. string.sub(membership, 14) end
 
 -- Where an entry stands in a tombstone, or nil.
 local function find(tombstone, entry)
@@ -108,21 +94,9 @@ local function find(tombstone, entry)
   end
 end
 
-local function has_moved(r, tombstone, claim)
-  if r then return r.claim == claim and r.claimed_until == evidence end
-  return tombstone ~= nil and not arrival_in(tombstone) and find(tombstone, moved_by(claim)) ~= nil
-end
-
 local function bury(tombstone) redis.call('SET', KEYS[1], tombstone, 'PX', tombstone_ms) end
 
 local function answer(status, ...) return { status, now, ... } end
-
--- Where there is no session yet: the old id and the claim of one that may have arrived are answered too.
-local function answer_failure(failure, tombstone)
-  local arrival = failure == 'missing' and arrival_in(tombstone)
-  if arrival then return answer(failure, arrival.old_id, arrival.claim) end
-  return answer(failure)
-end
 `;
 
 /** Returns a step, which answers { status, now, ... }. */

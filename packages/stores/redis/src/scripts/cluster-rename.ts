@@ -12,10 +12,10 @@ import type { Script } from "./script.js";
 export const claim: Script<"claimed" | "conflict" | "missing" | "corrupt"> = step(
   ["claimed", "conflict", "missing", "corrupt"],
   `
-local r, failure, tombstone = read()
-if not r then return answer_failure(failure, tombstone) end
+local r, failure = read()
+if not r then return answer(failure) end
 local record = redis.call('GET', KEYS[1])
-if r.claim == ARGV[2] and r.claimed_until ~= evidence then return answer('claimed', record) end
+if r.claim == ARGV[2] then return answer('claimed', record) end
 if is_claimed(r) then return answer('missing') end
 if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= r.version then return answer('conflict', record) end
 r.claim, r.claimed_until, r.pending = ARGV[2], now + tonumber(ARGV[3]), none
@@ -30,8 +30,8 @@ export const unclaim: Script<"unclaimed" | "other" | "missing" | "corrupt"> = st
   `
 local r, failure = read()
 if not r then return answer(failure) end
-if r.claim ~= ARGV[1] or r.claimed_until == evidence then return answer('other') end
-r.claim, r.claimed_until = none, revoked
+if r.claim ~= ARGV[1] then return answer('other') end
+r.claim, r.claimed_until = none, 0
 save_head(r)
 return answer('unclaimed')
 `,
@@ -41,23 +41,17 @@ return answer('unclaimed')
 /**
  * Stores the arrival of a session that is renamed.
  *
- * ARGV: 1 to 9, 12 and 13 as in `put`, 10 claim, 11 old id. Answers as `put` does.
+ * ARGV: 1 to 9 as in `put`, 10 claim, 11 old id. Answers as `put` does.
  */
-export const announce: Script<"stored" | "duplicate" | "arriving" | "past" | "ended" | "denied" | "late"> = step(
-  ["stored", "duplicate", "arriving", "past", "ended", "denied", "late"],
+export const announce: Script<"stored" | "duplicate" | "past" | "ended" | "late"> = step(
+  ["stored", "duplicate", "past", "ended", "late"],
   `
 local r, failure, tombstone = read()
 if r and r.membership == ARGV[1] then return answer('stored') end
 if r or failure == 'corrupt' then return answer('duplicate') end
-local arrival, joins = arrival_in(tombstone), ARGV[8] ~= ''
-if arrival then
-  if arrival.membership == ARGV[1] then return answer('stored') end
-  if arrival.claim ~= ARGV[13] then return answer('arriving', arrival.old_id, arrival.claim) end
-elseif find(tombstone, ARGV[1]) then
-  return answer('ended')
-elseif find(tombstone, denied(ARGV[1])) or (ARGV[12] == '' and joins and is_younger(tombstone, ARGV[1])) then
-  return answer('denied')
-end
+local arrival = arrival_in(tombstone)
+if arrival then return answer(arrival.membership == ARGV[1] and 'stored' or 'duplicate') end
+if find(tombstone, ARGV[1]) then return answer('ended') end
 if now > tonumber(ARGV[2]) then return answer('late') end
 ${newRecord}
 if new.expires < now then return answer('past') end
@@ -71,55 +65,18 @@ return answer('stored')
  * Ends the session under its old id if the claim still holds. This moment is the rename: the arrival under the new id reads as
  * the session from here on.
  *
- * ARGV: 1 claim, 2 created. Answers `finished`, also where this very rename has finished; `revoked` when another call has
- * revoked the claim; `overtaken` when the claim ran out and another call wrote to the session; `claimed` by another rename;
- * `other` when another session has the id.
+ * ARGV: 1 claim, 2 created. Answers `finished`, also where this very rename has finished; `overtaken` when the claim ran out
+ * and another call wrote to the session; `other` when another session has the id.
  */
-export const finishRename: Script<"finished" | "revoked" | "overtaken" | "claimed" | "other" | "missing" | "corrupt"> =
-  step(
-    ["finished", "revoked", "overtaken", "claimed", "other", "missing", "corrupt"],
-    `
+export const finishRename: Script<"finished" | "overtaken" | "other" | "missing" | "corrupt"> = step(
+  ["finished", "overtaken", "other", "missing", "corrupt"],
+  `
 local r, failure, tombstone = read()
-if has_moved(r, tombstone, ARGV[1]) then return answer('finished') end
+if failure == 'missing' and find(tombstone, moved_by(ARGV[1])) then return answer('finished') end
 if not r then return answer(failure) end
-if r.claim ~= ARGV[1] then
-  if r.created ~= tonumber(ARGV[2]) then return answer('other') end
-  if r.claim ~= none then return answer('claimed') end
-  return answer(r.claimed_until == revoked and 'revoked' or 'overtaken')
-end
+if r.claim ~= ARGV[1] then return answer(r.created == tonumber(ARGV[2]) and 'overtaken' or 'other') end
 bury('T' .. r.membership .. moved_by(ARGV[1]))
 return answer('finished')
-`,
-    { allowOutOfMemory: true },
-  );
-
-/**
- * Decides a rename that may be under way, on the key of its old id: it has moved the session, or has to begin again.
- *
- * ARGV: 1 claim.
- */
-export const revoke: Script<"moved" | "revoked"> = step(
-  ["moved", "revoked"],
-  `
-local r, failure, tombstone = read()
-if has_moved(r, tombstone, ARGV[1]) then return answer('moved') end
-if r and r.claim == ARGV[1] then
-  r.claim, r.claimed_until = none, revoked
-  save_head(r)
-end
-return answer('revoked')
-`,
-  { allowOutOfMemory: true },
-);
-
-/** Takes back an arrival that will not become a session. ARGV: 1 claim. */
-export const dismiss: Script<"dismissed"> = step(
-  ["dismissed"],
-  `
-local _, _, tombstone = read()
-local arrival = arrival_in(tombstone or '')
-if arrival and arrival.claim == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
-return answer('dismissed')
 `,
   { allowOutOfMemory: true },
 );
