@@ -132,9 +132,9 @@ describe("packed and installed into an empty project", () => {
     }
   });
 
-  /** Runs an ES module inside the project, and parses the JSON that it prints. */
+  /** Runs an ES module inside the project, and parses the JSON that it prints. Warnings of packages would spoil it. */
   async function runScript<T>(script: string): Promise<T> {
-    const { status, output } = await run("node", ["--input-type=module", "-e", script], directory);
+    const { status, output } = await run("node", ["--no-warnings", "--input-type=module", "-e", script], directory);
     expect(status, output).toBe(0);
     return JSON.parse(output) as T;
   }
