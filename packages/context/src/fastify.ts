@@ -1,8 +1,13 @@
 import type { FastifyPluginCallback, FastifyRequest } from "fastify";
 import fastifyPlugin from "fastify-plugin";
-import type { Context } from "./context.js";
 import { hashOf } from "./hash.js";
-import { type Identity, type RequestContextOptions, requestRunner } from "./request.js";
+import {
+  type Identity,
+  identifyLoaded,
+  type RequestContext,
+  type RequestContextOptions,
+  requestRunner,
+} from "./request.js";
 
 export type FastifyContextOptions<Own extends object = object> = RequestContextOptions<FastifyRequest, Own>;
 
@@ -17,32 +22,24 @@ export type FastifyContextOptions<Own extends object = object> = RequestContextO
  * @throws SessionError `INVALID_OPTION`
  */
 export function fastifyContext<Own extends object = object>(
-  context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
+  context: RequestContext<Own>,
   options: FastifyContextOptions<Own> = {},
 ): FastifyPluginCallback {
-  const run = requestRunner(context, options, identify);
+  const run = requestRunner(context, options, (request: FastifyRequest) => identifyLoaded(request, identify));
   const plugin: FastifyPluginCallback = (app, _options, registered) => {
     app.addHook("onRequest", (request, reply, done) => {
-      run(request, { request: request.raw, response: reply.raw }, done);
+      run(request, [request.raw, reply.raw], done);
     });
     registered();
   };
   return fastifyPlugin(plugin, { name: "@sojourn/context", fastify: "5.x" });
 }
 
-/**
- * The symbol under which @sojourn/fastify exposes the session that a request has loaded: reading `session` would load
- * one.
- */
-const loadedSessionKey = Symbol.for("sojourn.loadedSession");
-
-interface PossibleSessions {
-  readonly [loadedSessionKey]?: Identity | undefined;
+interface PossibleSession {
   readonly session?: { readonly sessionId?: unknown } | null | undefined;
 }
 
-function identify(request: FastifyRequest & PossibleSessions): Identity | undefined {
-  if (loadedSessionKey in request) return request[loadedSessionKey];
+function identify(request: FastifyRequest & PossibleSession): Identity | undefined {
   const token = request.session?.sessionId;
   return typeof token === "string" ? { id: hashOf(request, token) } : undefined;
 }

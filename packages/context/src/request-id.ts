@@ -5,6 +5,11 @@ import { invalidOption } from "@sojourn/core/bridge";
 /** The characters that tracing systems and proxies use. None of them ends a log line or a field in it. */
 const requestIdPattern = /^[\w.:+/=@-]{1,128}$/;
 
+/** A request of Node.js or of Fetch. */
+export interface RequestHeaders {
+  readonly headers: IncomingHttpHeaders | Pick<Headers, "get">;
+}
+
 /**
  * Returns a function that gives a request its id: a new UUID, or the value of a header that a proxy in front sets.
  *
@@ -14,16 +19,15 @@ const requestIdPattern = /^[\w.:+/=@-]{1,128}$/;
  * @param header - the header to trust, such as `"x-request-id"`; default none
  * @throws SessionError `INVALID_OPTION`
  */
-export function requestIds(
-  header?: string | undefined,
-): (request: { readonly headers: IncomingHttpHeaders }) => string {
+export function requestIds(header?: string | undefined): (request: RequestHeaders) => string {
   if (header === undefined) return () => randomUUID();
   if (typeof header !== "string" || header === "") {
     throw invalidOption("@sojourn/context", "requestIdHeader", "the name of a header", header);
   }
   const name = header.toLowerCase();
   return ({ headers }) => {
-    const value = headers[name];
+    // No header of a client is a function.
+    const value = typeof headers.get === "function" ? headers.get(name) : (headers as IncomingHttpHeaders)[name];
     return typeof value === "string" && requestIdPattern.test(value) ? value : randomUUID();
   };
 }

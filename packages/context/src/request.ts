@@ -1,10 +1,10 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { EventEmitter } from "node:events";
 import { invalidOption, refuseUnknownOptions } from "@sojourn/core/bridge";
 import { emitIn } from "./bind.js";
 import type { Context, SomeValues } from "./context.js";
-import { requestIds } from "./request-id.js";
+import { type RequestHeaders, requestIds } from "./request-id.js";
 
-/** The options that the bridges to Express and Fastify share. */
+/** The options that the bridges to all frameworks share. */
 export interface RequestContextOptions<Request, Own extends object = object> {
   /**
    * The header with the request id, such as `"x-request-id"`, where a proxy in front sets it on every request. A value
@@ -34,18 +34,41 @@ export interface Identity {
   readonly userId?: string | undefined;
 }
 
-/** The two emitters of a request, on which frameworks, body parsers and loggers listen. */
-interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+/** Request and response of Node.js, on which frameworks, body parsers and loggers listen. None in servers that use Fetch. */
+type Emitters = readonly Pick<EventEmitter, "emit">[];
+
+/** Runs the rest of a request in its context, and returns the result. */
+type RequestRunner<Request> = <Result>(request: Request, emitters: Emitters, next: () => Result) => Result;
+
+/** The members of a context that bridges use. */
+export type RequestContext<Own extends object> = Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">;
+
+/**
+ * The symbol under which our session bridges expose the session that a request has loaded: reading `session` would load
+ * one.
+ */
+const loadedSessionKey = Symbol.for("sojourn.loadedSession");
+
+/**
+ * Returns the session that a request has loaded with one of our bridges.
+ *
+ * @param otherwise - called if none of our bridges serves the request
+ */
+export function identifyLoaded<Request extends object>(
+  request: Request,
+  otherwise?: (request: Request) => Identity | undefined,
+): Identity | undefined {
+  if (!(loadedSessionKey in request)) return otherwise?.(request);
+  // Our bridges put it there.
+  return Reflect.get(request, loadedSessionKey) as Identity | undefined;
 }
 
 /** Returns a function that runs the rest of a request in its context. */
-export function requestRunner<Request extends { readonly headers: IncomingHttpHeaders }, Own extends object>(
-  context: Pick<Context<Own, string | undefined>, "runWithContext" | "snapshot">,
+export function requestRunner<Request extends RequestHeaders, Own extends object>(
+  context: RequestContext<Own>,
   options: RequestContextOptions<Request, Own>,
   identify: (request: Request) => Identity | undefined,
-): (request: Request, exchange: Exchange, next: () => void) => void {
+): RequestRunner<Request> {
   const { requestIdHeader, sessionId, userId, values } = resolveOptions(options);
   const idOf = sessionId ?? ((request) => identify(request)?.id);
   const userOf = userId ?? ((request) => identify(request)?.userId);
@@ -70,19 +93,19 @@ export function requestRunner<Request extends { readonly headers: IncomingHttpHe
   // Enumerable, as the getters of an object literal are: `getContext` lists them.
   for (const key of ["sessionId", "userId"]) Object.defineProperty(Live.prototype, key, { enumerable: true });
 
-  return (request, exchange, next) => {
-    const start = (): void => {
-      // The parser of a connection emits in a context of its own, and listeners for a body or the end would run in it.
-      const run = context.snapshot();
-      emitIn(run, exchange.request, context);
-      emitIn(run, exchange.response, context);
-      next();
+  return <Result>(request: Request, emitters: Emitters, next: () => Result) => {
+    const start = (): Result => {
+      if (emitters.length > 0) {
+        // The parser of a connection emits in a context of its own, and listeners for a body or the end would run in it.
+        const run = context.snapshot();
+        for (const emitter of emitters) emitIn(run, emitter, context);
+      }
+      return next();
     };
     // `ContextValues` has these keys, unless `Own` replaces them; `values` then returns them.
-    context.runWithContext(new Live(request) as unknown as SomeValues<Own>, () => {
-      if (values === undefined) start();
-      else context.runWithContext(values(request), start);
-    });
+    return context.runWithContext(new Live(request) as unknown as SomeValues<Own>, () =>
+      values === undefined ? start() : context.runWithContext(values(request), start),
+    );
   };
 }
 

@@ -1,9 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import fastifyCookie from "@fastify/cookie";
 import fastifySession from "@fastify/session";
-import { SessionManager, tokenToId } from "@sojourn/core";
-import { fastifySessions, sessionOf } from "@sojourn/fastify";
-import { MemoryStore } from "@sojourn/memory";
+import { tokenToId } from "@sojourn/core";
 import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import { expect, expectTypeOf, onTestFinished, test } from "vitest";
 import { createContext, type FastifyContextOptions, fastifyContext, pinoMixin, requestIds } from "../src/index.js";
@@ -99,74 +97,6 @@ test("injected requests, errors and unknown routes have a context as well", asyn
   const at = (message: string): unknown => sink.lines().find(({ msg }) => msg === message);
   expect(at("error handler")).toMatchObject({ requestId: "r1", tenant: "a" });
   expect(at("not found")).toMatchObject({ requestId: "r2", tenant: "a" });
-});
-
-test("the ids follow login, regenerate and logout of @sojourn/fastify within the same request", async () => {
-  const manager = new SessionManager<{ views: number }>({ store: new MemoryStore() });
-  onTestFinished(() => manager.close());
-  const { app, sink, start } = await createApp();
-  await app.register(fastifySessions, {
-    manager,
-    secret: "at least thirty-two bytes of text",
-    cookie: { secure: false },
-  });
-  app.post("/login", async (request) => {
-    request.log.info("not loaded");
-    const session = await sessionOf(request, manager);
-    request.log.info("new");
-    session.data.views = 1;
-    await session.save();
-    request.log.info(`anonymous ${session.id}`);
-    await session.regenerate({ userId: "42" });
-    request.log.info(`regenerated ${session.id}`);
-    return "ok";
-  });
-  app.get("/profile", async (request) => {
-    const session = await sessionOf(request, manager);
-    request.log.info(`profile ${session.id}`);
-    return "ok";
-  });
-  app.get("/static", async (request) => {
-    request.log.info("static");
-    return "ok";
-  });
-  app.post("/logout", async (request) => {
-    await (await sessionOf(request, manager)).destroy();
-    request.log.info("logged out");
-    return "ok";
-  });
-  const client = new Client(await start());
-  const tokens: string[] = [];
-  for (const [method, path] of [
-    ["POST", "/login"],
-    ["GET", "/profile"],
-    ["GET", "/static"],
-    ["POST", "/logout"],
-  ] as const) {
-    expect((await client.send(method, path)).status, path).toBe(200);
-    tokens.push(/=([\w-]{43})/.exec(client.cookie)?.[1] ?? "");
-  }
-  expect(tokens).toEqual([tokens[0], tokens[0], tokens[0], ""]);
-
-  const lines = sink.lines();
-  const at = (message: string): LogLine | undefined => lines.find(({ msg }) => msg.startsWith(message));
-  for (const message of ["not loaded", "new", "static", "logged out"]) {
-    expect(at(message), message).toBeDefined();
-    expect(at(message), message).not.toHaveProperty("sessionId");
-    expect(at(message), message).not.toHaveProperty("userId");
-  }
-  for (const message of ["anonymous", "regenerated", "profile"]) {
-    expect(at(message)?.sessionId, message).toMatch(/^[\w-]{43}$/);
-    expect(at(message)?.msg).toBe(`${message} ${at(message)?.sessionId}`);
-  }
-  expect(at("anonymous")).not.toHaveProperty("userId");
-  expect(at("regenerated")).toMatchObject({ userId: "42" });
-  expect(at("profile")).toMatchObject({ userId: "42", sessionId: at("regenerated")?.sessionId });
-  expect(at("anonymous")?.sessionId).not.toBe(at("regenerated")?.sessionId);
-  // Its log lines asked for the ids of a session that this request did not load: nothing was read for them.
-  expect(await manager.stats()).toMatchObject({ hits: 2 });
-  expect(tokenToId(tokens[0] ?? "")).toBe(at("profile")?.sessionId);
-  expect(sink.text()).not.toContain(tokens[0]);
 });
 
 test("with @fastify/session the id is hashed", async () => {

@@ -114,6 +114,7 @@ class FetchSessions<Data extends object> implements WebSessions<Data> {
   async open(source: Source): Promise<RequestSession<Data>> {
     const session = await this.#sessions.open(source);
     this.#heads.set(session, isJar(source) ? new JarHead(source) : new ResponseHead());
+    exposeLoaded(source, session);
     // The application states the type of its data.
     return session as unknown as RequestSession<Data>;
   }
@@ -138,6 +139,17 @@ class FetchSessions<Data extends object> implements WebSessions<Data> {
   close(): Promise<void> {
     return this.#sessions.close();
   }
+}
+
+/**
+ * Property of a request with its session. Registered globally, because this package and the packages that log do not know
+ * each other.
+ */
+const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession");
+
+/** A request that takes no property, such as a frozen one, is left as it is. */
+function exposeLoaded(source: Source, session: object): void {
+  if (!(loadedSessionKey in source)) Reflect.set(source, loadedSessionKey, session);
 }
 
 function invalidCall(reason: string): SessionError {
