@@ -1,3 +1,4 @@
+export { RedisBus, type RedisBusOptions, type RedisBusUrlOptions } from "./bus.js";
 export type { IoredisClient, RedisClient, RedisClusterClient } from "./client.js";
 export type { RedisDriverOptions } from "./from-url.js";
 export type { NodeRedisClient } from "./node-redis.js";

@@ -1,5 +1,6 @@
 /**
- * Where a namespace keeps what: `<prefix>#s:<id>` a session, `<prefix>#u:<user id>` the index of a user's sessions.
+ * Where a namespace keeps what: `<prefix>#s:<id>` a session, `<prefix>#u:<user id>` the index of a user's sessions;
+ * `<prefix>#b` is the channel of the bus.
  *
  * `#` in a prefix is doubled. So `#s` ends a prefix and occurs in none, and no namespace's keys begin with another's
  * prefix, whatever the prefixes, ids and user ids are.
@@ -7,6 +8,7 @@
 export interface Keyspace {
   readonly sessionPrefix: string;
   readonly userPrefix: string;
+  readonly channel: string;
   /** The globs that match all keys of the namespace, or those of one kind, and none of another namespace. */
   readonly pattern: string;
   readonly sessionPattern: string;
@@ -19,6 +21,7 @@ export function keyspace(prefix: string): Keyspace {
   return {
     sessionPrefix: `${own}#s:`,
     userPrefix: `${own}#u:`,
+    channel: `${own}#b`,
     pattern: `${glob}#[su]:*`,
     sessionPattern: `${glob}#s:*`,
     userPattern: `${glob}#u:*`,

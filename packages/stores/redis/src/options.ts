@@ -30,6 +30,11 @@ export interface RedisStoreOptions {
    * prefix must then hold a hash tag, such as `"{app}"`. Default false: sessions spread over all nodes.
    */
   readonly singleSlot?: boolean | undefined;
+  /**
+   * Tells a {@link RedisBus} of this prefix of each end and change, in the script that writes it. Not for sessions that spread
+   * over a Cluster. Default false.
+   */
+  readonly announce?: boolean | undefined;
 }
 
 export interface ResolvedOptions {
@@ -38,6 +43,7 @@ export interface ResolvedOptions {
   readonly prefix: string;
   readonly timeoutMs: number;
   readonly singleSlot: boolean;
+  readonly announce: boolean;
 }
 
 const packageName = "@sojourn/redis";
@@ -47,9 +53,10 @@ export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
   requireOptions(options, {
     packageName,
     usage: "new RedisStore({ client }) or RedisStore.fromUrl(url)",
-    known: ["client", "duplicate", "prefix", "timeoutMs", "singleSlot"],
+    known: ["client", "duplicate", "prefix", "timeoutMs", "singleSlot", "announce"],
   });
   const { client, duplicate = true, prefix = "sojourn", timeoutMs = defaultTimeoutMs, singleSlot = false } = options;
+  const { announce = false } = options;
   if (typeof duplicate !== "boolean") throw invalidOption(packageName, "duplicate", "a boolean", duplicate);
   checkClient(client, duplicate);
   if (!isId(prefix)) {
@@ -62,10 +69,14 @@ export function resolveOptions(options: RedisStoreOptions): ResolvedOptions {
   if (singleSlot && !/^[^{]*\{[^}]+\}/.test(prefix)) {
     throw invalidOption(packageName, "prefix", 'one with a hash tag, such as "{app}", with singleSlot', prefix);
   }
-  return { client, duplicate, prefix, timeoutMs, singleSlot };
+  if (typeof announce !== "boolean") throw invalidOption(packageName, "announce", "a boolean", announce);
+  if (announce && isClusterClient(client) && !singleSlot) {
+    throw invalidOption(packageName, "announce", "false on a Cluster without singleSlot: use announceWrites", announce);
+  }
+  return { client, duplicate, prefix, timeoutMs, singleSlot, announce };
 }
 
-function checkClient(client: RedisClient, duplicate: boolean): void {
+export function checkClient(client: RedisClient, duplicate: boolean): void {
   if (!isClient(client)) {
     const expectation =
       "a Redis or Cluster client of ioredis, or one that node-redis 5 or 6 made by createClient; RedisStore.fromUrl takes a URL";

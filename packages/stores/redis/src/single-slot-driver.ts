@@ -5,6 +5,7 @@ import {
   type Call,
   type CreateResult,
   type EndedSession,
+  encodeBusMessage,
   type NewSession,
   type Read,
   type SessionCounts,
@@ -20,32 +21,42 @@ import { commonCapabilities, RedisDriver } from "./driver.js";
 import type { Keyspace } from "./keys.js";
 import { corrupt, createdRecord, oldestFirst, readRecord, tryReadRecord } from "./record.js";
 import { asBuffer, type ScriptReply } from "./reply.js";
-import * as oneSession from "./scripts/one-session.js";
-import type { Script } from "./scripts/script.js";
-import * as scripts from "./scripts/single-slot.js";
+import * as oneSessionScripts from "./scripts/one-session.js";
+import { announcing, type Script } from "./scripts/script.js";
+import * as singleSlotScripts from "./scripts/single-slot.js";
 import { liveSizes, startsWith, type WalkPosition, walk, walkAll, walkSize } from "./walk.js";
 
 /** Enough for the gain, few enough to keep an answer small. */
 const maxIdsPerRead = 100;
 
+const silent = { scripts: singleSlotScripts, oneSession: oneSessionScripts };
+const loud = { scripts: announcing(singleSlotScripts), oneSession: announcing(oneSessionScripts) };
+
 /** Sessions and their indexes on one node, or in one slot of a Cluster: each verb is one script, atomic, one round trip. */
 export class SingleSlotDriver extends RedisDriver {
-  readonly capabilities: StoreCapabilities = { ...commonCapabilities, userIndex: "atomic", limit: "atomic" };
+  readonly capabilities: StoreCapabilities;
   readonly batches: { readonly reads: BatchLimits } = {
     reads: { max: maxIdsPerRead, inFlight: Number.POSITIVE_INFINITY },
   };
   /** Absent on a Cluster: while a slot moves, a command of several keys is refused. */
   declare readonly readMany?: NonNullable<StoreDriver["readMany"]>;
 
-  constructor(connection: Connection, keys: Keyspace, timeoutMs: number) {
+  readonly #scripts: typeof singleSlotScripts;
+  readonly #oneSession: typeof oneSessionScripts;
+
+  constructor(connection: Connection, keys: Keyspace, timeoutMs: number, announces: boolean) {
     super(connection, keys, timeoutMs);
+    this.capabilities = { ...commonCapabilities, userIndex: "atomic", limit: "atomic", announces };
+    const { scripts, oneSession } = announces ? loud : silent;
+    this.#scripts = scripts;
+    this.#oneSession = oneSession;
     if (!connection.isCluster) this.readMany = (batch, call) => this.#readMany(batch, call);
   }
 
   async create(session: NewSession, limit: SessionLimit | undefined, call: Call): Promise<CreateResult> {
     const { id, userId, payload, idleMs, absoluteMs, ageMs = 0, inactiveMs = 0, version = 1 } = session;
     const args = [...limitArgs(limit), id, userId ?? "", idleMs, absoluteMs, ageMs, inactiveMs, version, payload];
-    const { status, now, rest } = await this.#run(call, scripts.create, [this.sessionKey(id)], args);
+    const { status, now, rest } = await this.#run(call, this.#scripts.create, [this.sessionKey(id)], args);
     switch (status) {
       case "created":
         return { status, record: createdRecord(session, now), evicted: rest.map(String) };
@@ -58,16 +69,16 @@ export class SingleSlotDriver extends RedisDriver {
   async write(write: Write, call: Call): Promise<WriteOutcome> {
     const { id, newId, payload, userId, idleMs = "", expectedVersion = "" } = write;
     if (newId === undefined && payload !== undefined && userId === undefined) {
-      const reply = await this.#runOne(call, oneSession.save, id, [expectedVersion, idleMs, payload]);
+      const reply = await this.#runOne(call, this.#oneSession.save, id, [expectedVersion, idleMs, payload]);
       return outcomeOf(write, reply);
     }
     const ids = newId === undefined ? [id] : [id, newId];
     const keys = ids.map((each) => this.sessionKey(each));
-    return outcomeOf(write, await this.#run(call, scripts.write, keys, writeArgs(write)));
+    return outcomeOf(write, await this.#run(call, this.#scripts.write, keys, writeArgs(write)));
   }
 
   async touch({ id, idleMs, shorten }: Touch, call: Call): Promise<boolean> {
-    const { status } = await this.#runOne(call, oneSession.touch, id, [idleMs, shorten ? "shorten" : ""]);
+    const { status } = await this.#runOne(call, this.#oneSession.touch, id, [idleMs, shorten ? "shorten" : ""]);
     switch (status) {
       case "touched":
         return true;
@@ -79,7 +90,7 @@ export class SingleSlotDriver extends RedisDriver {
   }
 
   async destroy(id: string, call: Call): Promise<EndedSession | undefined> {
-    const { status, rest } = await this.#runOne(call, oneSession.end, id, []);
+    const { status, rest } = await this.#runOne(call, this.#oneSession.end, id, []);
     switch (status) {
       case "ended":
         return { id, userId: String(rest[0]) || undefined };
@@ -91,14 +102,14 @@ export class SingleSlotDriver extends RedisDriver {
   }
 
   async listByUser(userId: string, call: Call): Promise<readonly Read[]> {
-    const { now, rest } = await this.#run(call, scripts.list, [this.userKey(userId)], [userId]);
+    const { now, rest } = await this.#run(call, this.#scripts.list, [this.userKey(userId)], [userId]);
     const listed: Read[] = [];
     for (let n = 0; n < rest.length; n += 2) listed.push(tryReadRecord(String(rest[n]), asBuffer(rest[n + 1]), now));
     return listed.sort(oldestFirst);
   }
 
   async destroyByUser(userId: string, except: string | undefined, call: Call): Promise<string[]> {
-    const { rest } = await this.#run(call, scripts.endByUser, [this.userKey(userId)], [userId, except ?? ""]);
+    const { rest } = await this.#run(call, this.#scripts.endByUser, [this.userKey(userId)], [userId, except ?? ""]);
     return rest.map(String);
   }
 
@@ -122,6 +133,7 @@ export class SingleSlotDriver extends RedisDriver {
     const position = from as WalkPosition | undefined;
     const { keys, next } = await walk(this.connection, call, this.keys.pattern, walkSize, position);
     if (keys.length > 0) await this.connection.command(call, "UNLINK", ...keys);
+    if (next === undefined && this.capabilities.announces) await this.#tellCleared(call);
     return next;
   }
 
@@ -147,6 +159,12 @@ export class SingleSlotDriver extends RedisDriver {
       if (value !== undefined) found.set(id, tryReadRecord(id, value, now));
     }
     return found;
+  }
+
+  async #tellCleared(call: Call): Promise<void> {
+    for (const text of encodeBusMessage({ kind: "cleared" })) {
+      await this.connection.command(call, "PUBLISH", this.keys.channel, text);
+    }
   }
 
   #run<Status extends string>(

@@ -12,7 +12,7 @@ import { OwnedClient } from "./owned-client.js";
 import { SingleSlotDriver } from "./single-slot-driver.js";
 
 /** The options of {@link RedisStore.fromUrl}. */
-export type RedisUrlOptions = Pick<RedisStoreOptions, "prefix" | "timeoutMs"> & FromUrlOptions;
+export type RedisUrlOptions = Pick<RedisStoreOptions, "prefix" | "timeoutMs" | "announce"> & FromUrlOptions;
 
 /**
  * Sessions in Redis 6.2 or later, or Valkey: on one node, behind Sentinel, or on a Cluster.
@@ -43,18 +43,20 @@ export class RedisStore extends DriverStore<RedisDriver> {
    * ```
    */
   static fromUrl(url: string, options: RedisUrlOptions = {}): RedisStore {
-    assertUrlOptions("@sojourn/redis", options, ["prefix", "timeoutMs", "driverOptions", "credentials"]);
+    assertUrlOptions("@sojourn/redis", options, ["prefix", "timeoutMs", "announce", "driverOptions", "credentials"]);
     const { driverOptions, credentials, ...shared } = options;
     return new RedisStore({ ...shared, client: clientFromUrl(url, { driverOptions, credentials }) });
   }
 }
 
 function driverOf(options: RedisStoreOptions): RedisDriver {
-  const { client, prefix, timeoutMs, singleSlot, duplicate: duplicates } = resolveOptions(options);
+  const { client, prefix, timeoutMs, singleSlot, announce, duplicate: duplicates } = resolveOptions(options);
   const isCluster = isClusterClient(client);
   const source = duplicates
     ? new OwnedClient(isCluster, isEncrypted(client), () => duplicate(client, timeoutMs))
     : new BorrowedClient(isCluster, client);
-  const Driver = isCluster && !singleSlot ? ClusterDriver : SingleSlotDriver;
-  return new Driver(new Connection(source, timeoutMs), keyspace(prefix), timeoutMs);
+  const connection = new Connection(source, timeoutMs);
+  const keys = keyspace(prefix);
+  if (isCluster && !singleSlot) return new ClusterDriver(connection, keys, timeoutMs);
+  return new SingleSlotDriver(connection, keys, timeoutMs, announce);
 }

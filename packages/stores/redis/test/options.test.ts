@@ -11,7 +11,7 @@ const client = new Redis({ lazyConnect: true });
 describe("options", () => {
   it("have defaults, and are not changed", () => {
     const options = Object.freeze({ client });
-    const defaults = { duplicate: true, prefix: "sojourn", timeoutMs: 2_000, singleSlot: false };
+    const defaults = { duplicate: true, prefix: "sojourn", timeoutMs: 2_000, singleSlot: false, announce: false };
     expect(resolveOptions(options)).toEqual({ client, ...defaults });
   });
 

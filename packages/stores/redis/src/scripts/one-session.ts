@@ -5,7 +5,8 @@ import { type Script, type ScriptOptions, script } from "./script.js";
  * arguments, define nothing that they do not need, and copy as text what they do not change. That takes half the server's
  * time of the general script. Times are whole numbers of 13 digits: Lua writes them out as they are.
  *
- * KEYS[1] is the record, ARGV[1] the prefix of indexes, ARGV[2] the id. Every script answers { status, now, ... }.
+ * KEYS[1] is the record, ARGV[1] the prefix of indexes, ARGV[2] the id. Every script answers { status, now, ... }. It tells the
+ * bus before it writes: where the server refuses that, nothing has changed.
  */
 
 const prelude = `
@@ -25,6 +26,11 @@ if not digits or digits < header_bytes then return { 'corrupt', now } end
 local head_end = header_bytes + tonumber(sub(head, 64, 66))
 local user, created = sub(head, header_bytes + 1, head_end), sub(head, 28, 40)
 `;
+
+/** Tells the bus, where scripts do so. */
+function tell(message: string): string {
+  return `if announces then call('PUBLISH', sub(ARGV[1], 1, -3) .. 'b', cjson.encode(${message})) end`;
+}
 
 /**
  * Defines `move_to(expires)` for the index, which outlives its longest session a little, so that it seldom has to be prolonged.
@@ -66,6 +72,7 @@ if ARGV[4] ~= '' then
   reached = math.min(now + tonumber(ARGV[4]), ends)
   times = reached .. now
 end
+${tell("{ kind = 'changed', id = ARGV[2], version = version + 1 }")}
 if reached ~= expires then move_to(reached) end
 local count = string.format('%010.0f', version + 1)
 local new = '1' .. times .. sub(head, 28, 53) .. count .. sub(head, 64, head_end)
@@ -79,7 +86,11 @@ export const touch: Script<"touched" | "missing" | "corrupt"> = verb(
   ["touched"],
   `${moving}
 local reached = math.min(now + tonumber(ARGV[3]), ends)
-if ARGV[4] == '' then reached = math.max(reached, expires) end
+if ARGV[4] == '' then
+  reached = math.max(reached, expires)
+else
+  ${tell("{ kind = 'changed', id = ARGV[2] }")}
+end
 if reached ~= expires then
   move_to(reached)
   call('PEXPIREAT', KEYS[1], reached)
@@ -94,6 +105,7 @@ return { 'touched', now }
 export const end: Script<"ended" | "missing" | "corrupt"> = verb(
   ["ended"],
   `
+${tell("{ kind = 'ended', ids = { ARGV[2] } }")}
 call('DEL', KEYS[1])
 if user ~= '' then redis.pcall('ZREM', ARGV[1] .. user, created .. ARGV[2]) end
 return { 'ended', now, user }

@@ -37,9 +37,22 @@ export function script<Status extends string>(
   const engine = `#!lua${allowOutOfMemory ? " flags=allow-oom" : ""}`;
   return {
     statuses,
-    named: scriptText(`${engine}\n${lua}`),
-    plain: scriptText((allowOutOfMemory ? writeWithoutMemory : writeWithMemory) + lua),
+    named: scriptText(`${engine}\n${silence}\n${lua}`),
+    plain: scriptText(`${allowOutOfMemory ? writeWithoutMemory : writeWithMemory}${silence}\n${lua}`),
   };
+}
+
+/** The line of a script that says whether it tells the bus. */
+const silence = "local announces = false";
+
+/** Returns the scripts that tell the bus of what they end and change. */
+export function announcing<Scripts extends Readonly<Record<string, Script>>>(scripts: Scripts): Scripts {
+  const loud = ({ text }: ScriptText): ScriptText => scriptText(text.replace(silence, "local announces = true"));
+  const entries = Object.entries(scripts).map(([name, { statuses, named, plain }]) => {
+    return [name, { statuses, named: loud(named), plain: loud(plain) }];
+  });
+  // The same names, with scripts of the same statuses.
+  return Object.fromEntries(entries) as Scripts;
 }
 
 function scriptText(text: string): ScriptText {

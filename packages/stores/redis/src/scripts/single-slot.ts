@@ -35,6 +35,11 @@ local function read(key)
   }
 end
 
+-- Tells the bus, before the write that it tells of: where the server refuses that, nothing has changed.
+local function tell(message)
+  if announces then redis.call('PUBLISH', string.sub(ARGV[1], 1, -3) .. 'b', cjson.encode(message)) end
+end
+
 local function head_of(r)
   return string.format(
     '1%013.0f%013.0f%s%013.0f%010.0f%03d', r.expires, r.active, r.created, r.ends, r.version, #r.user) .. r.user
@@ -90,6 +95,7 @@ local function make_room(user, max, when_reached)
   local surplus = #live + 1 - max
   if surplus > 0 and when_reached == 'reject' then return nil end
   for i = 1, surplus do
+    tell({ kind = 'ended', ids = { live[i].id } })
     redis.call('DEL', live[i].key)
     redis.call('ZREM', index_of(user), live[i].member)
     table.insert(evicted, live[i].id)
@@ -180,6 +186,13 @@ local payload = ARGV[13]
 if not sets_payload then payload = redis.call('GETRANGE', source, header_bytes + #old.user, -1) end
 local moves = renames or new.user ~= old.user
 if new.user ~= '' and (moves or new.expires ~= old.expires) then add(new, new_id) end
+if renames then
+  tell({ kind = 'renamed', id = id, newId = new_id })
+elseif new.version ~= old.version then
+  tell({ kind = 'changed', id = id, version = new.version })
+elseif ARGV[8] ~= '' then
+  tell({ kind = 'changed', id = id })
+end
 local head = head_of(new)
 redis.call('SET', target, head .. payload, 'PXAT', string.format('%.0f', new.expires))
 if renames then redis.call('DEL', source) end
@@ -211,6 +224,7 @@ export const endByUser: Script<"ended"> = verb(
 local ended = answer('ended')
 for _, session in ipairs(sessions_of(ARGV[3])) do
   if session.id ~= ARGV[4] and not session.corrupt then
+    tell({ kind = 'ended', ids = { session.id } })
     redis.call('DEL', session.key)
     redis.call('ZREM', index_of(ARGV[3]), session.member)
     table.insert(ended, session.id)
