@@ -20,9 +20,14 @@ export class Browser {
     return (await this.request(path)).body;
   }
 
-  async request(path: string): Promise<{ readonly status: number; readonly body: unknown }> {
+  /** Returns the body of the response to a POST, parsed if it is JSON. */
+  async post(path: string): Promise<unknown> {
+    return (await this.request(path, "POST")).body;
+  }
+
+  async request(path: string, method = "GET"): Promise<{ readonly status: number; readonly body: unknown }> {
     const headers: Record<string, string> = this.cookie === undefined ? {} : { cookie: this.cookie };
-    const response = await fetch(`${this.#url}/${path}`, { headers });
+    const response = await fetch(`${this.#url}/${path}`, { method, headers });
     // @fastify/session removes a cookie and sets it anew in one response: the last one counts.
     const received = response.headers.getSetCookie().at(-1);
     if (received !== undefined) {

@@ -102,7 +102,7 @@ function managerKey(manager: object): symbol {
  * @throws SessionError `INVALID_ARGUMENT` where no middleware with this manager has run
  */
 export function sessionOf<Data extends object, Input extends object>(
-  request: Request,
+  request: IncomingMessage,
   manager: SessionManager<Data, Input>,
 ): Promise<RequestSession<Data>> {
   const key = managerKeys.get(manager);

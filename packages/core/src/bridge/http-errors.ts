@@ -26,5 +26,7 @@ export function toHttpError(error: unknown): unknown {
 
 function withStatus(cause: SessionError, statusCode: number, message: string): SessionError {
   const { code, outcomeUnknown } = cause;
-  return Object.assign(new SessionError(code, message, { cause, outcomeUnknown }), { statusCode });
+  // The form of the package http-errors, which Koa and Nest recognise. `expose: false`: they answer by the status alone.
+  const answer = { status: statusCode, statusCode, expose: false };
+  return Object.assign(new SessionError(code, message, { cause, outcomeUnknown }), answer);
 }
