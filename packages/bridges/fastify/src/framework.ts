@@ -1,4 +1,4 @@
-import type { HttpFramework } from "@sojourn/core/bridge";
+import { type HttpFramework, whenClosed } from "@sojourn/core/bridge";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 export const packageName = "@sojourn/fastify";
@@ -20,4 +20,5 @@ export const framework: HttpFramework<FastifyRequest, FastifyReply> = {
     return value === undefined ? undefined : String(value);
   },
   isHeadSent: (reply) => reply.raw.headersSent,
+  onClosed: (reply, listener) => whenClosed(reply.raw, listener),
 };

@@ -1,4 +1,4 @@
-import type { HttpFramework } from "@sojourn/core/bridge";
+import { type HttpFramework, whenClosed } from "@sojourn/core/bridge";
 import type { Context } from "koa";
 
 export const packageName = "@sojourn/koa";
@@ -12,6 +12,7 @@ export interface Head {
 
 export const framework: HttpFramework<Context, Head> = {
   packageName,
+  ownOptions: ["decorator", "eager"],
   header(ctx, name) {
     const value = ctx.headers[name];
     return typeof value === "string" ? value : undefined;
@@ -25,4 +26,5 @@ export const framework: HttpFramework<Context, Head> = {
   },
   responseHeader: ({ ctx }, name) => ctx.response.get(name),
   isHeadSent: ({ ctx }) => ctx.headerSent,
+  onClosed: ({ ctx }, listener) => whenClosed(ctx.res, listener),
 };

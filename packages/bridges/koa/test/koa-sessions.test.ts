@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { SessionManager } from "@sojourn/core";
 import { MemoryStore } from "@sojourn/memory";
 import { Browser, overriding } from "@sojourn/test-fixtures";
 import Koa, { type Context } from "koa";
-import { expect, expectTypeOf, onTestFinished, test } from "vitest";
+import { expect, expectTypeOf, onTestFinished, test, vi } from "vitest";
 import { type EagerSessionOf, type KoaSessionsOptions, koaSessions, type SessionOf, sessionOf } from "../src/index.js";
 
 /* The flows of all frameworks are in tests/bridges.test.ts, Koa's own habits in tests/koa-bridge.test.ts. */
@@ -120,6 +121,38 @@ test("sessionOf finds the session of its manager, and says where there is none",
     ctx.body = session.isNew;
   });
   expect(String(await (await serve(app)).get("look"))).toBe("true");
+});
+
+test("a change in a stream that is never saved warns once; one that is saved does not", async () => {
+  const { manager } = managed();
+  const warnings: { message: string; code?: string }[] = [];
+  const onWarning = (warning: Error): unknown => warnings.push(warning);
+  process.on("warning", onWarning);
+  onTestFinished(() => void process.off("warning", onWarning));
+  const app = new Koa();
+  app.use(koaSessions({ manager, secret, cookie: { secure: false }, eager: true }));
+  app.use((ctx) => {
+    const session: EagerSessionOf<typeof manager> = ctx.session;
+    const isSaved = ctx.path === "/saved";
+    if (ctx.path === "/begin") session.data.views = 0;
+    const chunks = async function* (): AsyncGenerator<string> {
+      yield "begun ";
+      await new Promise(setImmediate);
+      if (ctx.path !== "/begin") session.data.views = (session.data.views ?? 0) + 1;
+      if (isSaved) await session.save();
+      yield String(session.data.views);
+    };
+    ctx.body = Readable.from(chunks());
+  });
+  const browser = await serve(app);
+  expect(await browser.get("begin")).toBe("begun 0");
+  expect(await browser.get("saved")).toBe("begun 1");
+  expect(await browser.get("unsaved")).toBe("begun 2");
+  expect(await browser.get("unsaved")).toBe("begun 2");
+  await vi.waitFor(() => expect(warnings).toHaveLength(1));
+  expect(warnings).toMatchObject([
+    { code: "SOJOURN_UNSAVED_CHANGES", message: expect.stringContaining("session.save()") },
+  ]);
 });
 
 test.each<[string, unknown, string]>([

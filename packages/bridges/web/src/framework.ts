@@ -89,6 +89,7 @@ export class JarHead implements Head {
 
 export const framework: Omit<HttpFramework<Source, Head>, "ip"> = {
   packageName,
+  ownOptions: ["ip"],
   header(source, name) {
     if (!isJar(source)) return source.headers.get(name) ?? undefined;
     return name === "cookie" ? cookieHeaderOf(source) : undefined;

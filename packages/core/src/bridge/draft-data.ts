@@ -15,6 +15,7 @@ export class DraftData implements ProxyHandler<Values> {
   base: object;
   /** The reason why nothing may be changed any more. Values are then not copied. */
   refusal: string | undefined;
+  onUse: (() => void) | undefined = undefined;
 
   constructor(base: object, refusal: string | undefined) {
     this.base = base;
@@ -24,6 +25,7 @@ export class DraftData implements ProxyHandler<Values> {
   }
 
   get(values: Values, key: string | symbol): unknown {
+    this.onUse?.();
     const value = values[key];
     if (!this.isUntouched(key, value) || this.refusal !== undefined) return value;
     const copy = copyValue(value);
@@ -44,6 +46,7 @@ export class DraftData implements ProxyHandler<Values> {
   }
 
   deleteProperty(values: Values, key: string | symbol): boolean {
+    this.onUse?.();
     this.#requireWritable();
     return Reflect.deleteProperty(values, key);
   }
@@ -66,6 +69,7 @@ export class DraftData implements ProxyHandler<Values> {
   }
 
   #assign(values: Values, key: string | symbol, value: unknown): void {
+    this.onUse?.();
     this.#requireWritable();
     // The application took this value from the stored session. A value that it assigned must not count as untouched.
     values[key] = this.isUntouched(key, value) ? copyValue(value) : value;

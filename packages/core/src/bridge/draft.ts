@@ -21,6 +21,7 @@ export type SessionDraft<Data extends object> = {
 export class Draft {
   #base: object;
   #refusal: string | undefined;
+  #onUse: (() => void) | undefined;
   #loaded: DraftData | undefined;
 
   constructor(base: object) {
@@ -29,8 +30,17 @@ export class Draft {
 
   /** The same object throughout a request. */
   get data(): Record<string, unknown> {
-    this.#loaded ??= new DraftData(this.#base, this.#refusal);
+    if (this.#loaded === undefined) {
+      this.#loaded = new DraftData(this.#base, this.#refusal);
+      this.#loaded.onUse = this.#onUse;
+    }
     return this.#loaded.data;
+  }
+
+  /** Called when the application next uses the data. It may hold a value and change it then. */
+  set onUse(listener: (() => void) | undefined) {
+    this.#onUse = listener;
+    if (this.#loaded !== undefined) this.#loaded.onUse = listener;
   }
 
   /** Baseline of the changes: the data when it last equalled the stored data. */

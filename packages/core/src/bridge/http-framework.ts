@@ -31,4 +31,7 @@ export interface HttpFramework<Request, Response> {
 
   /** Whether the head of the response has been sent, so that no header can be added. */
   isHeadSent(response: Response): boolean;
+
+  /** Calls the listener once the response has closed. Without it, a change that comes too late is lost without a warning. */
+  onClosed?(response: Response, listener: () => void): void;
 }

@@ -34,7 +34,7 @@ export type { HttpFramework } from "./http-framework.js";
 export { HttpSessions } from "./http-sessions.js";
 export type { HttpSessionsOptions } from "./http-sessions-options.js";
 export { LazySession } from "./lazy-session.js";
-export { nodeHttp } from "./node-http.js";
+export { nodeHttp, whenClosed } from "./node-http.js";
 export { type RegenerateInput, RequestSession, type UserSession } from "./request-session.js";
 export {
   type CookieAttributes,

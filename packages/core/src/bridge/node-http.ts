@@ -13,4 +13,11 @@ export const nodeHttp: Omit<HttpFramework<IncomingMessage | Http2ServerRequest, 
   setHeader: setHeadHeader,
   responseHeader: (response, name) => response.getHeader(name)?.toString(),
   isHeadSent,
+  onClosed: whenClosed,
 };
+
+/** Calls the listener once a response has closed; soon if it has closed already. */
+export function whenClosed(response: Pick<NodeResponse, "destroyed" | "once">, listener: () => void): void {
+  if (response.destroyed) setImmediate(listener);
+  else response.once("close", listener);
+}

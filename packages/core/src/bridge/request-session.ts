@@ -11,6 +11,7 @@ import { Draft, type SessionDraft } from "./draft.js";
 import { leaveFlash, takeFlash } from "./flash.js";
 import { withHttpErrors } from "./http-errors.js";
 import type { ResolvedHttpSessionsOptions } from "./http-sessions-options.js";
+import { warnOfLostChanges } from "./lost-changes.js";
 import { RequestClient } from "./request-client.js";
 import { TokenDelivery } from "./token-delivery.js";
 import { WriteQueue } from "./write-queue.js";
@@ -372,8 +373,18 @@ export class RequestSession<Data extends object, Request = unknown, Response = u
   finish(response: Response): Promise<void> | undefined {
     this.#delivery.expect(response);
     const isDue = this.#delivery.isPending || this.#writes.isBusy || this.#isDirty;
+    this.#draft.onUse = this.#onLateUse;
     return isDue ? this.commit(response) : undefined;
   }
+
+  /** The application uses the data after the bridge has saved it. A change is lost unless a `save` follows. */
+  readonly #onLateUse = (): void => {
+    this.#draft.onUse = undefined;
+    this.#delivery.whenClosed(() => {
+      const isLost = this.#draft.isChanged && !this.#hasEnded && !this.#hasFailed && this.#readOnlyReason === undefined;
+      if (isLost) warnOfLostChanges(this.#options.framework.packageName);
+    });
+  };
 
   get #isDirty(): boolean {
     if (this.#hasEnded || this.#readOnlyReason !== undefined) return false;

@@ -29,6 +29,11 @@ export class TokenDelivery<Request, Response> {
     this.#response = response;
   }
 
+  /** Calls the listener once the response has closed, in frameworks that tell. */
+  whenClosed(listener: () => void): void {
+    if (this.#response !== undefined) this.#framework.onClosed?.(this.#response, listener);
+  }
+
   /** Puts what is pending on the response. */
   deliver(response: Response): void {
     const pending = this.#pending;
