@@ -18,8 +18,8 @@ export async function serveSockets(app: FastifyInstance): Promise<void> {
   app.get("/live", { websocket: true }, async (socket, request) => {
     const close = (): void => socket.close(4401, "log in again");
     socket.on("message", async () => {
-      const session = await sessionOf(request, manager);
-      if (await session.reload().catch(() => false)) socket.send(JSON.stringify(session.data.cart ?? []));
+      const session = await sessionOf(request, manager).catch(() => undefined);
+      if (await session?.reload().catch(() => false)) socket.send(JSON.stringify(session?.data.cart ?? []));
       else close();
     });
     const { id, userId } = await sessionOf(request, manager);
