@@ -6,7 +6,7 @@ import { configDefaults, defineConfig } from "vitest/config";
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Tests that need no server. The tests of every other package are in the project `servers`. */
-const unit = "packages/{core,testkit,stores/{memory,tiered},bridges/*}/test/**/*.test.ts";
+const unit = "packages/{core,live,testkit,stores/{memory,tiered},bridges/*}/test/**/*.test.ts";
 
 export default defineConfig({
   resolve: {

@@ -53,7 +53,7 @@ export type {
 } from "./sessions/options.js";
 export type { ConflictPolicy } from "./sessions/policies.js";
 export { type SaveStatus, Session, type SessionInfo } from "./sessions/session.js";
-export type { SessionsById } from "./sessions/sessions-by-id.js";
+export type { LocatedSession, SessionsById } from "./sessions/sessions-by-id.js";
 export type { SessionStatistics } from "./sessions/statistics.js";
 export { Sweeper, type SweeperOptions } from "./sessions/sweeper.js";
 export { tokenToId } from "./sessions/tokens.js";

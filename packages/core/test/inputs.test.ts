@@ -21,6 +21,7 @@ describe("unknown keys in the input of a call", () => {
     ["touch", () => manager.touch(token, input({ shorter: true })), "shorten"],
     ["regenerate", () => manager.regenerate(token, input({ userID: "42" })), "userId"],
     ["regenerate", () => manager.byId.rename("a", "b", input({ authenticate: true })), "authenticated"],
+    ["locate", () => manager.byId.locate("a", input({ timeoutMS: 5 })), "timeoutMs"],
     ["destroy", () => manager.destroy(token, input({ timeout: 5 })), "timeoutMs"],
     ["destroy", () => manager.destroyById("a", input({ signals: 5 })), "signal"],
     ["listByUser", () => manager.listByUser("42", input({ timeoutMS: 5 })), "timeoutMs"],

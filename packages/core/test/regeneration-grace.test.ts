@@ -6,6 +6,7 @@ import {
   SessionManager,
   type SessionManagerOptions,
   type SessionStore,
+  tokenToId,
 } from "../src/index.js";
 import { type Fixture, minute, overriding, setUp } from "./support.js";
 
@@ -36,6 +37,24 @@ describe("the old token, within the grace", () => {
     expect(found).toMatchObject({ id: session.id, userId: "42", data: { n: 2 }, isSuperseded: true });
     expect(present(await manager.get(token)).isSuperseded).toBe(false);
     expect(calls).toEqual(["get", "get", "get", "get"]);
+  });
+
+  test("has an id that locates the session under its new id, as no activity and no presented token", async () => {
+    const { manager, old, session, calls, clock } = await regenerated({
+      touchAfter: 0,
+      detection: { unknownTokens: 1 },
+    });
+    const events: string[] = [];
+    for (const name of ["touched", "security"] as const) manager.on(name, () => events.push(name));
+    const { hits, misses } = await manager.stats();
+    clock.now += 1_000;
+    const located = { id: session.id, userId: "42", remainingMs: session.expiresAt - clock.now };
+    expect(await manager.byId.locate(tokenToId(old))).toEqual(located);
+    clock.now += grace;
+    expect(await manager.byId.locate(tokenToId(old))).toBeUndefined();
+    expect(new Set(calls)).toEqual(new Set(["get", "count"]));
+    expect(await manager.stats()).toMatchObject({ hits, misses });
+    expect(events).toEqual([]);
   });
 
   test("does not write and does not prolong the session", async () => {

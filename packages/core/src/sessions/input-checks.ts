@@ -68,6 +68,7 @@ export const checkDestroyByUser: InputCheck = inputCheck<DestroyByUserInput>("de
   except: true,
   ...call,
 });
+export const checkLocate: InputCheck = inputCheck<CallOptions>("locate", call);
 export const checkDestroy: InputCheck = inputCheck<CallOptions>("destroy", call);
 export const checkListByUser: InputCheck = inputCheck<CallOptions>("listByUser", call);
 export const checkExportUser: InputCheck = inputCheck<CallOptions>("exportUser", call);

@@ -24,6 +24,7 @@ import {
   checkGet,
   checkIsMoved,
   checkListByUser,
+  checkLocate,
   checkRegenerate,
   checkScan,
 } from "./input-checks.js";
@@ -57,6 +58,14 @@ export interface SharedParts {
   readonly events: EventHub;
   readonly detection: Detection;
   readonly statistics: StatisticsCollector;
+}
+
+/** A session as {@link SessionsById.locate} finds it. */
+export interface LocatedSession {
+  readonly id: string;
+  readonly userId: string | undefined;
+  /** Milliseconds until the session ends if nothing happens. */
+  readonly remainingMs: number;
 }
 
 /**
@@ -155,6 +164,24 @@ export class SessionsById<Data extends object = SessionData, Input extends objec
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /**
+   * Reads the current id, user and remaining time of a session, past every copy in this process: for a holder of its id who
+   * presents no token, such as an open socket. Within the `regenerationGrace`, the old id of a regenerated session finds the
+   * session under its new id. A read of this kind is no activity, no hit and no miss, and the session's data is not decoded.
+   *
+   * @returns `undefined` when it is missing or has expired
+   */
+  async locate(id: string, options: CallOptions = {}): Promise<LocatedSession | undefined> {
+    assertId(id);
+    checkLocate(options);
+    const { calls } = this.#shared;
+    const record = await (this.#grace === undefined
+      ? calls.get(id, { fresh: true }, options)
+      : this.#grace.current(id, options));
+    if (record === undefined) return undefined;
+    return { id: record.id, userId: record.userId, remainingMs: record.expiresAt - record.now };
   }
 
   /**
