@@ -63,6 +63,8 @@ export interface FrameworkObjects<Request> {
 export interface ExpressStoreProtocolOptions<Request, Framework extends object>
   extends Omit<ResolvedStoreBridgeOptions<Request, Framework>, "manager"> {
   readonly manager: { readonly byId: unknown };
+  /** Whether a session has a `cookie`, which says how long it lives. False: `cookie` is data like any other. Default true. */
+  readonly hasCookie?: boolean | undefined;
 }
 
 /** A failed attempt means that the session ended in between. More in a row mean that the store is broken. */
@@ -87,6 +89,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
   readonly #userId: (data: StoredData) => string | undefined;
   readonly #metadata: ResolvedStoreBridgeOptions<Request, Framework>["metadata"];
   readonly #objects: FrameworkObjects<Request>;
+  readonly #hasCookie: boolean;
   /** Whole saves of one session, in the order of the calls. A `destroy` must not overtake the `save` before it. */
   readonly #saves = new KeyedQueue();
   readonly #late: LateSessions;
@@ -98,7 +101,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     objects: FrameworkObjects<Request>,
   ) {
     this.#packageName = packageName;
-    const { manager, userId, metadata } = options;
+    const { manager, userId, metadata, hasCookie = true } = options;
     // The type of the data concerns framework and application: here it is JSON.
     this.#byId = manager.byId as SessionsById;
     this.#late = new LateSessions(this.#byId);
@@ -106,6 +109,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     this.#userId = (data) => userIdText(userId(data as Partial<Framework>)) ?? undefined;
     this.#metadata = metadata;
     this.#objects = objects;
+    this.#hasCookie = hasCookie;
   }
 
   /**
@@ -179,18 +183,19 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
    *
    * A session whose cookie has expired is destroyed.
    *
+   * @param idleTimeoutMs - the idle timeout. Default: the lifetime of the cookie; else the manager's
    * @throws SessionError `NOT_SUPPORTED` for an object that the bridge does not recognise, `INVALID_ARGUMENT` for a malformed
    * session id, `ENCODE`, `CONFLICT`, and those of the manager
    */
-  async save(sid: string, object: object): Promise<void> {
+  async save(sid: string, object: object, idleTimeoutMs?: number): Promise<void> {
     const id = this.#idOf(sid, object);
     if (this.#late.has(object)) return this.#late.drop(object);
     const data = this.#snapshot(object);
-    const lifetime = this.#lifetimeMs(object);
+    const lifetime = this.#lifetimeMs(object, idleTimeoutMs);
     await this.#saves.run(id, async () => {
       const loaded = this.#find(id, object);
       const upsert = loaded === undefined ? this.#upsertOf(object) : undefined;
-      const idleMs = renewed(lifetime, data.cookie, loaded);
+      const idleMs = renewed(lifetime, this.#cookieOf(data), loaded);
       if (idleMs <= 0) await this.#byId.destroy(id);
       else if (loaded !== undefined) await this.#write(loaded, data, idleMs);
       else if (upsert !== undefined) await this.#createOrWrite(id, object, data, idleMs, upsert);
@@ -201,18 +206,19 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
    * Moves the deadline, if that is due according to the manager's `touchAfter`. Writes no data except a changed cookie.
    * Never creates.
    *
+   * @param idleTimeoutMs - the idle timeout. Default: the lifetime of the cookie; else the manager's
    * @returns `undefined` when there is nothing to write, so that a framework need not wait
    */
-  touch(sid: string, object: object | undefined): Promise<void> | undefined {
+  touch(sid: string, object: object | undefined, idleTimeoutMs?: number): Promise<void> | undefined {
     if (!isSid(sid) || this.#late.has(object)) return undefined;
     const id = this.#idOf(sid, object);
-    return this.#isTouchDue(id, object) ? this.#touch(id, object) : undefined;
+    return this.#isTouchDue(id, object) ? this.#touch(id, object, idleTimeoutMs) : undefined;
   }
 
   /** Returns true when in doubt. */
   #isTouchDue(id: string, object: object | undefined): boolean {
     const loaded = this.#find(id, object);
-    const cookie = isObject(object) ? plainCookie(object.cookie) : undefined;
+    const cookie = this.#hasCookie && isObject(object) ? plainCookie(object.cookie) : undefined;
     if (loaded === undefined || cookie === undefined || this.#saves.settled(id) !== undefined) return true;
     const { session, seen } = loaded;
     const stored = withoutDrift(toStored(cookie), seen.cookie);
@@ -221,9 +227,9 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     return idleMs <= 0 || session.isTouchDue({ idleMs, shorten: shortens(session, idleMs) });
   }
 
-  async #touch(id: string, object: object | undefined): Promise<void> {
-    const { cookie } = this.#snapshot(isObject(object) ? { cookie: object.cookie } : {});
-    const lifetime = this.#lifetimeMs(object);
+  async #touch(id: string, object: object | undefined, idleTimeoutMs: number | undefined): Promise<void> {
+    const { cookie } = this.#snapshot(this.#hasCookie && isObject(object) ? { cookie: object.cookie } : {});
+    const lifetime = this.#lifetimeMs(object, idleTimeoutMs);
     await this.#saves.run(id, async () => {
       const found = this.#find(id, object);
       const idleMs = renewed(lifetime, cookie, found);
@@ -276,7 +282,8 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
   #toFramework(id: string, session: Session): Framework {
     // Only bridges write these sessions, in this shape.
     const object = cloneJson(session.data as StoredData);
-    if (isObject(object.cookie)) object.cookie = fromStored(object.cookie, session.remainingMs) as StoredCookie;
+    if (this.#hasCookie && isObject(object.cookie))
+      object.cookie = fromStored(object.cookie, session.remainingMs) as StoredCookie;
     this.#objects.set(object, { id, session, seen: session.data });
     // The application states the type of its sessions.
     return object as unknown as Framework;
@@ -285,7 +292,8 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
   /** Writes the changes since the baseline. Writes nothing if the session has ended. */
   async #write(loaded: LoadedSession, data: StoredData, idleMs: number): Promise<void> {
     const { session, seen } = loaded;
-    const cookie = data.cookie && withoutDrift(data.cookie, seen.cookie);
+    const stored = this.#cookieOf(data);
+    const cookie = stored && withoutDrift(stored, seen.cookie);
     const steady = cookie === undefined ? data : { ...data, cookie };
     const userId = this.#userId(steady);
     const change = userId === this.#userId(seen) ? {} : { userId: userId ?? null };
@@ -336,7 +344,7 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
   /** @throws SessionError `INVALID_OPTION` if the schema drops the cookie: a framework cannot load a session without one */
   async #create(id: string, input: CreateInput<StoredData>): Promise<Session | undefined> {
     const created = await this.#byId.create(id, input);
-    if (created === undefined || input.data.cookie === undefined || "cookie" in created.data) return created;
+    if (created === undefined || this.#cookieOf(input.data) === undefined || "cookie" in created.data) return created;
     await this.#byId.destroy(id);
     throw new SessionError("INVALID_OPTION", `${this.#packageName}: the schema must keep the key "cookie"`);
   }
@@ -351,15 +359,21 @@ export class ExpressStoreProtocol<Request, Framework extends object> {
     return session && { id, session, seen: session.data };
   }
 
-  #lifetimeMs(object: object | undefined): number {
-    const cookie = isObject(object) && isObject(object.cookie) ? object.cookie : undefined;
-    return Math.min(lifetimeMs(cookie) ?? this.#byId.idleMs, this.#byId.absoluteMs);
+  #lifetimeMs(object: object | undefined, idleTimeoutMs?: number): number {
+    const cookie = this.#hasCookie && isObject(object) && isObject(object.cookie) ? object.cookie : undefined;
+    return Math.min(idleTimeoutMs ?? lifetimeMs(cookie) ?? this.#byId.idleMs, this.#byId.absoluteMs);
+  }
+
+  /** Returns the stored cookie of a framework that has one in its sessions. */
+  #cookieOf({ cookie }: StoredData): StoredCookie | undefined {
+    return this.#hasCookie ? cookie : undefined;
   }
 
   /** Copies the data of this moment, as JSON. The request may go on changing the object while the copy is being saved. */
   #snapshot(object: object): StoredData {
     const data = this.#toJson(object);
     if (!isObject(data)) throw new SessionError("ENCODE", `${this.#packageName}: a session must be an object`);
+    if (!this.#hasCookie) return data;
     const { cookie, ...rest } = data;
     // The framework makes objects. Any other cookie is ignored.
     return isObject(cookie) ? { ...data, cookie: toStored(cookie) } : rest;

@@ -28,6 +28,7 @@ export {
   type LoadedSession,
   type StoredData,
 } from "./express-store-protocol.js";
+export { ForeignSessions } from "./foreign-sessions.js";
 export { type HeadHooks, holdHead, isHeadSent, type NodeResponse, setHeadHeader } from "./hold-head.js";
 export { toHttpError, withHttpErrors } from "./http-errors.js";
 export type { HttpFramework } from "./http-framework.js";
