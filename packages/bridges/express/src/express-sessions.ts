@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { HttpSessions, SessionError, type SessionManager } from "@sojourn/core/bridge";
+import { HttpSessions, loadedSessionKey, managerKey, SessionError, type SessionManager } from "@sojourn/core/bridge";
 import type { Request, Response } from "express";
 import { framework, packageName } from "./framework.js";
 import { type HabitSession, HabitSlot } from "./habits.js";
@@ -23,12 +23,6 @@ export interface ExpressSessions {
   /** Closes the manager that was made for a `store`. A `manager` of the application stays open. */
   close(): Promise<void>;
 }
-
-/**
- * Property of a request with `id` and `userId` of its session if it has been loaded; reading it loads nothing. Registered
- * globally, because this package and the packages that log do not know each other.
- */
-const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession");
 
 /**
  * Sessions for Express: `await req.session` loads the session of a request, and its changes are saved before the response. A
@@ -87,15 +81,6 @@ function conflictOf(decorator: string, former: RequestSlot | undefined): Session
   return new SessionError("INVALID_OPTION", `${packageName}: ${reason}`);
 }
 
-const managerKeys = new WeakMap<object, symbol>();
-
-/** Property of a request with the slot of this manager's session. */
-function managerKey(manager: object): symbol {
-  const key = managerKeys.get(manager) ?? Symbol("sojourn.manager");
-  managerKeys.set(manager, key);
-  return key;
-}
-
 /**
  * Returns the session of a request, typed by its manager: needs no type declaration.
  *
@@ -105,8 +90,7 @@ export function sessionOf<Data extends object, Input extends object>(
   request: IncomingMessage,
   manager: SessionManager<Data, Input>,
 ): Promise<RequestSession<Data>> {
-  const key = managerKeys.get(manager);
-  const slot = key && slotsOf(request)[key];
+  const slot = slotsOf(request)[managerKey(manager)];
   if (slot === undefined) {
     const message = `${packageName}: expressSessions with this manager does not run before the code that asks for its session`;
     throw new SessionError("INVALID_ARGUMENT", message);

@@ -1,9 +1,9 @@
-import { HttpSessions, SessionError } from "@sojourn/core/bridge";
+import { HttpSessions, loadedSessionKey, managerKey, SessionError } from "@sojourn/core/bridge";
 import type { FastifyInstance } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import { framework, packageName } from "./framework.js";
 import { type FastifySessionsOptions, resolveOptions } from "./options.js";
-import { loadedSessionKey, managerKey, RequestSessions } from "./request-sessions.js";
+import { RequestSessions } from "./request-sessions.js";
 
 declare module "fastify" {
   interface FastifyContextConfig {

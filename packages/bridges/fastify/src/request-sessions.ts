@@ -1,4 +1,4 @@
-import { type HttpSessions, LazySession, SessionError, type SessionManager } from "@sojourn/core/bridge";
+import { type HttpSessions, LazySession, managerKey, SessionError, type SessionManager } from "@sojourn/core/bridge";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { type EagerSession, eagerSession } from "./eager-session.js";
 import { packageName } from "./framework.js";
@@ -11,12 +11,6 @@ export type SessionOf<Manager> =
 /** `request.session` with `eager: true`: `EagerSessionOf<typeof manager>`. */
 export type EagerSessionOf<Manager> =
   Manager extends SessionManager<infer Data, infer _Input> ? EagerSession<Data> : never;
-
-/**
- * Property of a request with its session if it has been loaded; reading it loads nothing. Log lines read `id` and `userId`
- * from it. Registered globally, because this package and the packages that log do not know each other.
- */
-export const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession");
 
 class FastifySlot extends LazySession<FastifyRequest, FastifyReply> {
   isFinishing = false;
@@ -90,15 +84,6 @@ export class RequestSessions {
   }
 }
 
-const managerKeys = new WeakMap<object, symbol>();
-
-/** Property of a request with the session of this manager, beside the decorator that the application names. */
-export function managerKey(manager: SessionManager): symbol {
-  const key = managerKeys.get(manager) ?? Symbol("sojourn.manager");
-  managerKeys.set(manager, key);
-  return key;
-}
-
 /**
  * Returns `request.session`, typed by its manager: needs no type declaration.
  *
@@ -108,8 +93,8 @@ export function sessionOf<Data extends object, Input extends object>(
   request: FastifyRequest,
   manager: SessionManager<Data, Input>,
 ): Promise<RequestSession<Data>> {
-  const key = managerKeys.get(manager);
-  if (key === undefined || !(key in request)) {
+  const key = managerKey(manager);
+  if (!(key in request)) {
     const message = `${packageName}: fastifySessions is not registered with this manager where the request is served`;
     throw new SessionError("INVALID_ARGUMENT", message);
   }

@@ -1,6 +1,8 @@
 import {
   HttpSessions,
   LazySession,
+  loadedSessionKey,
+  managerKey,
   RequestSession as RequestSessionOf,
   SessionError,
   type SessionManager,
@@ -24,12 +26,6 @@ export interface KoaSessions extends Middleware {
   /** Closes the manager that was made for a `store`. A `manager` of the application stays open. */
   close(): Promise<void>;
 }
-
-/**
- * Property of a Node.js request with `id` and `userId` of its session if it has been loaded; reading it loads nothing.
- * Registered globally, because this package and the packages that log do not know each other.
- */
-const loadedSessionKey: unique symbol = Symbol.for("sojourn.loadedSession");
 
 /**
  * Sessions for Koa: `await ctx.session` loads the session of a request, and its changes are saved after the middlewares that
@@ -103,15 +99,6 @@ function exposeLoaded({ req }: Context, slot: Slot): void {
   if (!(loadedSessionKey in req)) Reflect.set(req, loadedSessionKey, slot);
 }
 
-const managerKeys = new WeakMap<object, symbol>();
-
-/** Property of a context with the slot of this manager's session. */
-function managerKey(manager: object): symbol {
-  const key = managerKeys.get(manager) ?? Symbol("sojourn.manager");
-  managerKeys.set(manager, key);
-  return key;
-}
-
 /**
  * Returns the session of a request, typed by its manager: needs no type declaration.
  *
@@ -121,8 +108,7 @@ export function sessionOf<Data extends object, Input extends object>(
   ctx: Context,
   manager: SessionManager<Data, Input>,
 ): Promise<RequestSession<Data>> {
-  const key = managerKeys.get(manager);
-  const slot = key && slotsOf(ctx)[key];
+  const slot = slotsOf(ctx)[managerKey(manager)];
   if (slot === undefined) {
     const message = `${packageName}: koaSessions with this manager does not run before the code that asks for its session`;
     throw new SessionError("INVALID_ARGUMENT", message);

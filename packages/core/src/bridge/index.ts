@@ -44,6 +44,7 @@ export {
   type SessionCookieOptions,
   type SessionToSend,
 } from "./session-cookie.js";
+export { loadedSessionKey, managerKey } from "./session-keys.js";
 export {
   type ResolvedStoreBridgeOptions,
   resolveStoreBridgeOptions,
