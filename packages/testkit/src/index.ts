@@ -1,3 +1,4 @@
+export { eventOf, sessionCookieFor, TestClock } from "./application.js";
 export type { CaseContext, ConformanceCase } from "./case.js";
 export { conformanceCases } from "./cases/index.js";
 export { awkwardTexts } from "./cases/text.js";
