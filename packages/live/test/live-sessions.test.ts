@@ -73,6 +73,26 @@ test("at a regenerate the connection moves to the new id, and closes when that o
   expect(closes).toEqual(["ended"]);
 });
 
+test("a regenerate while the old id is being read moves the connection, whatever that read answers", async () => {
+  const { there, bus } = openPair();
+  const { token, session } = await there.sessions.create({ userId: "42", data: {} });
+  const answers: (() => void)[] = [];
+  const locate = async (id: string) => {
+    const found = await there.sessions.byId.locate(id);
+    if (id === session.id) await new Promise<void>((resolve) => answers.push(resolve));
+    return id === session.id ? undefined : found;
+  };
+  const { sessions } = there;
+  const live = new LiveSessions({ sessions: { byId: { locate }, on: sessions.on.bind(sessions) }, bus });
+  onTestFinished(() => live.close());
+  const { connection, closes } = connect({ sessions, live }, session);
+  await settled();
+  const moved = await sessions.regenerate(token);
+  for (const answer of answers) answer();
+  await settled();
+  expect([answers.length, connection.id, closes]).toEqual([1, moved?.session.id, []]);
+});
+
 describe("a change of the user closes the connection", () => {
   test("at a login: the socket of a planted token does not pass to the user who logs in", async () => {
     const { here, there } = openPair();
