@@ -12,10 +12,12 @@ import { FastifySessionStore, fastifySessions } from "@sojourn/fastify";
 import { koaSessions } from "@sojourn/koa";
 import { MemoryStore } from "@sojourn/memory";
 import { type Method, overriding } from "@sojourn/test-fixtures";
-import { webSessions } from "@sojourn/web";
+import { type WebSessions, webSessions } from "@sojourn/web";
 import express, { type ErrorRequestHandler, type Request as ExpressRequest, type RequestHandler } from "express";
 import expressSession from "express-session";
 import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import { H3, toResponse } from "h3";
+import { Hono } from "hono";
 import Koa, { type Context, type Middleware } from "koa";
 import { KoaSessions } from "./koa-bridge.js";
 
@@ -159,24 +161,9 @@ export const subjects: readonly Subject[] = [
       return startKoa(options, fault, { middleware, of, close: () => middleware.close() });
     },
   },
-  {
-    name: "Fetch, @sojourn/web",
-    isOurs: true,
-    start: (options) => {
-      const fault: Fault = { call: undefined };
-      const sessions = webSessions<object>({ ...managed(options, fault), secret, cookie: { secure: false } });
-      const answer = (request: Request): Promise<Response> =>
-        sessions.handle(request, async (session) => {
-          const { pathname, searchParams } = new URL(request.url);
-          const body = await options.actions[pathname.slice(1)]?.(new OwnSession(session), searchParams);
-          return Response.json(body ?? null);
-        });
-      const report = (error: { statusCode?: number }): Response =>
-        new Response(undefined, { status: error.statusCode ?? 500 });
-      const server = serveFetch({ fetch: (request) => answer(request).catch(report), hostname: "127.0.0.1", port: 0 });
-      return serving(server as Server, fault, () => sessions.close());
-    },
-  },
+  { name: "Fetch, @sojourn/web", isOurs: true, start: (options) => startFetch(options, fetchApp) },
+  { name: "Hono, @sojourn/web", isOurs: true, start: (options) => startFetch(options, honoApp) },
+  { name: "h3, @sojourn/web", isOurs: true, start: (options) => startFetch(options, h3App) },
 ];
 
 /** The members of `RequestSession` that the flows use, in any framework. */
@@ -301,6 +288,63 @@ async function startExpress(
   };
   app.use(report);
   return serving(app.listen(0, "127.0.0.1"), fault, close);
+}
+
+type FetchApp = (sessions: WebSessions<object>, actions: FlowOptions["actions"]) => (request: Request) => unknown;
+
+/** Serves an application that takes a Fetch request by Node's HTTP server. */
+async function startFetch(options: FlowOptions, appOf: FetchApp): Promise<Running> {
+  const fault: Fault = { call: undefined };
+  const sessions = webSessions<object>({ ...managed(options, fault), secret, cookie: { secure: false } });
+  const app = appOf(sessions, options.actions);
+  const answer = async (request: Request): Promise<Response> => {
+    try {
+      return (await app(request)) as Response;
+    } catch (error) {
+      return new Response(undefined, { status: statusOf(error) });
+    }
+  };
+  const server = serveFetch({ fetch: answer, hostname: "127.0.0.1", port: 0 });
+  return serving(server as Server, fault, () => sessions.close());
+}
+
+const fetchApp: FetchApp = (sessions, actions) => (request) =>
+  sessions.handle(request, async (session) => Response.json(await actIn(session, request, actions)));
+
+const honoApp: FetchApp = (sessions, actions) => {
+  const app = new Hono();
+  app.use(async (c, next) => {
+    const session = await sessions.open(c.req.raw);
+    c.set("session" as never, session as never);
+    await next();
+    const response = await sessions.commit(session, c.res);
+    if (response === c.res) return;
+    c.res = undefined;
+    c.res = response;
+  });
+  app.all("*", async (c) => c.json(await actIn(c.get("session" as never) as OwnMembers, c.req.raw, actions)));
+  app.onError((error, c) => c.body(null, statusOf(error) as 500));
+  return (request) => app.fetch(request);
+};
+
+const h3App: FetchApp = (sessions, actions) => {
+  const app = new H3({ silent: true });
+  app.use(async (event, next) => {
+    const session = await sessions.open(event.req);
+    event.context.session = session;
+    return sessions.commit(session, await toResponse(await next(), event));
+  });
+  app.all("/**", async ({ context, req }) => Response.json(await actIn(context.session as OwnMembers, req, actions)));
+  return (request) => app.fetch(request);
+};
+
+async function actIn(session: OwnMembers, { url }: Request, actions: FlowOptions["actions"]): Promise<unknown> {
+  const { pathname, searchParams } = new URL(url);
+  return (await actions[pathname.slice(1)]?.(new OwnSession(session), searchParams)) ?? null;
+}
+
+function statusOf(error: unknown): number {
+  return error instanceof Error && "statusCode" in error ? Number(error.statusCode) : 500;
 }
 
 interface KoaBridge {
