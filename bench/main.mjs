@@ -10,6 +10,7 @@
 import { parseArgs } from "node:util";
 import * as expressApps from "./apps/express.mjs";
 import * as fastifyApps from "./apps/fastify.mjs";
+import * as webApps from "./apps/web.mjs";
 import { backends } from "./backends/index.mjs";
 import { runAppSuite } from "./lib/app-suite.mjs";
 import { describeMachine, versionsOf } from "./lib/machine.mjs";
@@ -26,6 +27,7 @@ const suites = {
   ...Object.fromEntries(Object.entries(backends).map(([name, backend]) => [name, storeSuite(name, backend)])),
   express: { ...expressApps, run: (options) => runAppSuite(expressApps, options) },
   fastify: { ...fastifyApps, run: (options) => runAppSuite(fastifyApps, options) },
+  web: { ...webApps, run: (options) => runAppSuite(webApps, options) },
   "scale-memory": scaleSuite("memory", scaleOfMemory),
   "scale-redis": scaleSuite("redis", scaleOfRedis),
   "scale-postgres": scaleSuite("postgres", scaleOfPostgres),

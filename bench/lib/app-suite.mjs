@@ -24,7 +24,8 @@ export async function runAppSuite(suite, { length, runs, log }) {
   const apps = [];
   const table = new Table();
   try {
-    for (const [name, backend] of Object.entries(backends)) servers[name] = await backend.start?.();
+    const used = new Set(Object.values(suite.subjects).map(({ backend }) => backend));
+    for (const [name, backend] of Object.entries(backends)) if (used.has(name)) servers[name] = await backend.start?.();
     for (const [name, subject] of Object.entries(suite.subjects)) {
       apps.push(await openSuiteApp(suite, name, subject, servers));
     }
