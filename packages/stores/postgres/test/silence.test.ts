@@ -41,7 +41,7 @@ async function filtering(): Promise<Silence> {
 
 /** Opens every connection of a store's pool. Each count is a statement of its own. */
 async function warm(store: PostgresStore): Promise<void> {
-  await Promise.all(Array.from({ length: connections }, () => store.count()));
+  await Promise.all(Array.from({ length: connections }, () => store.count({ timeoutMs: minute })));
 }
 
 /** Calls one after the other until one is answered. Returns how many failed, and how long that took. */
