@@ -23,7 +23,11 @@ beforeAll(async () => {
     noExternal: [/^@sojourn\//],
     esbuildOptions: (options) => {
       const core = (door: string): string => fileURLToPath(new URL(`../../core/src/${door}index.ts`, import.meta.url));
-      options.alias = { "@sojourn/core/adapter": core("adapter/"), "@sojourn/core": core("") };
+      options.alias = {
+        "@sojourn/core/adapter": core("adapter/"),
+        "@sojourn/core/bridge": core("bridge/"),
+        "@sojourn/core": core(""),
+      };
     },
   });
 });
