@@ -227,6 +227,8 @@ test("a transaction that was undone by a deadlock is repeated", async () => {
       pool,
       "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'Innodb_deadlocks'",
     );
+  // The table may still show a wait of the test before.
+  await expect.poll(() => selectNumber(pool, lockWaits), { interval: 150 }).toBe(0);
   const before = await deadlocks();
   const ended = store.destroyByUser("u");
   await waitFor(lockWaits, 1);
