@@ -1,4 +1,10 @@
-import { type HttpSessionsOptions, invalidOption, type SessionCookieOptions } from "@sojourn/core/bridge";
+import {
+  type HttpSessionsOptions,
+  invalidOption,
+  type RequestProperty,
+  resolveRequestProperty,
+  type SessionCookieOptions,
+} from "@sojourn/core/bridge";
 import type { Request } from "express";
 import { packageName } from "./framework.js";
 
@@ -33,9 +39,7 @@ export interface Habits {
   readonly cookie: Omit<SessionCookieOptions, "secret">;
 }
 
-export interface ResolvedOptions {
-  readonly decorator: string;
-  readonly eager: boolean;
+export interface ResolvedOptions extends RequestProperty {
   readonly habits: Habits | undefined;
   readonly sessions: HttpSessionsOptions<Request>;
 }
@@ -45,15 +49,12 @@ export function resolveOptions(options: ExpressSessionsOptions): ResolvedOptions
   if (typeof options !== "object" || options === null) {
     throw invalidOption(packageName, "options", "an object", options);
   }
-  const { decorator = "session", eager = false, habits = false, userId, ...sessions } = options;
-  if (typeof decorator !== "string" || decorator === "") {
-    throw invalidOption(packageName, "decorator", "the name of a property", decorator);
-  }
-  if (typeof eager !== "boolean") throw invalidOption(packageName, "eager", "a boolean", eager);
+  const { decorator, eager, habits = false, userId, ...sessions } = options;
+  const property = resolveRequestProperty(packageName, { decorator, eager });
   if (typeof habits !== "boolean") throw invalidOption(packageName, "habits", "a boolean", habits);
   if (userId !== undefined && (typeof userId !== "function" || !habits)) {
     throw invalidOption(packageName, "userId", 'a function, beside "habits: true"', userId);
   }
   const { saveUninitialized = false, cookie = {} } = sessions;
-  return { decorator, eager, habits: habits ? { userId, saveUninitialized, cookie } : undefined, sessions };
+  return { ...property, habits: habits ? { userId, saveUninitialized, cookie } : undefined, sessions };
 }

@@ -36,14 +36,6 @@ export class RequestSlot extends LazySession<Request, Response> implements HeadH
     this.#next = next;
   }
 
-  /** The storage id of the loaded session. Log lines read `id` and `userId` from the slot, which loads nothing. */
-  get id(): string | undefined {
-    return this.loaded?.id;
-  }
-  get userId(): string | undefined {
-    return this.loaded?.userId;
-  }
-
   /** Loads the session, and shows it. @returns `undefined` when there is nothing to wait for */
   begin(show: Show): Promise<void> | undefined {
     const session = this.openNow();

@@ -1,4 +1,4 @@
-import { type HttpSessionsOptions, invalidOption } from "@sojourn/core/bridge";
+import { type HttpSessionsOptions, type RequestProperty, resolveRequestProperty } from "@sojourn/core/bridge";
 import type { FastifyRequest } from "fastify";
 import { packageName } from "./framework.js";
 
@@ -16,9 +16,7 @@ export type FastifySessionsOptions = HttpSessionsOptions<FastifyRequest> & {
   readonly eager?: boolean | undefined;
 };
 
-export interface ResolvedOptions {
-  readonly decorator: string;
-  readonly eager: boolean;
+export interface ResolvedOptions extends RequestProperty {
   readonly sessions: HttpSessionsOptions<FastifyRequest>;
 }
 
@@ -26,15 +24,8 @@ export interface ResolvedOptions {
 const registerOptions: ReadonlySet<string> = new Set(["prefix", "logLevel", "logSerializers"]);
 
 /** @throws SessionError `INVALID_OPTION` */
-export function resolveOptions({
-  decorator = "session",
-  eager = false,
-  ...others
-}: FastifySessionsOptions): ResolvedOptions {
-  if (typeof decorator !== "string" || decorator === "") {
-    throw invalidOption(packageName, "decorator", "the name of a property", decorator);
-  }
-  if (typeof eager !== "boolean") throw invalidOption(packageName, "eager", "a boolean", eager);
+export function resolveOptions({ decorator, eager, ...others }: FastifySessionsOptions): ResolvedOptions {
+  const property = resolveRequestProperty(packageName, { decorator, eager });
   const own = Object.entries(others).filter(([option]) => !registerOptions.has(option));
-  return { decorator, eager, sessions: Object.fromEntries(own) as unknown as HttpSessionsOptions<FastifyRequest> };
+  return { ...property, sessions: Object.fromEntries(own) as unknown as HttpSessionsOptions<FastifyRequest> };
 }

@@ -62,7 +62,7 @@ export function koaSessions(options: KoaSessionsOptions): KoaSessions {
   return Object.assign(middleware, { close: () => http.close() });
 }
 
-/** The session of one request. Log lines read `id` and `userId` from it, which loads nothing. */
+/** The session of one request. */
 class Slot extends LazySession<Context, Head> {
   /** The middleware that made it. */
   readonly owner: Middleware;
@@ -70,13 +70,6 @@ class Slot extends LazySession<Context, Head> {
   constructor(owner: Middleware, sessions: HttpSessions<Context, Head>, ctx: Context) {
     super(sessions, ctx);
     this.owner = owner;
-  }
-
-  get id(): string | undefined {
-    return this.loaded?.id;
-  }
-  get userId(): string | undefined {
-    return this.loaded?.userId;
   }
 }
 

@@ -1,4 +1,9 @@
-import { type HttpSessionsOptions, invalidOption } from "@sojourn/core/bridge";
+import {
+  type HttpSessionsOptions,
+  invalidOption,
+  type RequestProperty,
+  resolveRequestProperty,
+} from "@sojourn/core/bridge";
 import type { Context } from "koa";
 import { packageName } from "./framework.js";
 
@@ -13,9 +18,7 @@ export type KoaSessionsOptions = HttpSessionsOptions<Context> & {
   readonly eager?: boolean | undefined;
 };
 
-export interface ResolvedOptions {
-  readonly decorator: string;
-  readonly eager: boolean;
+export interface ResolvedOptions extends RequestProperty {
   readonly sessions: HttpSessionsOptions<Context>;
 }
 
@@ -24,10 +27,6 @@ export function resolveOptions(options: KoaSessionsOptions): ResolvedOptions {
   if (typeof options !== "object" || options === null) {
     throw invalidOption(packageName, "options", "an object", options);
   }
-  const { decorator = "session", eager = false, ...sessions } = options;
-  if (typeof decorator !== "string" || decorator === "") {
-    throw invalidOption(packageName, "decorator", "the name of a property", decorator);
-  }
-  if (typeof eager !== "boolean") throw invalidOption(packageName, "eager", "a boolean", eager);
-  return { decorator, eager, sessions };
+  const { decorator, eager, ...sessions } = options;
+  return { ...resolveRequestProperty(packageName, { decorator, eager }), sessions };
 }

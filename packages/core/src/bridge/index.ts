@@ -36,6 +36,7 @@ export { HttpSessions } from "./http-sessions.js";
 export type { HttpSessionsOptions } from "./http-sessions-options.js";
 export { LazySession } from "./lazy-session.js";
 export { nodeHttp, whenClosed } from "./node-http.js";
+export { type RequestProperty, resolveRequestProperty } from "./request-property.js";
 export { type RegenerateInput, RequestSession, type UserSession } from "./request-session.js";
 export {
   type CookieAttributes,

@@ -50,6 +50,14 @@ export class LazySession<Request, Response> {
     return this.#loaded;
   }
 
+  /** The storage id of the loaded session. Log lines read `id` and `userId`, which loads nothing. */
+  get id(): string | undefined {
+    return this.#loaded?.id;
+  }
+  get userId(): string | undefined {
+    return this.#loaded?.userId;
+  }
+
   /** {@link RequestSession.finish} of the session if it has been loaded. */
   finish(response: Response): Promise<void> | undefined {
     return this.#loaded?.finish(response);
