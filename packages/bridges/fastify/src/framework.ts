@@ -5,7 +5,7 @@ export const packageName = "@sojourn/fastify";
 
 export const framework: HttpFramework<FastifyRequest, FastifyReply> = {
   packageName,
-  ownOptions: ["decorator"],
+  ownOptions: ["decorator", "eager"],
   header: ({ headers }, name) => {
     const value = headers[name];
     return typeof value === "string" ? value : undefined;
